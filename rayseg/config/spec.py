@@ -1,0 +1,46 @@
+"""The open part of a config: a type name or import path and its arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Section", "Spec"]
+
+
+class Section(BaseModel):
+    """A closed part of the config: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Spec(BaseModel):
+    """Something built from ``type`` and keyword arguments.
+
+    ``type`` is a built-in name (``dice``) or an import path (``my_pkg.losses:topo``). Every key that the class does not
+    declare is an argument of the callable, checked against its signature before any work starts. Where an argument has the
+    name of a declared key, it goes under ``args``.
+
+    Example:
+        >>> spec = Spec.model_validate({"type": "my_losses:topo", "strength": 2.0})
+        >>> spec.kwargs
+        {'strength': 2.0}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    type: str = Field(description="built-in name or import path 'package.module:name'")
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments whose names are taken by declared keys")
+
+    @model_validator(mode="after")
+    def _no_argument_twice(self) -> Spec:
+        twice = sorted(set(self.args) & set(self.model_extra or {}))
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: given twice, once here and once under 'args'; keep one")
+        return self
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The callable's own arguments."""
+        return {**(self.model_extra or {}), **self.args}
