@@ -116,8 +116,8 @@ class LossTerm(Spec):
         default=None, description="what a per-pixel loss is divided by; null: weights"
     )
     scope: Literal["global", "rank"] = "global"
-    class_weight: tuple[Annotated[float, Field(ge=0)], ...] | dict[str, Annotated[float, Field(ge=0)]] | ClassWeight | None = Field(
-        default=None, description="one number per class, name -> number, or a rule {type: median_frequency, power: 0.5}"
+    class_weight: tuple[Annotated[float, Field(ge=0)], ...] | dict[str, Annotated[float, Field(ge=0)]] | ClassWeight | None = (
+        Field(default=None, description="one number per class, name -> number, or a rule {type: median_frequency, power: 0.5}")
     )
 
     @model_validator(mode="before")
@@ -185,7 +185,7 @@ class Warmup(Section):
 
 
 class ScheduleConfig(Spec):
-    """Learning rate over the run: ``(**own) -> (step, total_steps) -> multiplier``; poly, cosine, constant, or an import path."""
+    """Learning rate: ``(**own) -> (step, total_steps) -> multiplier``; poly, cosine, constant, or an import path."""
 
     type: str = "poly"
     warmup: Warmup | None = None

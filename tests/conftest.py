@@ -1,0 +1,61 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _shared() -> Path:
+    return Path(os.environ.get("RAYSEG_SHARED", str(ROOT.parent / "shared"))).resolve()
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with a reason, what this machine cannot run."""
+    if item.get_closest_marker("shared") and not (_shared() / "data").is_dir():
+        pytest.skip(f"no data sets in {_shared() / 'data'}; set RAYSEG_SHARED to the directory that holds data/")
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The directory of the real data sets; mark such a test ``shared``."""
+    data = _shared() / "data"
+    if not data.is_dir():
+        pytest.skip(f"no data sets in {data}; set RAYSEG_SHARED to the directory that holds data/")
+    return data
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Sums do not depend on the machine's number of cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A local Ray cluster of 4 logical CPUs, started when first asked for; mark such a test ``ray``."""
+    import ray
+
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(num_cpus=4, num_gpus=0, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    yield
+    ray.shutdown()
