@@ -1,0 +1,9 @@
+"""Counting and selecting on tensors; they know neither losses nor metrics."""
+
+from __future__ import annotations
+
+from rayseg.kernels.confusion import confusion_counts
+from rayseg.kernels.histogram import histogram
+from rayseg.kernels.select import kth_largest
+
+__all__ = ["confusion_counts", "histogram", "kth_largest"]
