@@ -1,0 +1,66 @@
+"""Datasets, joint transforms, the sample stream, loaders and label counts.
+
+::
+
+    dataset[index] -> Sample      synthetic, parquet, folders, or your own
+    transforms                    (sample, rng) -> sample, on uint8
+    stream                        which sample is the k-th of a run, and whose it is
+    loader                        batches of one worker: check, transforms, normalise, pad, stack
+    counts                        how often each class occurs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rayseg.data.counts import LabelCounts, count_labels
+from rayseg.data.dataset import Dataset, Palette, check_sample
+from rayseg.data.folders import FolderSegmentation
+from rayseg.data.loader import eval_batches, train_batches
+from rayseg.data.parquet import ParquetSegmentation
+from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
+from rayseg.data.synthetic import SyntheticStreets
+from rayseg.data.transforms import (
+    TRANSFORMS,
+    Photometric,
+    RandomCrop,
+    RandomFlip,
+    RandomResize,
+    Transform,
+    normalize,
+    pad_to,
+)
+
+__all__ = [
+    "DATASETS",
+    "TRANSFORMS",
+    "Dataset",
+    "FolderSegmentation",
+    "LabelCounts",
+    "Palette",
+    "ParquetSegmentation",
+    "Photometric",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomResize",
+    "SyntheticStreets",
+    "Transform",
+    "check_sample",
+    "count_labels",
+    "eval_batches",
+    "micro_batches",
+    "normalize",
+    "pad_to",
+    "permutation",
+    "sample_of",
+    "step_keys",
+    "steps_of",
+    "train_batches",
+]
+
+#: Built-in datasets by the names that a config uses; each is called as ``(split, **own)``.
+DATASETS: Mapping[str, Callable[..., Dataset]] = {
+    "folders": FolderSegmentation,
+    "parquet": ParquetSegmentation,
+    "synthetic": SyntheticStreets,
+}

@@ -1,0 +1,52 @@
+"""Files that are made once and read often: written whole or not at all, by any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["cache_directory", "cached_json", "file_digest", "write_atomically"]
+
+
+def cache_directory(chosen: str | Path | None = None) -> Path:
+    """``chosen``, else ``$RAYSEG_CACHE``, else ``~/.cache/rayseg``."""
+    return Path(chosen or os.environ.get("RAYSEG_CACHE") or "~/.cache/rayseg").expanduser()
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file beside ``path``, then put it in place; of two writers at once the last one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def cached_json(path: Path, make: Callable[[], Any]) -> Any:
+    """The JSON value in ``path``; made and written when it is absent or torn."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        value = make()
+        write_atomically(path, lambda draft: draft.write_text(json.dumps(value), encoding="utf-8"))
+        return value
+
+
+def file_digest(path: Path, cache: Path) -> str:
+    """Digest of a file's content; remembered in ``cache`` for as long as path, size and time of change stay."""
+    stat = path.stat()
+    identity = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+    stamp = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+    return str(cached_json(cache / "stamps" / f"{stamp}.json", lambda: _content_digest(path)))
+
+
+def _content_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

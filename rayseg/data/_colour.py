@@ -1,0 +1,50 @@
+"""RGB <-> HSV on uint8 in OpenCV's convention: hue in half degrees 0..179, saturation and value 0..255.
+
+Source of the formulas: OpenCV's documentation of cvtColor (8-bit images) and its fixed-point division by tables
+(12 fractional bits) on the way to HSV; the way back is in float32, rounded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HUES", "hsv_to_rgb", "rgb_to_hsv"]
+
+#: Number of hues: one per two degrees.
+HUES = 180
+_SHIFT = 12
+_HALF = 1 << (_SHIFT - 1)
+
+_DIVISOR = np.maximum(np.arange(256), 1)
+_SATURATION = np.rint((255 << _SHIFT) / _DIVISOR).astype(np.int32)
+_SECTOR = np.rint((HUES << _SHIFT) / (6.0 * _DIVISOR)).astype(np.int32)
+
+
+def _chroma_share() -> NDArray[np.float32]:
+    """``(180, 3)``: how much of the chroma each of R, G, B lacks at each hue."""
+    place = (np.arange(HUES)[:, None] / 30 + np.array([5, 3, 1])) % 6
+    lack: NDArray[np.float32] = np.clip(np.minimum(place, 4 - place), 0, 1).astype(np.float32)
+    return lack
+
+
+_LACK = _chroma_share()
+
+
+def rgb_to_hsv(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` uint8 RGB -> HSV."""
+    red, green, blue = (image[..., channel].astype(np.int32) for channel in range(3))
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    saturation = (chroma * _SATURATION[value] + _HALF) >> _SHIFT
+    sixths = np.where(value == red, green - blue, np.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma))
+    hue = (sixths * _SECTOR[chroma] + _HALF) >> _SHIFT
+    hue += np.where(hue < 0, HUES, 0)
+    return np.stack([hue, saturation, value], axis=-1).astype(np.uint8)
+
+
+def hsv_to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` uint8 HSV -> RGB."""
+    value = image[..., 2].astype(np.float32)
+    chroma = value * image[..., 1] * np.float32(1 / 255)
+    return np.rint(value[..., None] - chroma[..., None] * _LACK[image[..., 0]]).astype(np.uint8)

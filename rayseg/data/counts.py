@@ -1,0 +1,97 @@
+"""How often each class occurs: what class weights are made from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayseg.data._cache import cached_json
+from rayseg.data._workers import map_in_order
+from rayseg.data.dataset import Dataset, check_sample
+
+__all__ = ["LabelCounts", "count_labels"]
+
+_CHUNK = 8
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Labels of a split.
+
+    Args:
+        pixels: per class, its number of pixels.
+        image_pixels: per class, the number of labelled pixels in the images that contain it; so
+            ``pixels / image_pixels`` is the frequency that median-frequency balancing uses (Eigen & Fergus, 2015).
+        images: number of images.
+
+    Example:
+        >>> counts = LabelCounts(pixels=(3, 1), image_pixels=(4, 2), images=2)
+        >>> [p / i for p, i in zip(counts.pixels, counts.image_pixels)]
+        [0.75, 0.5]
+    """
+
+    pixels: tuple[int, ...]
+    image_pixels: tuple[int, ...]
+    images: int
+
+
+@dataclass(frozen=True)
+class _CountLoad:
+    """Indices -> ``(2, C)``: pixels and image pixels, summed over these images."""
+
+    dataset: Dataset
+    num_classes: int
+    ignore_index: int
+
+    def __call__(self, indices: list[int]) -> NDArray[np.int64]:
+        total: NDArray[np.int64] = np.sum([self._one(index) for index in indices], axis=0)
+        return total
+
+    def _one(self, index: int) -> NDArray[np.int64]:
+        sample = self.dataset[index]
+        check_sample(sample, self.num_classes, self.ignore_index)
+        pixels = np.bincount(sample.mask.ravel(), minlength=256)
+        pixels[self.ignore_index] = 0
+        pixels = pixels[: self.num_classes]
+        return np.stack([pixels, np.where(pixels > 0, pixels.sum(), 0)])
+
+
+def count_labels(
+    dataset: Dataset, *, num_classes: int, ignore_index: int, cache_dir: Path | None, num_workers: int = 0
+) -> LabelCounts:
+    """Count the labels of a split; remembered in ``cache_dir`` under the data set's digest.
+
+    Args:
+        dataset: usually the training split, without transforms.
+        num_classes: C.
+        ignore_index: the void label, which is not counted.
+        cache_dir: None: count anew.
+        num_workers: loading processes.
+
+    Raises:
+        DataError: a sample is not what the config says.
+
+    Example:
+        >>> from rayseg.data import SyntheticStreets
+        >>> streets = SyntheticStreets("train", length=2, void=False)
+        >>> sum(count_labels(streets, num_classes=9, ignore_index=255, cache_dir=None).pixels) == 2 * 128 * 256
+        True
+    """
+
+    def count() -> dict[str, object]:
+        return asdict(_count(_CountLoad(dataset, num_classes, ignore_index), num_workers))
+
+    if cache_dir is None:
+        return _count(_CountLoad(dataset, num_classes, ignore_index), num_workers)
+    found = cached_json(cache_dir / "counts" / f"{dataset.digest()}-{num_classes}-{ignore_index}.json", count)
+    return LabelCounts(tuple(found["pixels"]), tuple(found["image_pixels"]), found["images"])
+
+
+def _count(load: _CountLoad, num_workers: int) -> LabelCounts:
+    everything = range(len(load.dataset))
+    chunks = [list(everything[first : first + _CHUNK]) for first in range(0, len(everything), _CHUNK)]
+    pixels, image_pixels = sum(map_in_order(load, chunks, num_workers), start=np.zeros((2, load.num_classes), np.int64))
+    return LabelCounts(tuple(pixels.tolist()), tuple(image_pixels.tolist()), len(load.dataset))

@@ -1,0 +1,96 @@
+"""What a dataset is, and what every sample of one must satisfy."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from rayseg.errors import DataError
+from rayseg.types import Sample
+
+__all__ = ["Dataset", "Palette", "check_sample"]
+
+#: One RGB triple (0-255) per class, for pictures.
+Palette = tuple[tuple[int, int, int], ...]
+
+
+class Dataset(Protocol):
+    """A split of images with masks, made by ``(split, **own) -> Dataset``.
+
+    It must survive pickling (loading processes) and give the same sample for the same index in every process.
+
+    Example:
+        >>> from rayseg.data import SyntheticStreets
+        >>> dataset: Dataset = SyntheticStreets("val", length=3)
+        >>> len(dataset), dataset[0].image.shape, dataset[0].mask.shape
+        (3, (128, 256, 3), (128, 256))
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class, in the order of the labels; the void label has none."""
+        ...
+
+    @property
+    def palette(self) -> Palette | None:
+        """One RGB triple per class, or None."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image and mask number ``index``, from 0."""
+        ...
+
+    def digest(self) -> str:
+        """A hex string that changes when the data change, and not when they only move."""
+        ...
+
+
+def check_sample(sample: Sample, num_classes: int, ignore_index: int) -> None:
+    """Raise unless image and mask fit together and every label is a class or ``ignore_index``.
+
+    Args:
+        sample: image ``(H, W, 3)`` uint8, mask ``(H, W)`` uint8.
+        num_classes: C; labels are ``0 .. C-1``.
+        ignore_index: the label that means: not labelled.
+
+    Raises:
+        DataError: naming the sample, what was found and what to do.
+
+    Example:
+        >>> import numpy as np
+        >>> mask = np.full((2, 2), 7, np.uint8)
+        >>> check_sample(Sample(np.zeros((2, 2, 3), np.uint8), mask, "a.png"), 3, 255)
+        Traceback (most recent call last):
+        rayseg.errors.DataError: a.png: mask has labels 7; expected 0..2, or 255 for void. ...
+    """
+    image, mask = sample.image, sample.mask
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(f"{sample.name}: image is {image.dtype} {image.shape}; expected uint8 (H, W, 3), RGB")
+    if mask.dtype != np.uint8 or mask.ndim != 2:
+        raise DataError(f"{sample.name}: mask is {mask.dtype} {mask.shape}; expected uint8 (H, W) of class indices")
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{sample.name}: image is {image.shape[0]}x{image.shape[1]} px and mask {mask.shape[0]}x{mask.shape[1]} px "
+            "(height x width); expected equal sizes: export the mask at the size of its image, without interpolation"
+        )
+    _check_labels(sample, num_classes, ignore_index)
+
+
+def _check_labels(sample: Sample, num_classes: int, ignore_index: int) -> None:
+    mask = sample.mask
+    if mask.size == 0:
+        raise DataError(f"{sample.name}: image and mask have no pixels; remove the sample")
+    if int(mask.max()) < num_classes:
+        return
+    wrong = np.unique(mask[(mask >= num_classes) & (mask != ignore_index)])
+    if wrong.size:
+        labels = ", ".join(map(str, wrong[:8].tolist())) + (", ..." if wrong.size > 8 else "")
+        raise DataError(
+            f"{sample.name}: mask has labels {labels}; expected 0..{num_classes - 1}, or {ignore_index} for void. "
+            "Name the missing classes (data.class_names), set data.ignore_index to the void label, or correct the mask"
+        )

@@ -1,0 +1,225 @@
+"""Batches of one worker, for training and for evaluation. Nothing here has state: the step and the rank say everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rayseg.data._workers import map_in_order
+from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.stream import sample_of, step_keys
+from rayseg.data.transforms import Transform, normalize, pad_to
+from rayseg.errors import DataError, ShapeError
+from rayseg.types import Batch, Sample
+
+__all__ = ["eval_batches", "train_batches"]
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """What is the same for every image: labels and normalisation."""
+
+    num_classes: int
+    ignore_index: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def batch(self, samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Batch:
+        """Checked, normalised, padded and stacked."""
+        pairs = [self._arrays(sample, pad_size) for sample in samples]
+        _require_equal_sizes([mask for _, mask in pairs], samples)
+        images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+        return Batch(torch.from_numpy(images), torch.from_numpy(masks.astype(np.int64)), torch.tensor(keys, dtype=torch.int64))
+
+    def _arrays(self, sample: Sample, pad_size: tuple[int, int] | None) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        check_sample(sample, self.num_classes, self.ignore_index)
+        image = normalize(sample.image, self.mean, self.std)
+        return (image, sample.mask) if pad_size is None else pad_to(image, sample.mask, pad_size, self.ignore_index)
+
+
+def _require_equal_sizes(masks: Sequence[NDArray[np.uint8]], samples: Sequence[Sample]) -> None:
+    sizes = {mask.shape: sample.name for mask, sample in zip(masks, samples, strict=True)}
+    if len(sizes) > 1:
+        found = ", ".join(f"{name} {height}x{width}" for (height, width), name in sizes.items())
+        raise ShapeError(
+            f"one batch has training images of {len(sizes)} sizes (height x width px): {found}; expected one size: "
+            "add a random_crop to data.transforms and set data.pad_size to at least its size"
+        )
+
+
+@dataclass(frozen=True)
+class _TrainLoad:
+    """Sample numbers -> batch: index, check, transforms, stacking."""
+
+    dataset: Dataset
+    transforms: tuple[Transform, ...]
+    seed: int
+    pixels: _Pixels
+    pad_size: tuple[int, int] | None
+
+    def __call__(self, keys: list[int]) -> Batch:
+        return self.pixels.batch([self._sample(key) for key in keys], keys, self.pad_size)
+
+    def _sample(self, key: int) -> Sample:
+        index, rng = sample_of(self.seed, key, len(self.dataset))
+        sample = self.dataset[index]
+        check_sample(sample, self.pixels.num_classes, self.pixels.ignore_index)
+        for transform in self.transforms:
+            sample = transform(sample, rng)
+        return sample
+
+
+def train_batches(  # noqa: PLR0913
+    dataset: Dataset,
+    transforms: Sequence[Transform],
+    *,
+    seed: int,
+    batch_size: int,
+    num_micro: int,
+    start_step: int,
+    stop_step: int,
+    rank: int,
+    world_size: int,
+    num_classes: int,
+    ignore_index: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    pad_size: tuple[int, int] | None,
+    num_workers: int = 0,
+) -> Iterator[list[Batch]]:
+    """This worker's micro-batches of each step in ``[start_step, stop_step)``; closing the iterator ends its processes.
+
+    Args:
+        dataset: the training split.
+        transforms: applied in order, each with the sample's own generator.
+        seed: of the sample stream.
+        batch_size: B, images in one step over all workers.
+        num_micro: micro-batches in a step (``micro_batches``).
+        start_step: first step, 0 in a new run.
+        stop_step: one after the last step.
+        rank: number of this worker.
+        world_size: number of workers.
+        num_classes: C.
+        ignore_index: the void label.
+        mean: of RGB, in 0-255.
+        std: of RGB, in 0-255.
+        pad_size: ``(height, width)`` px to which smaller images are padded; None: no padding.
+        num_workers: loading processes; the batches do not depend on it.
+
+    Raises:
+        DataError: a sample is not what the config says, or the data set is empty.
+        ShapeError: the images of a micro-batch differ in size.
+
+    Example:
+        >>> from rayseg.data import SyntheticStreets
+        >>> stream = train_batches(
+        ...     SyntheticStreets("train"),
+        ...     [],
+        ...     seed=0,
+        ...     batch_size=4,
+        ...     num_micro=2,
+        ...     start_step=5,
+        ...     stop_step=6,
+        ...     rank=0,
+        ...     world_size=2,
+        ...     num_classes=9,
+        ...     ignore_index=255,
+        ...     mean=(0, 0, 0),
+        ...     std=(255, 255, 255),
+        ...     pad_size=None,
+        ... )
+        >>> [batch.keys.tolist() for batch in next(stream)]
+        [[20], [22]]
+    """
+    _require_images(dataset)
+    pixels = _Pixels(num_classes, ignore_index, tuple(mean), tuple(std))
+    load = _TrainLoad(dataset, tuple(transforms), seed, pixels, pad_size)
+    keys = (
+        micro
+        for step in range(start_step, stop_step)
+        for micro in step_keys(step, batch_size, rank=rank, world_size=world_size, num_micro=num_micro)
+    )
+    batches = map_in_order(load, keys, num_workers)
+    try:
+        while step_batches := list(islice(batches, num_micro)):
+            yield step_batches
+    finally:
+        batches.close()
+
+
+@dataclass(frozen=True)
+class _EvalLoad:
+    """Indices -> batches of consecutive images of equal size."""
+
+    dataset: Dataset
+    pixels: _Pixels
+
+    def __call__(self, indices: list[int]) -> list[tuple[Batch, list[int]]]:
+        samples = [(index, self.dataset[index]) for index in indices]
+        return [self._batch(list(run)) for _, run in groupby(samples, key=lambda pair: pair[1].image.shape)]
+
+    def _batch(self, run: list[tuple[int, Sample]]) -> tuple[Batch, list[int]]:
+        indices = [index for index, _ in run]
+        return self.pixels.batch([sample for _, sample in run], indices, None), indices
+
+
+def eval_batches(
+    dataset: Dataset,
+    *,
+    rank: int,
+    world_size: int,
+    batch_size: int,
+    num_classes: int,
+    ignore_index: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    num_workers: int = 0,
+) -> Iterator[tuple[Batch, list[int]]]:
+    """Each image once over all workers: image i on worker ``i % world_size``; consecutive images of equal size share a batch.
+
+    A worker may get no batch at all, so whatever is summed over workers is summed once, at the end.
+
+    Args:
+        dataset: the split.
+        rank: number of this worker.
+        world_size: number of workers.
+        batch_size: most images in one batch of this worker.
+        num_classes: C.
+        ignore_index: the void label.
+        mean: of RGB, in 0-255.
+        std: of RGB, in 0-255.
+        num_workers: loading processes; the batches do not depend on it.
+
+    Yields:
+        A batch (its keys are the indices) and the indices of its images.
+
+    Raises:
+        DataError: a sample is not what the config says, or the data set is empty.
+
+    Example:
+        >>> from rayseg.data import SyntheticStreets
+        >>> streets = SyntheticStreets("val", length=5)
+        >>> pixels = {"num_classes": 9, "ignore_index": 255, "mean": (0, 0, 0), "std": (255, 255, 255)}
+        >>> [indices for _, indices in eval_batches(streets, rank=0, world_size=2, batch_size=2, **pixels)]
+        [[0, 2], [4]]
+    """
+    _require_images(dataset)
+    mine = range(rank, len(dataset), world_size)
+    chunks = [list(mine[first : first + batch_size]) for first in range(0, len(mine), batch_size)]
+    load = _EvalLoad(dataset, _Pixels(num_classes, ignore_index, tuple(mean), tuple(std)))
+    groups = map_in_order(load, chunks, num_workers)
+    try:
+        for group in groups:
+            yield from group
+    finally:
+        groups.close()
+
+
+def _require_images(dataset: Dataset) -> None:
+    if len(dataset) == 0:
+        raise DataError(f"{type(dataset).__name__}: no images; expected at least one: check the split and the path")
