@@ -1,0 +1,152 @@
+"""The recipe: data, model, losses, sampling, optimizer and schedule, what a sweep varies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from rayseg.config.spec import Section, Spec
+from rayseg.config.values import Bool, Count, Float, Int, Interval, Named, NonNegative, Positive
+
+__all__ = [
+    "ClassWeight",
+    "DataConfig",
+    "GroupRule",
+    "HeadConfig",
+    "LossTerm",
+    "ModelConfig",
+    "OptimConfig",
+    "SamplingConfig",
+    "ScheduleConfig",
+    "Warmup",
+]
+
+
+Mean3 = tuple[Float, Float, Float]
+
+
+class DataConfig(Section):
+    """Where images come from, and what is done to them before the model sees them."""
+
+    dataset: Spec = Field(
+        default=Spec(type="synthetic"), description="synthetic, parquet, folders, or an import path: (split, **own) -> Dataset"
+    )
+    train_split: str = "train"
+    val_split: str = "val"
+    test_split: str | None = "test"
+    class_names: tuple[str, ...] | None = Field(default=None, description="null: the dataset's own")
+    ignore_index: Int = Field(default=255, ge=0, le=255, description="label that means: not labelled")
+    transforms: Annotated[dict[str, Spec], Named] = Field(
+        default_factory=dict, description="random_resize, random_crop, random_flip, photometric, or import paths; in order"
+    )
+    mean: Mean3 = Field(default=(123.675, 116.28, 103.53), description="of RGB in 0-255")
+    std: tuple[Positive, Positive, Positive] = Field(default=(58.395, 57.12, 57.375), description="of RGB in 0-255")
+    pad_size: tuple[Count, Count] | None = Field(
+        default=None, description="(height, width) px to which smaller training images are padded; null: the crop's size"
+    )
+    num_workers: Int = Field(default=0, ge=0, description="loading processes per training worker")
+
+
+class ModelConfig(Spec):
+    """The network: ``(num_classes, **own) -> Module`` that returns named logits, or one tensor for the main head."""
+
+    type: str = "small_unet"
+    norm: Literal["auto", "keep", "batch", "sync", "group"] = Field(
+        default="auto", description="auto: sync with more than one worker, else as the model has it"
+    )
+
+
+class ClassWeight(Spec):
+    """A rule that turns label counts of the training set into one weight per class."""
+
+
+def _class_weight_kind(value: Any) -> str:
+    if isinstance(value, ClassWeight) or (isinstance(value, dict) and "type" in value):
+        return "<rule>"
+    return "<names>" if isinstance(value, dict) else "<list>"
+
+
+ClassWeights = Annotated[
+    Annotated[tuple[NonNegative, ...], Tag("<list>")]
+    | Annotated[dict[str, NonNegative], Named, Tag("<names>")]
+    | Annotated[ClassWeight, Tag("<rule>")],
+    Discriminator(_class_weight_kind),
+]
+
+
+class LossTerm(Spec):
+    """One term of the mix. ``weight, normalize, scope, class_weight`` belong to the mix, the rest to the loss."""
+
+    weight: NonNegative = 1.0
+    normalize: Literal["weights", "kept", "valid", "all"] | None = Field(
+        default=None, description="what a per-pixel loss is divided by; null: weights"
+    )
+    scope: Literal["global", "rank"] = "global"
+    class_weight: ClassWeights | None = Field(
+        default=None, description="one number per class, name -> number, or a rule {type: median_frequency, power: 0.5}"
+    )
+
+
+class SamplingConfig(Spec):
+    """Which pixels count: ``ohem`` or an import path. ``start`` belongs to the mix."""
+
+    scope: Literal["global", "rank"] = "global"
+    start: Interval | None = Field(default=None, description="before this step every pixel counts; null: from the beginning")
+
+
+class HeadConfig(Section):
+    """Another head of the model. What is absent is inherited from the main head."""
+
+    weight: NonNegative = 0.4
+    losses: Annotated[dict[str, LossTerm], Named] | None = None
+    sampling: SamplingConfig | None = None
+    ignore_index: Int | None = Field(default=None, ge=0, le=255)
+    target: Spec | None = Field(default=None, description="(masks, *, ignore_index, **own) -> masks; null: the masks")
+
+
+class GroupRule(Section):
+    """Multipliers for the parameters that a pattern or a kind selects.
+
+    Rules are applied in order; a later rule overrides the multipliers that it names. ``final`` ends the list for the
+    parameters that it selects.
+    """
+
+    match: str | None = Field(default=None, description="regular expression searched in the dotted parameter name")
+    kind: Literal["norm", "bias", "depthwise"] | None = None
+    lr_mult: NonNegative | None = None
+    decay_mult: NonNegative | None = None
+    final: Bool = False
+
+    @model_validator(mode="after")
+    def _selects_and_changes(self) -> GroupRule:
+        if self.match is None and self.kind is None:
+            raise ValueError("selects nothing: give 'match', 'kind', or both")
+        if self.lr_mult is None and self.decay_mult is None:
+            raise ValueError("changes nothing: give 'lr_mult', 'decay_mult', or both")
+        return self
+
+
+class OptimConfig(Spec):
+    """The optimizer: sgd, adam, adamw, any name in ``torch.optim``, or an import path."""
+
+    type: str = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.01
+    groups: Annotated[dict[str, GroupRule], Named] = Field(default_factory=dict)
+
+
+class Warmup(Section):
+    """Multiplies the schedule at the beginning; its clock is not shifted."""
+
+    type: Literal["constant", "linear", "exp"] = "linear"
+    length: Interval
+    ratio: Float = Field(default=0.1, gt=0, le=1)
+
+
+class ScheduleConfig(Spec):
+    """Learning rate: ``(**own) -> (step, total_steps) -> multiplier``; poly, cosine, constant, or an import path."""
+
+    type: str = "poly"
+    warmup: Warmup | None = None
+    momentum: Spec | None = Field(default=None, description="the same for momentum (betas[0] in Adam)")

@@ -1,0 +1,103 @@
+"""The run: how long, where, what is measured, kept and recorded."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from rayseg.config.spec import Section
+from rayseg.config.values import Bool, Count, Float, Int, Interval, Length, NonNegative, Positive, Workers, one_length
+
+__all__ = [
+    "CheckpointConfig",
+    "EmaConfig",
+    "EvalConfig",
+    "MlflowConfig",
+    "ScalingConfig",
+    "TrackingConfig",
+    "TrainConfig",
+]
+
+
+class EmaConfig(Section):
+    """Exponential moving average of the weights; evaluated and saved instead of them when set."""
+
+    decay: Float = Field(default=0.999, gt=0, lt=1)
+    warmup: NonNegative = Field(default=10.0, description="decay at step t is min(decay, (1 + t) / (warmup + t))")
+
+
+class TrainConfig(Section):
+    """The loop."""
+
+    batch_size: Count = Field(default=8, description="images in one optimizer step, over all workers")
+    micro_batch: Count | None = Field(default=None, description="most images in one forward pass of one worker")
+    steps: Count | None = None
+    epochs: Positive | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip_norm: Positive | None = None
+    clip_value: Positive | None = None
+    ema: EmaConfig | None = None
+    deterministic: Bool = True
+    log_every: Interval = Length(steps=10)
+    threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_length(cls, value: Any) -> Any:
+        silent = isinstance(value, dict) and "steps" not in value and value.get("epochs") is None
+        return {**value, "steps": 300} if silent else value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> TrainConfig:
+        one_length(self.steps, self.epochs)
+        return self
+
+    @property
+    def length(self) -> Length:
+        """How long the run is."""
+        return Length(steps=self.steps, epochs=self.epochs)
+
+
+class ScalingConfig(Section):
+    """Where it runs. ``workers: 0`` is this process; ``[min, max]`` is elastic."""
+
+    workers: Workers = 0
+    gpu: Literal[True, False, "auto"] = "auto"
+    cpus_per_worker: Positive = 1.0
+    max_failures: Int = Field(default=2, ge=0, description="how often a run goes on after a worker failed")
+
+
+class CheckpointConfig(Section):
+    """What is kept of a run."""
+
+    every: Interval | None = Field(default=None, description="null: at every evaluation")
+    keep: Count = Field(default=2, description="newest checkpoints kept; the best one is kept besides")
+    best: str = Field(default="val/mIoU", description="metric by which the best checkpoint is chosen")
+    mode: Literal["max", "min"] = "max"
+
+
+class EvalConfig(Section):
+    """When and how validation scores are taken."""
+
+    every: Interval | None = Field(default=None, description="null: ten times per run")
+    batch_size: Count = Field(default=8, description="most images of equal size in one forward pass")
+    at_end: Bool = Field(default=True, description="also after the last step")
+
+
+class MlflowConfig(Section):
+    """The MLflow store. ``uri`` null: MLFLOW_TRACKING_URI, else SQLite in the storage directory."""
+
+    uri: str | None = None
+    experiment: str = "rayseg"
+
+
+class TrackingConfig(Section):
+    """Where a run is recorded."""
+
+    name: str | None = Field(default=None, description="run name; null: made from the time")
+    storage: str = Field(default="runs", description="directory (or cloud URI) of checkpoints, results and mlflow.db")
+    mlflow: MlflowConfig | None = MlflowConfig()
+    text: Bool = True
+    pictures: Int = Field(default=4, ge=0, description="validation images logged as image | truth | prediction | error")
+    tags: dict[str, str] = Field(default_factory=dict)

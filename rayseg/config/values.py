@@ -1,0 +1,92 @@
+"""The small values that sections are made of: numbers, lengths, names.
+
+Numbers are strict: true is not 1, "0.1" is not a number, and 8.0 is not a count.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+
+from rayseg.config.spec import Section
+
+__all__ = ["Bool", "Count", "Float", "Int", "Interval", "Length", "Named", "NonNegative", "Positive", "Workers", "one_length"]
+
+Bool = Annotated[bool, Strict()]
+Int = Annotated[int, Strict()]
+Float = Annotated[float, Strict()]
+#: A whole number from 1.
+Count = Annotated[int, Strict(), Field(ge=1)]
+Positive = Annotated[float, Strict(), Field(gt=0)]
+NonNegative = Annotated[float, Strict(), Field(ge=0)]
+
+
+def one_length(steps: int | None, epochs: float | None) -> None:
+    """Refuse a length that is given in both units, or in none.
+
+    Raises:
+        ValueError: says what to set to null.
+
+    Example:
+        >>> one_length(steps=300, epochs=None)
+    """
+    if (steps is None) == (epochs is None):
+        raise ValueError(
+            f"give exactly one of 'steps' and 'epochs' and set the other to null; got steps={steps}, epochs={epochs}".replace(
+                "None", "null"
+            )
+        )
+
+
+class Length(Section):
+    """A stretch of training, in optimizer steps or in passes over the training set; exactly one of the two.
+
+    Epochs become steps once, when the size of the training set is known: ``ceil(epochs * images / batch_size)``.
+
+    Example:
+        >>> Length(epochs=2.5).steps is None
+        True
+    """
+
+    steps: Count | None = None
+    epochs: Positive | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Length:
+        one_length(self.steps, self.epochs)
+        return self
+
+
+def _length(value: Any) -> Any:
+    return {"steps": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+#: A Length; a bare whole number means steps.
+Interval = Annotated[Length, BeforeValidator(_length, json_schema_input_type=Length | Count)]
+
+
+def _names_have_no_dots(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        if not name or "." in name:
+            raise ValueError(f"{name!r} cannot be a name: names are parts of dotted keys, so no dots and not empty")
+    return value
+
+
+#: A mapping from names that a person chooses.
+Named = AfterValidator(_names_have_no_dots)
+
+
+def _workers(value: Any) -> Any:
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    whole = all(isinstance(count, int) and not isinstance(count, bool) for count in pair)
+    if isinstance(value, list | tuple):
+        if whole and len(pair) == 2 and 1 <= pair[0] <= pair[1]:
+            return tuple(value)
+    elif whole and value >= 0:
+        return value
+    raise ValueError(f"must be a whole number from 0, or [min, max] with 1 <= min <= max for an elastic run; got {value!r}")
+
+
+#: A fixed number of workers, or the (min, max) of an elastic run.
+Workers = Annotated[int | tuple[int, int], BeforeValidator(_workers, json_schema_input_type=int | tuple[int, int])]
