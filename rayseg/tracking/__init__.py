@@ -1,0 +1,59 @@
+"""Recording runs: text and JSON lines, MLflow, pictures.
+
+The MLflow store loads on first use, so that ``import rayseg.tracking`` stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rayseg.tracking.buffer import MlflowTracker, StoreLike
+from rayseg.tracking.charts import confusion_picture, curves_picture
+from rayseg.tracking.owner import owner_is_alive, owner_tags
+from rayseg.tracking.pictures import colorize, contact_sheet, default_palette, encode_png, panel
+from rayseg.tracking.runs import StoredRun
+from rayseg.tracking.text import TextTracker, metrics_line, read_history
+from rayseg.tracking.tracker import NullTracker, RunStatus, Tracker, TrackerGroup
+from rayseg.tracking.ui import compare_url, curves_url, ui_command
+from rayseg.tracking.uri import check_reachable, resolve_uri, sqlite_path
+
+if TYPE_CHECKING:
+    from rayseg.tracking.mlflow import MlflowStore
+
+__all__ = [
+    "MlflowStore",
+    "MlflowTracker",
+    "NullTracker",
+    "RunStatus",
+    "StoreLike",
+    "StoredRun",
+    "TextTracker",
+    "Tracker",
+    "TrackerGroup",
+    "check_reachable",
+    "colorize",
+    "compare_url",
+    "confusion_picture",
+    "contact_sheet",
+    "curves_picture",
+    "curves_url",
+    "default_palette",
+    "encode_png",
+    "metrics_line",
+    "owner_is_alive",
+    "owner_tags",
+    "panel",
+    "read_history",
+    "resolve_uri",
+    "sqlite_path",
+    "ui_command",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the store, which needs mlflow, when it is asked for."""
+    if name != "MlflowStore":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rayseg.tracking.mlflow import MlflowStore  # noqa: PLC0415  mlflow takes seconds to import
+
+    return MlflowStore

@@ -1,0 +1,323 @@
+"""The MLflow store. The only module that imports mlflow; everything goes through a client with an explicit URI.
+
+One process writes to a store (the launcher's tracker actor, or a single run's rank 0), so it knows the last step of every
+metric and writes none twice. NaN is kept as NaN; so is infinity, which MLflow would store as 1.8e308.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from rayseg.errors import TrackingError
+from rayseg.tracking.naming import chunks, clean_names, param_text, picture_place, short_tags, shorten, storable
+from rayseg.tracking.owner import PID_TAG, user_name
+from rayseg.tracking.runs import StoredRun, child_rows, stored_run
+from rayseg.tracking.steps import LastSteps
+from rayseg.tracking.tracker import RunStatus
+from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path
+
+__all__ = ["MlflowStore"]
+
+_PARENT_TAG: Final = "mlflow.parentRunId"
+_MAX_PARAM_CHARS: Final = 6000
+_METRICS_PER_CALL: Final = 1000
+_PARAMS_PER_CALL: Final = 100
+_OLDEST_FIRST: Final = ["attributes.start_time ASC"]
+_LOCK_TIMEOUT_S: Final = 300.0
+#: A status is replaced by a better one only; a run that is continued is RUNNING again.
+_RANK: Final = {"RUNNING": 0, "SCHEDULED": 0, "KILLED": 1, "FAILED": 2, "FINISHED": 3}
+
+
+class MlflowStore:
+    """Runs of one experiment in one MLflow store.
+
+    Args:
+        uri: absolute, as ``resolve_uri`` gives it.
+        experiment: name of the experiment; made if it is not there.
+
+    Raises:
+        TrackingError: by every method, when the store cannot be reached or refuses.
+
+    Example:
+        >>> store = MlflowStore(resolve_uri(None, "runs"), "camvid")  # doctest: +SKIP
+        >>> run_id = store.start_run("baseline", params={"optim.lr": 0.01}, tags={}, owner=owner_tags())  # doctest: +SKIP
+        >>> store.log_metrics(run_id, 1, {"train/loss": 0.7})  # doctest: +SKIP
+        >>> store.finish(run_id, "FINISHED")  # doctest: +SKIP
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri = uri
+        self.experiment = experiment
+        self._lock = RLock()
+        self._client: Any = None
+        self._experiment_id = ""
+        self._steps: dict[str, LastSteps] = {}
+        self._pictures: dict[str, LastSteps] = {}
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's number of the experiment."""
+        self.prepare()
+        return self._experiment_id
+
+    def prepare(self) -> None:
+        """Make the schema and the experiment where they are missing; several processes may call at once.
+
+        MLflow does not lock the making of its schema, and processes that open a new database together break it.
+        """
+        with self._lock:
+            if self._client is None:
+                check_reachable(self.uri)
+                self._open()
+
+    def _open(self) -> None:
+        path = sqlite_path(self.uri)
+        with self._told("open the store"):
+            if path is None:
+                self._connect(None)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock", timeout=_LOCK_TIMEOUT_S):
+                self._connect((path.parent / ARTIFACTS_DIR).as_uri())
+
+    def _connect(self, artifacts: str | None) -> None:
+        with _quiet("alembic"), _quiet("mlflow.store.db.utils"):
+            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            found = client.get_experiment_by_name(self.experiment)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"{self.uri}: experiment {self.experiment!r} is deleted; restore it, or set tracking.mlflow.experiment"
+            )
+        self._experiment_id = found.experiment_id if found else _create(client, self.experiment, artifacts)
+        self._client = client
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Turn whatever goes wrong inside into a TrackingError that says where."""
+        try:
+            yield
+        except TrackingError:
+            raise
+        except Exception as failure:
+            first = (str(failure).strip().splitlines() or [""])[0]
+            raise TrackingError(
+                f"{self.uri}, experiment {self.experiment!r}: could not {what}: {type(failure).__name__}: {first}; "
+                "check that the store is reachable and writable (`rayseg doctor`)"
+            ) from failure
+
+    @contextmanager
+    def _using(self, what: str) -> Iterator[Any]:
+        self.prepare()
+        with self._lock, self._told(what):
+            yield self._client
+
+    def start_run(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        parent_run_id: str | None = None,
+        run_id: str | None = None,
+        owner: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start a run, or continue one.
+
+        A run that is continued is RUNNING again and gets the tags; its parameters stay as they are. A parameter of more than
+        6000 characters is cut, and kept whole as the artifact ``params/<name>.txt``.
+
+        Args:
+            name: what people call it.
+            params: flat dotted leaves of the config.
+            tags: what the run is, for people and filters.
+            parent_run_id: the sweep's run.
+            run_id: of the run to continue.
+            owner: tags of the process whose death means that the run is dead, as ``owner_tags`` gives them.
+
+        Returns:
+            The run's id.
+        """
+        labels = {**tags, **(owner or {}), **({_PARENT_TAG: parent_run_id} if parent_run_id else {})}
+        with self._using(f"start run {name!r}") as client:
+            if run_id is not None:
+                self._continue(client, run_id, labels)
+                return run_id
+            first = {"mlflow.user": user_name(), **short_tags(labels)}
+            created: str = client.create_run(self._experiment_id, tags=first, run_name=name).info.run_id
+            self._steps[created], self._pictures[created] = LastSteps(), LastSteps()
+            self._log_params(client, created, params)
+            return created
+
+    def _continue(self, client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+        run = client.get_run(run_id)
+        if run.info.lifecycle_stage == "deleted":
+            raise TrackingError(f"{self.uri}: run {run_id} is deleted and cannot be continued; restore it, or start a new run")
+        client.update_run(run_id, status="RUNNING")
+        self.set_tags(run_id, tags)
+
+    def _log_params(self, client: Any, run_id: str, params: Mapping[str, Any]) -> None:
+        names = clean_names(params)
+        texts = {names[key]: param_text(value) for key, value in params.items()}
+        places = {name: f"params/{name}.txt" for name, text in texts.items() if len(text) > _MAX_PARAM_CHARS}
+        for name, place in places.items():
+            self.log_artifact(run_id, place, texts[name].encode())
+        kept = [Param(name, shorten(text, _MAX_PARAM_CHARS, places.get(name, ""))) for name, text in texts.items()]
+        for piece in chunks(kept, _PARAMS_PER_CALL):
+            client.log_batch(run_id, params=piece)
+
+    def log_metrics(self, run_id: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Write metrics at a step; a metric that has this step or a later one already is left out."""
+        self.log_batch(run_id, [(step, dict(metrics))])
+
+    def log_batch(self, run_id: str, rows: list[tuple[int, dict[str, float]]]) -> None:
+        """Write several rows ``(step, metrics)`` in few calls, leaving out what is written already."""
+        with self._using(f"log metrics of run {run_id}") as client:
+            known = self._known_steps(client, run_id)
+            for piece in chunks(_fresh(rows, known), _METRICS_PER_CALL):
+                client.log_batch(run_id, metrics=piece)
+                for metric in piece:
+                    known.mark(metric.step, [metric.key])
+
+    def _known_steps(self, client: Any, run_id: str) -> LastSteps:
+        if run_id not in self._steps:
+            stored = client.get_run(run_id).data.to_proto().metrics
+            self._steps[run_id] = LastSteps({metric.key: int(metric.step) for metric in stored})
+        return self._steps[run_id]
+
+    def last_step(self, run_id: str) -> int:
+        """The last step of any metric of the run; 0 if it has none."""
+        with self._using(f"read run {run_id}") as client:
+            return self._known_steps(client, run_id).last
+
+    def log_artifact(self, run_id: str, path: str, data: bytes) -> None:
+        """Keep a file, ``path`` relative to the run's artifacts."""
+        with self._using(f"log artifact {path!r} of run {run_id}") as client, tempfile.TemporaryDirectory() as folder:
+            place = Path(path)
+            local = Path(folder) / place.name
+            local.write_bytes(data)
+            parent = place.parent.as_posix()
+            client.log_artifact(run_id, str(local), None if parent == "." else parent)
+
+    def log_picture(self, run_id: str, name: str, step: int, png: bytes) -> None:
+        """Keep a picture so that MLflow's image charts show it, with a slider over the steps; no step twice."""
+        key = clean_names([name])[name]
+        with self._using(f"log picture {name!r} of run {run_id}") as client, Image.open(BytesIO(png)) as image:
+            known = self._known_pictures(client, run_id)
+            if known.is_new(step, key):
+                client.log_image(run_id, image, key=key, step=step, synchronous=True)
+                known.mark(step, [key])
+
+    def _known_pictures(self, client: Any, run_id: str) -> LastSteps:
+        if run_id not in self._pictures:
+            known = LastSteps()
+            for file in client.list_artifacts(run_id, "images"):
+                if place := picture_place(file.path):
+                    known.mark(place[1], [place[0]])
+            self._pictures[run_id] = known
+        return self._pictures[run_id]
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags; one of more than 8000 characters is cut, and says so."""
+        with self._using(f"set tags of run {run_id}") as client:
+            for piece in chunks([RunTag(key, text) for key, text in short_tags(tags).items()], _PARAMS_PER_CALL):
+                client.log_batch(run_id, tags=piece)
+
+    def finish(self, run_id: str, status: RunStatus) -> None:
+        """Close the run. Said again, or said worse (KILLED after FINISHED), it changes nothing."""
+        with self._using(f"close run {run_id}") as client:
+            now = client.get_run(run_id).info.status
+            if _RANK[status] > _RANK.get(now, 0):
+                client.set_terminated(run_id, status=status)
+            self._steps.pop(run_id, None)
+            self._pictures.pop(run_id, None)
+
+    def open_runs(self, tag_filter: Mapping[str, str] | None = None) -> list[StoredRun]:
+        """Runs of the experiment that say RUNNING and have all tags of ``tag_filter``."""
+        wanted = dict(tag_filter or {}).items()
+        with self._using("list the open runs") as client:
+            runs = self._search(client, "attributes.status = 'RUNNING'")
+        return [stored_run(run) for run in runs if wanted <= run.data.tags.items()]
+
+    def close_stale_runs(self, is_alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
+        """Mark as KILLED the open runs whose owner is dead.
+
+        Args:
+            is_alive: whether the owner that a run's tags name is at work, such as ``owner_is_alive``. Runs without owner
+                tags are somebody else's and are left alone.
+
+        Returns:
+            Ids of the runs that were closed.
+        """
+        stale = [run.run_id for run in self.open_runs() if PID_TAG in run.tags and not is_alive(run.tags)]
+        for run_id in stale:
+            self.finish(run_id, "KILLED")
+        return stale
+
+    def leaderboard(self, parent_run_id: str) -> list[dict[str, Any]]:
+        """The child runs of a sweep, in the order of their start.
+
+        Returns:
+            One row per child: ``run_id``, ``name``, the parameters in which the children differ, ``step`` (the last one),
+            ``status``, and the last value of every metric, under its own name.
+        """
+        with self._using(f"read the children of run {parent_run_id}") as client:
+            runs = self._search(client, f"tags.`{_PARENT_TAG}` = '{parent_run_id}'")
+        return child_rows(runs)
+
+    def _search(self, client: Any, query: str) -> list[Run]:
+        page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST)
+        found = list(page)
+        while page.token:
+            page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST, page_token=page.token)
+            found += page
+        return found
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Keep the making of the schema to itself: dozens of lines that tell a user nothing."""
+    talker = logging.getLogger(logger)
+    level = talker.level
+    talker.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        talker.setLevel(level)
+
+
+def _create(client: Any, name: str, artifacts: str | None) -> str:
+    try:
+        created: str = client.create_experiment(name, artifact_location=artifacts)
+    except MlflowException:  # on a server, another client may have made it in between
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+    return created
+
+
+def _fresh(rows: list[tuple[int, dict[str, float]]], known: LastSteps) -> list[Metric]:
+    """The values to write, each metric's steps rising."""
+    now_ms = int(time.time() * 1000)
+    ahead = LastSteps()
+    fresh: list[Metric] = []
+    for step, metrics in rows:
+        names = clean_names(metrics)
+        new = {names[key]: value for key, value in metrics.items() if known.is_new(step, names[key])}
+        fresh += [Metric(name, storable(value), now_ms, step) for name, value in ahead.new(step, new).items()]
+        ahead.mark(step, new)
+    return fresh

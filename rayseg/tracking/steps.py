@@ -1,0 +1,47 @@
+"""Which values are new: no metric is written twice at a step, whatever was restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+__all__ = ["LastSteps"]
+
+
+class LastSteps:
+    """The last step at which each name was written.
+
+    After a restart the steps since the checkpoint are computed again, equal up to rounding. What was written stays; a value
+    whose step is not beyond the last one of its name is dropped.
+
+    Args:
+        last: the last step of each name that was written before.
+
+    Example:
+        >>> steps = LastSteps({"train/loss": 7})
+        >>> steps.new(7, {"train/loss": 0.5, "val/mIoU": 0.6})
+        {'val/mIoU': 0.6}
+        >>> steps.mark(7, ["val/mIoU"])
+        >>> steps.last
+        7
+    """
+
+    def __init__(self, last: Mapping[str, int] | None = None) -> None:
+        self._last = dict(last or {})
+
+    @property
+    def last(self) -> int:
+        """The last step of any name; 0 when nothing was written."""
+        return max(self._last.values(), default=0)
+
+    def is_new(self, step: int, name: str) -> bool:
+        """Whether ``name`` was not yet written at ``step`` or after it."""
+        return step > self._last.get(name, -1)
+
+    def new(self, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The metrics that are still to be written at ``step``."""
+        return {name: value for name, value in metrics.items() if self.is_new(step, name)}
+
+    def mark(self, step: int, names: Iterable[str]) -> None:
+        """Remember that ``names`` are written up to ``step``."""
+        for name in names:
+            self._last[name] = max(step, self._last.get(name, -1))

@@ -1,0 +1,83 @@
+"""How to look at the runs: the command that serves MLflow's pages, and the address of a comparison."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from rayseg.errors import TrackingError
+from rayseg.tracking.uri import ARTIFACTS_DIR, sqlite_path
+
+__all__ = ["compare_url", "curves_url", "ui_command"]
+
+#: MLflow 3 opens with its pages for traces and prompts, unless it is told.
+_MODEL_TRAINING = "workflowType=machine_learning"
+
+
+def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+    """The command line that serves MLflow's pages for a store.
+
+    MLflow answers only to host names that it knows: localhost and private addresses. To serve another name, append
+    ``--allowed-hosts`` with it.
+
+    Args:
+        uri: of the store, as ``resolve_uri`` gives it.
+        host: address to listen on.
+        port: port to listen on.
+
+    Raises:
+        TrackingError: the store is a server already.
+
+    Example:
+        >>> ui_command("sqlite:////data/runs/mlflow.db")[1:6]
+        ['-m', 'mlflow', 'server', '--backend-store-uri', 'sqlite:////data/runs/mlflow.db']
+    """
+    if uri.startswith(("http://", "https://")):
+        raise TrackingError(
+            f"{uri}: the store is a server and shows its own pages; expected a database: open {uri} in a browser"
+        )
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    path = sqlite_path(uri)
+    if path is not None:
+        command += ["--artifacts-destination", str(path.parent / ARTIFACTS_DIR)]
+    return [*command, "--host", host, "--port", str(port), "--workers", "1"]
+
+
+def compare_url(base: str, experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Address of the page that compares runs: parameters and metrics side by side, parallel coordinates.
+
+    Args:
+        base: address of the MLflow pages, such as ``http://127.0.0.1:5000``.
+        experiment_id: MLflow's number of the experiment.
+        run_ids: the runs, two or more.
+
+    Example:
+        >>> compare_url("http://127.0.0.1:5000/", "1", ["a", "b"])
+        'http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%221%22%5D&workflowType=machine_learning'
+    """
+    return f"{base.rstrip('/')}/#/compare-runs?{_runs_query(experiment_id, run_ids)}"
+
+
+def curves_url(base: str, experiment_id: str, run_ids: Sequence[str], metrics: Sequence[str]) -> str:
+    """Address of the page that draws metrics of several runs over the steps, in one chart.
+
+    Args:
+        base: address of the MLflow pages.
+        experiment_id: MLflow's number of the experiment.
+        run_ids: the runs.
+        metrics: their names, one at least.
+
+    Example:
+        >>> curves_url("http://127.0.0.1:5000", "1", ["a", "b"], ["val/mIoU"]).split("?")[0]
+        'http://127.0.0.1:5000/#/metric'
+    """
+    keys = quote(json.dumps(list(metrics)))
+    first = quote(json.dumps(metrics[0]))
+    return f"{base.rstrip('/')}/#/metric?{_runs_query(experiment_id, run_ids)}&metric={first}&plot_metric_keys={keys}"
+
+
+def _runs_query(experiment_id: str, run_ids: Sequence[str]) -> str:
+    runs = quote(json.dumps(list(run_ids), separators=(",", ":")))
+    return f"runs={runs}&experiments={quote(json.dumps([experiment_id]))}&{_MODEL_TRAINING}"
