@@ -1,0 +1,17 @@
+"""Config to objects, and every complaint about a config."""
+
+from rayseg.build.check import check, hidden_arguments, worker_counts
+from rayseg.build.experiment import Evaluator, Experiment, assemble, configure_torch, pick_device
+from rayseg.build.parts import Components
+
+__all__ = [
+    "Components",
+    "Evaluator",
+    "Experiment",
+    "assemble",
+    "check",
+    "configure_torch",
+    "hidden_arguments",
+    "pick_device",
+    "worker_counts",
+]

@@ -1,0 +1,31 @@
+"""The training loop: state, step, hooks, checkpoints. Needs torch only."""
+
+from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
+from rayseg.engine.ema import Ema
+from rayseg.engine.guard import FiniteGuard
+from rayseg.engine.hooks import Hook
+from rayseg.engine.loop import Fit, fit
+from rayseg.engine.meter import Meter
+from rayseg.engine.plan import Plan, Schedule
+from rayseg.engine.reporter import LocalReporter, Reporter
+from rayseg.engine.state import TrainState
+from rayseg.engine.step import backward, wrap
+
+__all__ = [
+    "Ema",
+    "FiniteGuard",
+    "Fit",
+    "Hook",
+    "LocalReporter",
+    "Meter",
+    "Plan",
+    "Reporter",
+    "Schedule",
+    "TrainState",
+    "backward",
+    "fit",
+    "read_checkpoint",
+    "read_manifest",
+    "wrap",
+    "write_checkpoint",
+]

@@ -1,0 +1,134 @@
+"""Checkpoints: written whole or not at all, checked when they are read.
+
+A checkpoint is a directory::
+
+    model.pt         weights for inference (the moving average, if there is one)
+    train.pt         everything a resumed run needs
+    config.yaml      the resolved config (written by whoever knows it)
+    manifest.json    format, step, and size and SHA-256 of every other file
+
+``manifest.json`` is written last, so a directory without one is torn. Tensors are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rayseg.errors import CheckpointError
+
+__all__ = ["is_whole", "read_checkpoint", "read_manifest", "write_checkpoint"]
+
+FORMAT = 1
+
+
+def write_checkpoint(directory: Path, tensors: Mapping[str, Any], texts: Mapping[str, str], *, step: int) -> Path:
+    """Write a checkpoint into ``directory``, atomically: after a crash it is there whole, or not at all.
+
+    Args:
+        directory: its final name; one that exists is replaced.
+        tensors: file name (``model.pt``) -> what ``torch.save`` gets.
+        texts: file name (``config.yaml``) -> contents.
+        step: optimizer steps done.
+
+    Raises:
+        CheckpointError: the storage cannot be written.
+    """
+    staging = directory.parent / f".{directory.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        staging.mkdir(parents=True)
+        for name, value in tensors.items():
+            torch.save(value, staging / name)
+        for name, text in texts.items():
+            (staging / name).write_text(text, encoding="utf-8")
+        write_manifest(staging, step)
+        if directory.exists():
+            shutil.rmtree(directory)
+        staging.replace(directory)
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory}: cannot write a checkpoint ({error}); check space and permissions, or change tracking.storage"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return directory
+
+
+def write_manifest(directory: Path, step: int) -> None:
+    """Seal a directory: from here on, a missing or changed file is noticed."""
+    files = {
+        path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(directory.iterdir())
+        if path.name != "manifest.json"
+    }
+    for name in files:
+        _flush_to_disk(directory / name)
+    manifest = directory / "manifest.json"
+    manifest.write_text(json.dumps({"format": FORMAT, "step": step, "files": files}, indent=2), encoding="utf-8")
+    _flush_to_disk(manifest)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Manifest of a checkpoint, after checking that every file is as it was written.
+
+    Raises:
+        CheckpointError: no checkpoint there, a torn one, or one of a newer format.
+    """
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise CheckpointError(f"{directory}: not a whole checkpoint (no manifest.json); name another one, or start anew")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: not readable ({error}); name another checkpoint, or start anew") from error
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {manifest.get('format')}, expected {FORMAT}; use the version of rayseg that wrote it"
+        )
+    for name, expected in manifest["files"].items():
+        file = directory / name
+        if not file.is_file() or file.stat().st_size != expected["size"] or _digest(file) != expected["sha256"]:
+            raise CheckpointError(f"{file}: missing or changed since it was written; name another checkpoint, or start anew")
+    return manifest
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a directory holds a checkpoint that can be read."""
+    try:
+        read_manifest(directory)
+    except CheckpointError:
+        return False
+    return True
+
+
+def read_checkpoint(directory: Path, name: str = "train.pt", *, map_location: torch.device | str = "cpu") -> Any:
+    """One tensor file of a checkpoint, after checking the whole.
+
+    Raises:
+        CheckpointError: see :func:`read_manifest`.
+    """
+    manifest = read_manifest(directory)
+    if name not in manifest["files"]:
+        raise CheckpointError(f"{directory}: has no {name}, only {', '.join(manifest['files'])}")
+    return torch.load(directory / name, map_location=map_location, weights_only=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,217 @@
+"""The loop. It reads from top to bottom; hooks are drawn in ``rayseg.engine.hooks``."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from rayseg.collective import is_main, rank, world_size
+from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
+from rayseg.engine.guard import FiniteGuard
+from rayseg.engine.hooks import call_hooks
+from rayseg.engine.plan import Plan, Schedule
+from rayseg.engine.reporter import Reporter
+from rayseg.engine.state import TrainState
+from rayseg.engine.step import backward, wrap
+from rayseg.mix import Mix
+from rayseg.optim import apply_schedule
+from rayseg.types import Batch
+
+__all__ = ["Fit", "fit"]
+
+#: ``(first step, one past the last step) -> this worker's micro-batches of each step``
+Batches = Callable[[int, int], Iterator[Sequence[Batch]]]
+#: ``model -> metrics`` over the whole split; a collective with the same result on every rank.
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass
+class Fit:
+    """One run of the loop: everything it was given, and what changes in ``state``. Hooks receive it."""
+
+    state: TrainState
+    plan: Plan
+    mix: Mix
+    batches: Batches
+    evaluate: Evaluate
+    reporter: Reporter
+    schedule: Schedule
+    momentum_schedule: Schedule | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    last_good: str | None = None
+
+
+def fit(run: Fit) -> dict[str, float]:
+    """Train to the last step, from the newest checkpoint if there is one; a collective.
+
+    Returns:
+        Metrics of the last evaluation, the same on every rank.
+
+    Raises:
+        NonFiniteLossError: before anything of or after that step is published.
+        CheckpointError: the checkpoint to resume from does not fit, or the storage cannot be written.
+    """
+    state, plan = run.state, run.plan
+    _resume(run)
+    call_hooks(state.hooks, "on_start", run)
+    if state.step < plan.total_steps:
+        _train(run)
+    call_hooks(state.hooks, "on_end", run)
+    return dict(state.metrics)
+
+
+def _train(run: Fit) -> None:
+    state, plan, guard, clock = run.state, run.plan, FiniteGuard(), _Clock()
+    device = next(state.model.parameters()).device
+    model: nn.Module | None = None
+    for micro_batches in run.batches(state.step, plan.total_steps):
+        batches = [_to(batch, device) for batch in micro_batches]
+        if model is None:
+            model = wrap(state.model, batches[0], seed=plan.seed)
+        call_hooks(state.hooks, "before_step", run)
+        seed_everything(plan.seed, state.step)
+        parts = train_step(run, model, batches)
+        guard.observe(state.step, parts)
+        state.step += 1
+        state.meter.add(parts)
+        clock.add(sum(len(batch.masks) for batch in batches))
+        call_hooks(state.hooks, "after_step", run, parts)
+        _publish(run, guard, clock)
+
+
+def train_step(run: Fit, model: nn.Module, batches: Sequence[Batch]) -> dict[str, Tensor]:
+    """One optimizer step: rates from the step, gradient of the global batch, clip, update, average."""
+    state, plan = run.state, run.plan
+    momentum = None if run.momentum_schedule is None else run.momentum_schedule(state.step, plan.total_steps)
+    apply_schedule(state.optimizer, run.schedule(state.step, plan.total_steps), momentum)
+    model.train()
+    parts = backward(model, run.mix, batches, step=state.step, seed=plan.seed, bf16=plan.precision == "bf16")
+    parts = {**parts, **clip_gradients(state.model, plan)}
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.ema is not None:
+        state.ema.update(state.model, state.step)
+    return parts
+
+
+def clip_gradients(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
+    """Clip in place; the norm before clipping, if there is a limit to it."""
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    measured: dict[str, Tensor] = {}
+    if plan.clip_norm is not None:
+        measured["grad_norm"] = nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
+    if plan.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, plan.clip_value)
+    return measured
+
+
+def seed_everything(seed: int, step: int) -> None:
+    """Set the generators of Python, NumPy and torch as a function of (seed, step, rank).
+
+    So code that draws from them draws the same after a resume. What should not depend on the number of workers must not
+    draw from them: data and dropout have generators of their own.
+    """
+    word = int(np.random.SeedSequence([seed, step, rank()]).generate_state(1)[0])
+    random.seed(word)
+    np.random.seed(word)  # noqa: NPY002 - other people's code draws from it
+    torch.manual_seed(word)
+
+
+def _publish(run: Fit, guard: FiniteGuard, clock: _Clock) -> None:
+    """Log, evaluate and save what is due after ``state.step`` steps."""
+    state, plan = run.state, run.plan
+    logs, evaluates, saves = plan.logs(state.step), plan.evaluates(state.step), plan.saves(state.step)
+    if logs or evaluates or saves:
+        guard.check(run.last_good)
+    if logs:
+        _log(run, clock)
+    if evaluates:
+        _evaluate(run)
+        clock.restart()
+    if evaluates or saves:
+        checkpoint = _save(run) if saves else None
+        run.reporter.report(state.step, state.metrics if evaluates else {}, checkpoint)
+
+
+def _log(run: Fit, clock: _Clock) -> None:
+    state = run.state
+    means = {f"train/{name}": value for name, value in state.meter.flush().items()}
+    rates = {
+        f"train/lr/{group.get('name', number)}": float(group["lr"]) for number, group in enumerate(state.optimizer.param_groups)
+    }
+    if is_main():
+        run.reporter.log(state.step, {**means, **rates, **clock.read()})
+
+
+def _evaluate(run: Fit) -> None:
+    state, plan = run.state, run.plan
+    broadcast_buffers(state.published)
+    metrics = run.evaluate(state.published)
+    state.model.train()
+    call_hooks(state.hooks, "on_eval", run, metrics)
+    if plan.best in metrics and plan.is_better(metrics[plan.best], state.best):
+        state.best = metrics[plan.best]
+    state.metrics = metrics
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Rank 0's buffers on every rank: batch norms that are not synchronised have statistics of their own."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def _save(run: Fit) -> Path | None:
+    state = run.state
+    broadcast_buffers(state.model)
+    if state.ema is not None:
+        broadcast_buffers(state.ema.module)
+    directory = run.reporter.staging(state.step) if is_main() else None
+    if directory is not None:
+        tensors = {"model.pt": state.published.state_dict(), "train.pt": state.state_dict()}
+        write_checkpoint(directory, tensors, run.texts, step=state.step)
+        run.last_good = str(directory)
+    call_hooks(state.hooks, "on_checkpoint", run, directory)
+    return directory
+
+
+def _resume(run: Fit) -> None:
+    latest = run.reporter.latest()
+    if latest is not None:
+        device = next(run.state.model.parameters()).device
+        run.state.load_state_dict(read_checkpoint(latest, map_location=device))
+        run.last_good = str(latest)
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
+
+
+class _Clock:
+    """Steps and images per second since the last reading, evaluations left out."""
+
+    def __init__(self) -> None:
+        self._steps = self._images = 0
+        self._start = time.perf_counter()
+
+    def add(self, images: int) -> None:
+        self._steps += 1
+        self._images += images
+
+    def restart(self) -> None:
+        self._steps = self._images = 0
+        self._start = time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        seconds = max(time.perf_counter() - self._start, 1e-9)
+        rates = {"perf/steps_per_s": self._steps / seconds, "perf/images_per_s": self._images * world_size() / seconds}
+        self.restart()
+        return rates if rates["perf/steps_per_s"] > 0 else {}

@@ -1,0 +1,68 @@
+"""The numbers that one run follows; all lengths in optimizer steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Plan", "Schedule"]
+
+#: ``(step, total_steps) -> multiplier``
+Schedule = Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does and when.
+
+    Args:
+        total_steps: optimizer steps in the run.
+        eval_every: steps between evaluations; the last step is evaluated too when ``eval_at_end``.
+        checkpoint_every: steps between checkpoints; the last step has one too.
+        log_every: steps between log lines; a line is the mean since the one before.
+        seed: of dropout masks and of torch's generators, which are set anew at every step.
+        precision: ``fp32``, or ``bf16`` for autocast in the forward pass.
+        clip_norm: largest norm of the gradient, or None.
+        clip_value: largest absolute value of a gradient's element, or None.
+        best: metric by which the best checkpoint is chosen.
+        mode: whether more or less of it is better.
+
+    Example:
+        >>> plan = Plan(total_steps=10, eval_every=4)
+        >>> [step for step in range(1, 11) if plan.evaluates(step)]
+        [4, 8, 10]
+    """
+
+    total_steps: int
+    eval_every: int
+    checkpoint_every: int | None = None
+    log_every: int = 10
+    eval_at_end: bool = True
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    best: str = "val/mIoU"
+    mode: Literal["max", "min"] = "max"
+
+    def evaluates(self, step: int) -> bool:
+        """Whether there is an evaluation after ``step`` steps."""
+        return step % self.eval_every == 0 or (self.eval_at_end and step == self.total_steps)
+
+    def saves(self, step: int) -> bool:
+        """Whether there is a checkpoint after ``step`` steps."""
+        every = self.checkpoint_every
+        due = self.evaluates(step) if every is None else step % every == 0
+        return due or step == self.total_steps
+
+    def logs(self, step: int) -> bool:
+        """Whether there is a log line after ``step`` steps."""
+        return step % self.log_every == 0 or step == self.total_steps
+
+    def is_better(self, score: float, best: float | None) -> bool:
+        """Whether ``score`` is strictly better than the best so far; NaN never is."""
+        if best is None:
+            return not math.isnan(score)
+        return score > best if self.mode == "max" else score < best

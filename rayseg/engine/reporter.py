@@ -1,0 +1,140 @@
+"""How the loop speaks to whatever runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from rayseg.collective import barrier, is_main
+from rayseg.engine.checkpoint import is_whole
+
+__all__ = ["LocalReporter", "Reporter", "checkpoint_name"]
+
+
+def checkpoint_name(step: int) -> str:
+    """Directory name of the checkpoint after ``step`` steps.
+
+    Example:
+        >>> checkpoint_name(120)
+        'step_00000120'
+    """
+    return f"step_{step:08d}"
+
+
+class Reporter(Protocol):
+    """Three back ends: a Train worker, a Tune trial's own process, a plain process."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record metrics: rank 0 only, no barrier, any rate."""
+
+    def staging(self, step: int) -> Path:
+        """Where rank 0 writes the checkpoint of ``step``; a local directory that does not exist yet."""
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Every rank: metrics of an evaluation, and on rank 0 the checkpoint written in ``staging``."""
+
+    def latest(self) -> Path | None:
+        """Newest whole checkpoint, as a local directory, or None."""
+
+
+class LocalReporter:
+    """Checkpoints in ``directory/checkpoints``, reported metrics in ``directory/metrics.jsonl``.
+
+    Args:
+        directory: of this run.
+        keep: newest checkpoints kept; the best one is kept besides.
+        best: metric by which the best is chosen.
+        mode: ``max`` or ``min``.
+        on_log: called by rank 0 with every metric that is logged or reported.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int = 2,
+        best: str = "val/mIoU",
+        mode: str = "max",
+        on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+    ) -> None:
+        self.directory = directory
+        self._keep = keep
+        self._best = best
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._on_log = on_log
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Pass metrics on to ``on_log``."""
+        if self._on_log is not None:
+            self._on_log(step, metrics)
+
+    def staging(self, step: int) -> Path:
+        """Final name: the checkpoint is written there atomically."""
+        return self._checkpoints / checkpoint_name(step)
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Record metrics, then drop checkpoints that are neither new nor best."""
+        if is_main():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._record(step, metrics)
+            if metrics:
+                self.log(step, metrics)
+            if checkpoint is not None:
+                self._prune()
+        barrier()
+
+    def latest(self) -> Path | None:
+        """Newest whole checkpoint; torn ones are passed over."""
+        return next((path for path in reversed(self._saved()) if is_whole(path)), None)
+
+    def best(self) -> Path | None:
+        """Checkpoint with the best reported score, or the newest where none has a score."""
+        scores = self._scores()
+        scored = [path for path in self._saved() if _step_of(path) in scores]
+        return max(scored, key=lambda path: self._sign * scores[_step_of(path)], default=self.latest())
+
+    def history(self) -> list[tuple[int, dict[str, float]]]:
+        """Every report so far: ``(step, metrics)``, each step once."""
+        path = self.directory / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        rows: dict[int, dict[str, float]] = {}
+        for line in lines:
+            row = json.loads(line)
+            rows[row.pop("step")] = row
+        return sorted(rows.items())
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    def _saved(self) -> list[Path]:
+        return sorted(path for path in self._checkpoints.glob("step_*") if re.fullmatch(r"step_\d+", path.name))
+
+    def _record(self, step: int, metrics: Mapping[str, float]) -> None:
+        rows = {**dict(self.history()), step: dict(metrics)}
+        path = self.directory / "metrics.jsonl"
+        text = "".join(json.dumps({"step": at, **row}) + "\n" for at, row in sorted(rows.items()) if row and at <= step)
+        staged = path.with_suffix(".tmp")
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+
+    def _scores(self) -> dict[int, float]:
+        return {
+            step: row[self._best]
+            for step, row in self.history()
+            if row.get(self._best) == row.get(self._best) and self._best in row
+        }
+
+    def _prune(self) -> None:
+        saved, best = self._saved(), self.best()
+        for path in saved[: -self._keep]:
+            if path != best:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step_"))

@@ -1,0 +1,74 @@
+"""Everything that changes during a run, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from rayseg.engine.ema import Ema
+from rayseg.engine.hooks import Hook, hook_states, restore_hooks
+from rayseg.engine.meter import Meter
+from rayseg.errors import CheckpointError
+
+__all__ = ["TrainState"]
+
+
+@dataclass
+class TrainState:
+    """Model, optimizer and the few numbers that a resumed run needs.
+
+    Schedules, the data order, dropout and torch's generators are functions of ``step``, so they are not in here.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    ema: Ema | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    step: int = 0
+    best: float | None = None
+    meter: Meter = field(default_factory=Meter)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def published(self) -> nn.Module:
+        """The module that is evaluated and saved for inference: the average if there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as tensors and plain values that ``torch.load(weights_only=True)`` reads."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "hooks": hook_states(self.hooks),
+            "step": self.step,
+            "best": self.best,
+            "meter": self.meter.state_dict(),
+            "metrics": dict(self.metrics),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`.
+
+        Raises:
+            CheckpointError: the checkpoint belongs to another model or optimizer.
+        """
+        if (state["ema"] is None) != (self.ema is None):
+            has, wants = ("no average", "one") if state["ema"] is None else ("an average", "none")
+            raise CheckpointError(
+                f"the checkpoint has {has}, the config wants {wants}: leave train.ema as it was, or start anew"
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint does not fit this config: {error}") from error
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        restore_hooks(self.hooks, state["hooks"])
+        self.meter.load_state_dict(state["meter"])
+        self.step, self.best, self.metrics = state["step"], state["best"], dict(state["metrics"])

@@ -1,0 +1,127 @@
+"""One optimizer step, up to the gradient.
+
+The gradient is that of the loss over the global batch, whatever the number of workers and micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rayseg.collective import world_size
+from rayseg.mix import Mix
+from rayseg.models import frozen_statistics, named_logits, sample_keys
+from rayseg.types import Batch, SegOutput
+
+__all__ = ["backward", "forward", "unwrap", "wrap"]
+
+
+def wrap(model: nn.Module, example: Batch, *, seed: int) -> nn.Module:
+    """The model under DDP where there are several workers, with its gradient buckets in their final order.
+
+    DDP re-orders its buckets after the first backward, which changes the order of sums, and so the bits, at three workers or
+    more. One backward without a meaning is made here, so that the first real step of a fresh run and of a resumed one
+    already use the final order. Weights, statistics and gradients are left as they were.
+    """
+    if world_size() == 1:
+        return model
+    device = next(model.parameters()).device
+    wrapped = DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
+    with frozen_statistics(model), sample_keys(seed, example.keys):
+        output = named_logits(wrapped(example.images))
+        torch.stack([logits.float().sum() * 0 for logits in output.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    model.zero_grad(set_to_none=True)
+    return wrapped
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The user's model."""
+    inner: nn.Module = model.module if isinstance(model, DistributedDataParallel) else model
+    return inner
+
+
+def forward(model: nn.Module, batch: Batch, *, seed: int, bf16: bool) -> SegOutput:
+    """Named logits ``(N, C, h, w)`` of one micro-batch."""
+    with sample_keys(seed, batch.keys), torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bf16):
+        return named_logits(model(batch.images))
+
+
+def backward(
+    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool = False
+) -> dict[str, Tensor]:
+    """Add the gradient of the global batch to the parameters.
+
+    Args:
+        model: wrapped by :func:`wrap`.
+        mix: the loss.
+        batches: this worker's micro-batches; every worker has the same number of them.
+        step: optimizer step.
+        seed: of the dropout masks.
+        bf16: autocast the forward pass.
+
+    Returns:
+        Detached values over the global batch: ``loss``, ``loss/<term>``, ``ohem/kept``.
+    """
+    if len(batches) == 1:
+        total, parts = mix(forward(model, batches[0], seed=seed, bf16=bf16), batches[0].masks, step=step)
+        _backward(total * world_size())
+        return parts
+    if mix.label_only(step):
+        return _sum_of_micro_batches(model, mix, batches, step=step, seed=seed, bf16=bf16)
+    return _gradient_at_the_logits(model, mix, batches, step=step, seed=seed, bf16=bf16)
+
+
+def _sum_of_micro_batches(
+    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool
+) -> dict[str, Tensor]:
+    """Every denominator is known from the labels: micro-batches add up to the batch."""
+    normalisers = mix.label_normalisers([batch.masks for batch in batches])
+    summed: dict[str, Tensor] = {}
+    for number, batch in enumerate(batches):
+        with _synchronised(model, number == len(batches) - 1):
+            output = forward(model, batch, seed=seed, bf16=bf16)
+            total, parts = mix(output, batch.masks, step=step, normalisers=normalisers)
+            _backward(total * world_size())
+        summed = {name: summed[name] + value if summed else value for name, value in parts.items()}
+    return summed
+
+
+def _gradient_at_the_logits(
+    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool
+) -> dict[str, Tensor]:
+    """Collect the logits without a graph, take the gradient of the whole loss once, then re-run each micro-batch against it."""
+    plain = unwrap(model)
+    with torch.no_grad(), frozen_statistics(plain):
+        outputs = [forward(plain, batch, seed=seed, bf16=bf16) for batch in batches]
+    whole = {name: torch.cat([output[name] for output in outputs]).requires_grad_() for name in outputs[0]}
+    del outputs
+    total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=step)
+    gradients = dict(zip(whole, torch.autograd.grad(total * world_size(), list(whole.values())), strict=True))
+    sizes = [len(batch.masks) for batch in batches]
+    slices = {name: gradient.split(sizes) for name, gradient in gradients.items()}
+    for number, batch in enumerate(batches):
+        with _synchronised(model, number == len(batches) - 1):
+            output = forward(model, batch, seed=seed, bf16=bf16)
+            torch.autograd.backward(list(output.values()), [slices[name][number] for name in output])
+    return parts
+
+
+def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """DDP adds gradients over workers in the last micro-batch only."""
+    if isinstance(model, DistributedDataParallel) and not last:
+        return model.no_sync()
+    return nullcontext()
+
+
+def _backward(total: Tensor) -> None:
+    total.backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,7 @@
+"""Heads x terms x sampler x normalisers -> (total, parts)."""
+
+from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
+from rayseg.mix.mix import Mix, MixResult
+from rayseg.mix.validation import ValidationLoss
+
+__all__ = ["Head", "Mix", "MixResult", "Normalize", "Term", "ValidationLoss", "accepted_inputs"]

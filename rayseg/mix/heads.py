@@ -1,0 +1,75 @@
+"""What a user wrote about losses, as plain objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Any, Literal
+
+from torch import Tensor
+
+from rayseg.losses.region import RegionLoss
+
+__all__ = ["Head", "Normalize", "Term", "accepted_inputs"]
+
+Normalize = Literal["weights", "kept", "valid", "all"]
+Scope = Literal["global", "rank"]
+
+
+def accepted_inputs(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``offered`` that the signature of ``function`` names.
+
+    Example:
+        >>> accepted_inputs(lambda logits, target, *, nll: 0, {"nll": 1, "class_weight": 2})
+        {'nll': 1}
+    """
+    parameters = signature(function).parameters.values()
+    named = {p.name for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)}
+    return {name: value for name, value in offered.items() if name in named}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss in the mix.
+
+    Args:
+        loss: ``(logits, target, ...) -> (N, H, W)``, ``(numerator, denominator)`` or a scalar; or a RegionLoss.
+        weight: factor in the total.
+        normalize: what a per-pixel loss is divided by.
+        scope: ``rank`` normalises over this worker's images only.
+        class_weight: ``(C,)`` or None.
+        returns_map: whether ``loss`` is known to return one value per pixel before it is called.
+    """
+
+    loss: Callable[..., Any] | RegionLoss
+    weight: float = 1.0
+    normalize: Normalize = "weights"
+    scope: Scope = "global"
+    class_weight: Tensor | None = None
+    returns_map: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """The terms that one head of the model is trained with.
+
+    Args:
+        terms: name -> term.
+        sampler: ``(logits, target, *, ignore_index) -> (N, H, W)`` pixel weights, or None.
+        sampler_start: first step at which the sampler is used.
+        ignore_index: label that means: not labelled.
+        weight: factor of the whole head in the total.
+        target: ``(masks, *, ignore_index) -> masks`` for heads with a target of their own.
+    """
+
+    terms: Mapping[str, Term]
+    sampler: Callable[..., Tensor] | None = None
+    sampler_start: int = 0
+    ignore_index: int = 255
+    weight: float = 1.0
+    target: Callable[..., Tensor] | None = None
+
+    def samples_at(self, step: int) -> bool:
+        """Whether the sampler decides which pixels count at this step."""
+        return self.sampler is not None and step >= self.sampler_start

@@ -1,0 +1,116 @@
+"""Every term as sums over this worker's pixels, and as a function of the global sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rayseg.collective import differentiable_sum
+from rayseg.errors import ShapeError
+from rayseg.losses.region import RegionLoss, RegionSums, region_sums
+from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
+from rayseg.mix.pixels import Pixels
+
+__all__ = ["Finish", "Sums", "contribute", "ratio"]
+
+
+@dataclass
+class Sums:
+    """Local sums, made global by one collective."""
+
+    local: list[Tensor] = field(default_factory=list)
+
+    def add(self, values: Tensor) -> int:
+        """Add local sums; the index under which they are found later."""
+        self.local.append(values)
+        return len(self.local) - 1
+
+    def globally(self) -> list[Tensor]:
+        """All sums over all workers; one collective."""
+        flat = differentiable_sum(torch.cat([values.reshape(-1) for values in self.local]))
+        pieces = flat.split([values.numel() for values in self.local])
+        return [piece.view(values.shape) for piece, values in zip(pieces, self.local, strict=True)]
+
+
+Finish = Callable[[Sequence[Tensor]], Tensor]
+
+
+def contribute(term: Term, head: Head, pixels: Pixels, sums: Sums, given: Tensor | None) -> Finish:
+    """Add the local sums of a term; return what turns global sums into its value."""
+    if isinstance(term.loss, RegionLoss):
+        return _contribute_region(term, term.loss, head, pixels, sums)
+    numerator, denominator = _numerator_and_denominator(term, head, pixels)
+    if term.scope == "rank":
+        images = pixels.logits.new_tensor(float(len(pixels.target)))
+        numerator, denominator = images * ratio(numerator, denominator), images
+    index = sums.add(torch.stack([numerator, denominator]))
+    if given is not None:
+        return lambda totals: ratio(totals[index][0], given.to(totals[index]))
+    return lambda totals: ratio(totals[index][0], totals[index][1])
+
+
+def _contribute_region(term: Term, loss: RegionLoss, head: Head, pixels: Pixels, sums: Sums) -> Finish:
+    per_image = region_sums(pixels.log_probs.exp(), pixels.target, ignore_index=head.ignore_index)
+    class_weight = pixels.like(term.class_weight)
+    images = pixels.logits.new_tensor(float(len(pixels.target)))
+    if term.scope == "rank" or loss.per_image:
+        if not loss.per_image:
+            per_image = RegionSums(*(values.sum(0, keepdim=True) for values in per_image))
+        values = loss.from_sums(per_image, class_weight)
+        total = values.sum() if loss.per_image else images * values.sum()
+        index = sums.add(torch.stack([total, images]))
+        return lambda totals: ratio(totals[index][0], totals[index][1])
+    index = sums.add(torch.stack([values.sum(0) for values in per_image]))
+    return lambda totals: loss.from_sums(RegionSums(*totals[index]), class_weight)
+
+
+def _numerator_and_denominator(term: Term, head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    loss = term.loss
+    class_weight = pixels.like(term.class_weight)
+    offered = {
+        "ignore_index": head.ignore_index,
+        "log_probs": pixels.log_probs,
+        "nll": pixels.nll,
+        "pixel_weight": pixels.kept,
+        "class_weight": class_weight,
+    }
+    passed = accepted_inputs(loss, offered)
+    value = loss(pixels.logits, pixels.target, **passed)
+    if isinstance(value, tuple):
+        return value[0], value[1]
+    if value.ndim == 0:
+        if term.scope == "global":
+            raise ShapeError(
+                "a loss returned a scalar, which cannot be made a function of the global batch: return (N, H, W) or "
+                "(numerator, denominator), or say 'scope: rank' to average it over workers"
+            )
+        return value, torch.ones_like(value)
+    if value.shape != pixels.target.shape:
+        raise ShapeError(
+            f"a loss returned {tuple(value.shape)}; expected {tuple(pixels.target.shape)}, (numerator, denominator) or a scalar"
+        )
+    per_class = None if class_weight is None else class_weight[pixels.safe_target]
+    if "pixel_weight" not in passed:
+        value = value * pixels.kept
+    if per_class is not None and "class_weight" not in passed:
+        value = value * per_class
+    return value.sum(), _normaliser(term.normalize, pixels, per_class)
+
+
+def _normaliser(normalize: Normalize, pixels: Pixels, per_class: Tensor | None) -> Tensor:
+    if normalize == "weights":
+        return (pixels.kept if per_class is None else pixels.kept * per_class).sum()
+    if normalize == "kept":
+        return pixels.kept.sum()
+    if normalize == "valid":
+        return pixels.num_valid
+    return pixels.kept.new_tensor(float(pixels.target.numel()))
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """``numerator / denominator``, and 0 where the denominator is 0: a batch of only void has no loss."""
+    empty = denominator == 0
+    return (numerator / denominator.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)

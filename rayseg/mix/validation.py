@@ -1,0 +1,52 @@
+"""The loss over a whole split: sums now, one collective at the end."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rayseg.collective import all_sum
+from rayseg.mix.heads import Head
+from rayseg.mix.pixels import shared_pixels
+from rayseg.mix.sums import Finish, Sums, contribute
+
+__all__ = ["ValidationLoss"]
+
+
+class ValidationLoss:
+    """Accumulates the terms of one head over batches, without a collective per batch, so uneven shares cannot hang.
+
+    Every pixel counts: samplers are for training. A pixelwise term is a ratio of sums over the split, a region loss a function
+    of the class sums over the split.
+
+    Args:
+        head: whose terms are taken.
+        num_classes: C.
+    """
+
+    def __init__(self, head: Head, num_classes: int) -> None:
+        self._head = head
+        shapes, self._finishes = self._sums(torch.zeros(1, num_classes, 1, 1), torch.full((1, 1, 1), head.ignore_index))
+        self._totals = [torch.zeros_like(values, dtype=torch.float64) for values in shapes.local]
+
+    def add(self, logits: Tensor, masks: Tensor) -> None:
+        """Add one batch: logits ``(N, C, h, w)``, masks ``(N, H, W)``."""
+        sums, _ = self._sums(logits, masks)
+        self._totals = [
+            total.to(values.device) + values.detach().double() for total, values in zip(self._totals, sums.local, strict=True)
+        ]
+
+    def result(self) -> dict[str, float]:
+        """``loss`` and ``loss/<term>`` over the split on all workers; a collective."""
+        flat = all_sum(torch.cat([total.reshape(-1) for total in self._totals]))
+        pieces = flat.split([total.numel() for total in self._totals])
+        totals = [piece.view(total.shape) for piece, total in zip(pieces, self._totals, strict=True)]
+        values = {name: float(finish(totals)) for name, finish in self._finishes.items()}
+        weighted = sum(term.weight * values[f"loss/{name}"] for name, term in self._head.terms.items())
+        return {"loss": float(weighted), **values}
+
+    def _sums(self, logits: Tensor, masks: Tensor) -> tuple[Sums, dict[str, Finish]]:
+        sums = Sums()
+        pixels = shared_pixels(self._head, logits, masks, step=-1)
+        finishes = {f"loss/{name}": contribute(term, self._head, pixels, sums, None) for name, term in self._head.terms.items()}
+        return sums, finishes
