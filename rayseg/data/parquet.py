@@ -115,7 +115,7 @@ class ParquetSegmentation:
     def _map(self) -> Any:
         path = self._cache / "arrow" / f"{self._digest}.arrow"
         if not path.exists():
-            write_atomically(path, lambda draft: _convert(self._files, self._filter, draft))
+            self._make(path)
         try:
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except pa.ArrowInvalid as error:
@@ -124,6 +124,16 @@ class ParquetSegmentation:
             files = ", ".join(map(str, self._files[:3]))
             raise DataError(f"parquet {self._split}: no rows in {files}; expected at least one image: check path and split")
         return table
+
+    def _make(self, path: Path) -> None:
+        try:
+            write_atomically(path, lambda draft: _convert(self._files, self._filter, draft))
+        except pa.ArrowException as error:
+            files = ", ".join(map(str, self._files[:3]))
+            raise DataError(
+                f"parquet {self._split}: {files} cannot be turned into Arrow ({error}); expected whole Parquet files with text "
+                "in 'name' and bytes in 'image' and 'mask'"
+            ) from error
 
     def _found_names(self) -> tuple[str, ...]:
         metadata = self._table().schema.metadata or {}

@@ -259,6 +259,15 @@ def test_a_conversion_that_fails_leaves_nothing_behind(parquet_dir: Path, tmp_pa
     assert list((tmp_path / "c" / "arrow").iterdir()) == []
 
 
+def test_what_is_not_parquet_or_has_no_bytes_is_refused(parquet_dir: Path, tmp_path: Path) -> None:
+    (parquet_dir / "text.parquet").write_bytes(b"name,image,mask")
+    nested = {"name": ["a"], "image": [{"bytes": b"", "path": "a"}], "mask": [b""]}
+    pq.write_table(pa.table(nested), parquet_dir / "nested.parquet")
+    for split in ("text", "nested"):
+        with pytest.raises(DataError, match=rf"{split}\.parquet cannot be turned into Arrow .* bytes in 'image'"):
+            ParquetSegmentation(split, path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
+
+
 def test_a_pickled_parquet_works_where_the_cache_is_empty(parquet_dir: Path, tmp_path: Path) -> None:
     data = ParquetSegmentation("train", path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
     pickled = pickle.dumps(data)

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rayseg.data import micro_batches, permutation, sample_of, step_keys, steps_of
@@ -91,6 +91,7 @@ def test_a_permutation_cannot_be_changed_by_who_reads_it() -> None:
 
 @quick
 @given(st.integers(1, 300), st.integers(1, 5000), st.integers(1, 64))
+@example(11, 100, 10)
 def test_epochs_become_the_steps_that_cover_them(tenths: int, images: int, batch: int) -> None:
     assert steps_of(None, tenths / 10, images, batch) == -(-tenths * images // (10 * batch))
 
