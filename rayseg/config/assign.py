@@ -37,7 +37,7 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
             except yaml.YAMLError as error:
                 complaint = f"{text!r} is no YAML value: {getattr(error, 'problem', error)}; quote it for the shell"
         if complaint:
-            problems.append(Problem(key if equals else word, complaint))
+            problems.append(Problem(key or word, complaint))
     if problems:
         raise ConfigError(problems, "command line")
     return overrides

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rayseg.config.plain import plain
 from rayseg.config.shape import child, keys, mapping_at, paths_to
+from rayseg.config.text import to_line
 from rayseg.errors import Problem
 
 __all__ = ["nearest", "schema_problems", "unknown_key"]
@@ -20,7 +22,7 @@ _TAG = ("<", "[key]")
 _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "dict_type": "a mapping",
+    "dict_type": "a mapping from names",
     "finite_number": "a finite number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -106,10 +108,12 @@ def _message(detail: ErrorDetails, root: type[BaseModel], tree: Any, loc: Sequen
         inner = mapping_at(child(_owner(root, tree, loc), str(loc[-1])), None) if loc else root
         return f"must be a mapping with the keys {', '.join(keys(inner, None))}; got {got}"
     if kind == "literal_error":
-        return f"must be {context['expected']}, got {got}.{nearest(got, str(context['expected']).split(chr(39)))}".rstrip(".")
+        expected = str(context["expected"])
+        hint = nearest(got, expected.split("'"))
+        return f"must be {expected}, got {got}{f'.{hint}' if hint else ''}"
     if kind in _BOUND:
         word, bound = _BOUND[kind]
-        return f"must be {word} {context[bound]}, got {got}"
+        return f"must be {word} {context[bound]:g}, got {got}"
     if kind in {"too_short", "too_long"}:
         return (
             f"must be a list of {context.get('min_length') or context.get('max_length')} items, got {context['actual_length']}"
@@ -121,16 +125,12 @@ def _message(detail: ErrorDetails, root: type[BaseModel], tree: Any, loc: Sequen
 
 def _missing(root: type[BaseModel], tree: Any, loc: Sequence[int | str]) -> str:
     if isinstance(loc[-1], int):
-        return "is missing: the list is too short"
-    owner = _owner(root, tree, loc)
-    return f"is missing: {_describe(owner, str(loc[-1]))}"
-
-
-def _describe(owner: Any, key: str) -> str:
-    field = owner.model_fields[key]
-    return f"give {field.description or key!r}"
+        return "is missing; the list is too short"
+    key = str(loc[-1])
+    description = _owner(root, tree, loc).model_fields[key].description
+    return f"is missing; give {key!r}{f': {description}' if description else ''}"
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = repr(value) if isinstance(value, str) else to_line(plain(value)[0])
     return text if len(text) <= 80 else f"{text[:77]}..."

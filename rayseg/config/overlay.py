@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from rayseg.config.faults import nearest, unknown_key
 from rayseg.config.plain import plain
 from rayseg.config.shape import child, keys, mapping_at
+from rayseg.config.text import to_line
 from rayseg.errors import ConfigError, Problem
 
 __all__ = ["overlaid", "overlay"]
@@ -87,7 +88,7 @@ def _set(tree: dict[str, Any], schema: type[BaseModel], path: str, value: Any) -
 def _inner(node: dict[str, Any], place: Any, key: str, path: str, schema: type[BaseModel]) -> Any:
     """The annotation of what stands under a key that the place must be able to have."""
     inner = child(place, key)
-    if inner is None or not key:
+    if inner is None or (not key and key not in node):
         raise _FaultError(unknown_key(path, keys(place, node), schema))
     return inner
 
@@ -103,7 +104,7 @@ def _mapping(node: dict[str, Any], place: Any, key: str, path: str) -> dict[str,
     if below is None:
         raise _FaultError(Problem(path, f"is null, so there is nothing in it to change; set it whole: {path}={{...}}"))
     if not isinstance(below, dict):
-        raise _FaultError(Problem(path, f"is {below!r}, which has no keys; replace it whole: {path}=..."))
+        raise _FaultError(Problem(path, f"is {to_line(below)}, which has no keys; replace it whole: {path}=..."))
     return below
 
 
@@ -113,8 +114,11 @@ def _default(place: Any, key: str) -> Any:
 
 
 def _absent(node: dict[str, Any], key: str, path: str) -> str:
-    there = ", ".join(node) or "nothing"
-    return f"there is no {key!r} here; there is {there}. To add one, give it whole: {path}={{type: ...}}.{nearest(key, node)}"
+    return f"is not there; {_there(path, node)}. To add it, give it whole: {path}={{...}}.{nearest(key, node)}"
+
+
+def _there(path: str, node: dict[str, Any]) -> str:
+    return f"{path.rpartition('.')[0]!r} {'has ' + ', '.join(node) if node else 'is empty'}"
 
 
 def _put(node: dict[str, Any], place: Any, key: str, path: str, value: Any) -> None:
@@ -124,5 +128,4 @@ def _put(node: dict[str, Any], place: Any, key: str, path: str, value: Any) -> N
     elif key in node:
         del node[key]
     else:
-        there = ", ".join(node) or "nothing"
-        raise _FaultError(Problem(path, f"cannot be removed: there is no {key!r} here, only {there}.{nearest(key, node)}"))
+        raise _FaultError(Problem(path, f"is not there, so it cannot be removed; {_there(path, node)}.{nearest(key, node)}"))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from rayseg.config.spec import Section, Spec
+from rayseg.config.spec import Section, Spec, TypeName
 from rayseg.config.values import Bool, Count, Float, Int, Interval, Named, NonNegative, Positive
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "ScheduleConfig",
     "Warmup",
 ]
-
 
 Mean3 = tuple[Float, Float, Float]
 
@@ -51,7 +50,7 @@ class DataConfig(Section):
 class ModelConfig(Spec):
     """The network: ``(num_classes, **own) -> Module`` that returns named logits, or one tensor for the main head."""
 
-    type: str = "small_unet"
+    type: TypeName = "small_unet"
     norm: Literal["auto", "keep", "batch", "sync", "group"] = Field(
         default="auto", description="auto: sync with more than one worker, else as the model has it"
     )
@@ -61,17 +60,24 @@ class ClassWeight(Spec):
     """A rule that turns label counts of the training set into one weight per class."""
 
 
-def _class_weight_kind(value: Any) -> str:
+def _class_weight_kind(value: Any) -> str | None:
     if isinstance(value, ClassWeight) or (isinstance(value, dict) and "type" in value):
         return "<rule>"
-    return "<names>" if isinstance(value, dict) else "<list>"
+    if isinstance(value, dict):
+        return "<names>"
+    return "<list>" if isinstance(value, list | tuple) else None
 
 
+#: One weight per class in their order, weights by name, or a rule.
 ClassWeights = Annotated[
     Annotated[tuple[NonNegative, ...], Tag("<list>")]
     | Annotated[dict[str, NonNegative], Named, Tag("<names>")]
     | Annotated[ClassWeight, Tag("<rule>")],
-    Discriminator(_class_weight_kind),
+    Discriminator(
+        _class_weight_kind,
+        custom_error_type="class_weight",
+        custom_error_message="must be a list of numbers, a mapping from class names to numbers, or a rule {type: ...}",
+    ),
 ]
 
 
@@ -130,7 +136,7 @@ class GroupRule(Section):
 class OptimConfig(Spec):
     """The optimizer: sgd, adam, adamw, any name in ``torch.optim``, or an import path."""
 
-    type: str = "adamw"
+    type: TypeName = "adamw"
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.01
     groups: Annotated[dict[str, GroupRule], Named] = Field(default_factory=dict)
@@ -147,6 +153,6 @@ class Warmup(Section):
 class ScheduleConfig(Spec):
     """Learning rate: ``(**own) -> (step, total_steps) -> multiplier``; poly, cosine, constant, or an import path."""
 
-    type: str = "poly"
+    type: TypeName = "poly"
     warmup: Warmup | None = None
     momentum: Spec | None = Field(default=None, description="the same for momentum (betas[0] in Adam)")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from rayseg.config.spec import Section
-from rayseg.config.values import Bool, Count, Float, Int, Interval, Length, NonNegative, Positive, Workers, one_length
+from rayseg.config.values import Bool, Count, Float, Gpu, Int, Interval, Length, NonNegative, Positive, Workers, one_length
 
 __all__ = [
     "CheckpointConfig",
@@ -63,7 +63,7 @@ class ScalingConfig(Section):
     """Where it runs. ``workers: 0`` is this process; ``[min, max]`` is elastic."""
 
     workers: Workers = 0
-    gpu: Literal[True, False, "auto"] = "auto"
+    gpu: Gpu = "auto"
     cpus_per_worker: Positive = 1.0
     max_failures: Int = Field(default=2, ge=0, description="how often a run goes on after a worker failed")
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from rayseg.config.plain import plain
 
-__all__ = ["Section", "Spec"]
+__all__ = ["Section", "Spec", "TypeName"]
+
+#: A built-in name, or an import path ``package.module:name``.
+TypeName = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Section(BaseModel):
@@ -39,7 +50,7 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    type: str = Field(min_length=1, description="built-in name or import path 'package.module:name'")
+    type: TypeName = Field(description="built-in name or import path 'package.module:name'")
     args: dict[str, Any] = Field(default_factory=dict, description="arguments whose names are taken by declared keys")
 
     @model_validator(mode="before")

@@ -5,13 +5,26 @@ Numbers are strict: true is not 1, "0.1" is not a number, and 8.0 is not a count
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from rayseg.config.spec import Section
 
-__all__ = ["Bool", "Count", "Float", "Int", "Interval", "Length", "Named", "NonNegative", "Positive", "Workers", "one_length"]
+__all__ = [
+    "Bool",
+    "Count",
+    "Float",
+    "Gpu",
+    "Int",
+    "Interval",
+    "Length",
+    "Named",
+    "NonNegative",
+    "Positive",
+    "Workers",
+    "one_length",
+]
 
 Bool = Annotated[bool, Strict()]
 Int = Annotated[int, Strict()]
@@ -32,11 +45,10 @@ def one_length(steps: int | None, epochs: float | None) -> None:
         >>> one_length(steps=300, epochs=None)
     """
     if (steps is None) == (epochs is None):
-        raise ValueError(
-            f"give exactly one of 'steps' and 'epochs' and set the other to null; got steps={steps}, epochs={epochs}".replace(
-                "None", "null"
-            )
+        got = ", ".join(
+            f"{name}={'null' if value is None else value}" for name, value in (("steps", steps), ("epochs", epochs))
         )
+        raise ValueError(f"give exactly one of 'steps' and 'epochs' and set the other to null; got {got}")
 
 
 class Length(Section):
@@ -59,7 +71,11 @@ class Length(Section):
 
 
 def _length(value: Any) -> Any:
-    return {"steps": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"steps": value}
+    if isinstance(value, dict | Length):
+        return value
+    raise ValueError(f"must be a whole number of steps, {{steps: n}} or {{epochs: x}}; got {value!r}")
 
 
 #: A Length; a bare whole number means steps.
@@ -90,3 +106,13 @@ def _workers(value: Any) -> Any:
 
 #: A fixed number of workers, or the (min, max) of an elastic run.
 Workers = Annotated[int | tuple[int, int], BeforeValidator(_workers, json_schema_input_type=int | tuple[int, int])]
+
+
+def _gpu(value: Any) -> Any:
+    if isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError(f"must be true, false or auto; got {value!r}")
+
+
+#: Whether workers get a GPU each; auto: where there is one.
+Gpu = Annotated[bool | Literal["auto"], BeforeValidator(_gpu, json_schema_input_type=bool | Literal["auto"])]

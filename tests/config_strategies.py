@@ -1,0 +1,65 @@
+"""Random experiments for property tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+__all__ = ["experiments", "leaves", "names"]
+
+_KEYWORDS = {"type", "args", "weight", "normalize", "scope", "class_weight", "start", "norm", "lr", "weight_decay", "groups"}
+
+names = st.text(st.characters(categories=("L", "N"), include_characters="_- "), min_size=1, max_size=8)
+_words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["1e-3", "no", "null", "~", "1:30", "0x1f", "true", "2024-01-01", "a: b", "# c", ".5", "", " ", "=", "<<"]
+)
+_finite = st.floats(allow_nan=False, allow_infinity=False)
+leaves = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _finite | _words
+_data = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3), max_leaves=5
+)
+_arguments = st.dictionaries(names.filter(lambda name: name not in _KEYWORDS), _data, max_size=3)
+_positive = st.floats(1e-6, 1e6)
+_length = st.one_of(st.builds(lambda n: {"steps": n}, st.integers(1, 10**6)), st.builds(lambda x: {"epochs": x}, _positive))
+
+
+def _spec(**declared: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    fixed = st.fixed_dictionaries({"type": st.sampled_from(["dice", "my_pkg.losses:topo"])}, optional=declared)
+    return st.builds(lambda own, keys: {**own, **keys}, _arguments, fixed)
+
+
+_class_weight = st.lists(_positive, max_size=3) | st.dictionaries(names, _positive, max_size=3).filter(
+    lambda d: "type" not in d
+)
+_losses = st.dictionaries(
+    names,
+    _spec(
+        weight=_positive,
+        normalize=st.sampled_from([None, "kept", "all"]),
+        class_weight=st.none() | _class_weight | _spec(),
+        args=st.dictionaries(st.sampled_from(["weight", "scope"]), _data, max_size=2),
+    ),
+    max_size=2,
+)
+_rule = st.fixed_dictionaries({"match": _words, "lr_mult": _positive}, optional={"final": st.booleans()})
+
+
+def experiments() -> st.SearchStrategy[dict[str, Any]]:
+    """Trees that hold a valid experiment, most of it left out."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "seed": st.integers(0, 2**31 - 1),
+            "data": st.fixed_dictionaries({}, optional={"mean": st.tuples(_finite, _finite, _finite), "dataset": _spec()}),
+            "model": _spec(norm=st.sampled_from(["auto", "keep"])),
+            "losses": _losses,
+            "sampling": st.none() | _spec(start=_length),
+            "heads": st.dictionaries(names, st.fixed_dictionaries({}, optional={"losses": st.none() | _losses}), max_size=2),
+            "optim": _spec(lr=_positive, groups=st.dictionaries(names, _rule, max_size=2)),
+            "schedule": _spec(warmup=st.builds(lambda length: {"length": length}, _length)),
+            "train": _length,
+            "scaling": st.fixed_dictionaries({"workers": st.integers(0, 9) | st.sampled_from([[1, 3], (2, 2)])}),
+            "tracking": st.fixed_dictionaries({}, optional={"name": st.none() | _words, "mlflow": st.none()}),
+        },
+    )

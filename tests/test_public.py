@@ -1,0 +1,50 @@
+"""The public surface: what it names, and what importing it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import rayseg
+
+HEAVY = ("ray", "mlflow")
+LIGHT = ("losses", "sampling", "optim", "metrics", "models", "data", "mix", "engine", "inference", "build", "space", "report")
+
+
+def test_the_public_names_are_these() -> None:
+    assert rayseg.__all__ == ["ExperimentConfig", "__version__", "evaluate", "load_config", "predict", "sweep", "train"]
+    assert set(rayseg.__all__) <= set(dir(rayseg))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'trian'; it has ExperimentConfig, .*train"):
+        _ = rayseg.trian
+
+
+@pytest.mark.parametrize("name", ["ExperimentConfig", "load_config"])
+def test_lazy_names_are_what_they_say(name: str) -> None:
+    assert getattr(rayseg, name).__name__ == name
+
+
+def _imported(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after a statement."""
+    code = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_importing_rayseg_needs_no_tensors_no_ray_and_no_mlflow() -> None:
+    assert not _imported("import rayseg; rayseg.ExperimentConfig; rayseg.load_config") & {"torch", "numpy", *HEAVY}
+
+
+def test_parts_below_launch_import_neither_ray_nor_mlflow() -> None:
+    parts = [name for name in LIGHT if find_spec(f"rayseg.{name}") is not None]
+    assert not _imported(f"import {', '.join(f'rayseg.{name}' for name in parts)}") & set(HEAVY)
+
+
+def test_every_module_says_what_it_exports() -> None:
+    sources = sorted(Path(str(rayseg.__file__)).parent.rglob("*.py"))
+    assert [str(path) for path in sources if "\n__all__ = [" not in path.read_text(encoding="utf-8")] == []
