@@ -6,12 +6,10 @@ metric and writes none twice. NaN is kept as NaN; so is infinity, which MLflow w
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
@@ -20,13 +18,13 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from PIL import Image
 
 from rayseg.errors import TrackingError
-from rayseg.tracking.naming import chunks, clean_names, param_text, picture_place, short_tags, shorten, storable
+from rayseg.tracking.calls import quiet, told
+from rayseg.tracking.naming import chunks, clean_names, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, child_rows, stored_run
-from rayseg.tracking.steps import LastSteps
+from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
 from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path
 
@@ -65,8 +63,8 @@ class MlflowStore:
         self._lock = RLock()
         self._client: Any = None
         self._experiment_id = ""
+        self._where = f"{uri}, experiment {experiment!r}"
         self._steps: dict[str, LastSteps] = {}
-        self._pictures: dict[str, LastSteps] = {}
 
     @property
     def experiment_id(self) -> str:
@@ -86,7 +84,7 @@ class MlflowStore:
 
     def _open(self) -> None:
         path = sqlite_path(self.uri)
-        with self._told("open the store"):
+        with told(self._where, "open the store"):
             if path is None:
                 self._connect(None)
                 return
@@ -95,7 +93,7 @@ class MlflowStore:
                 self._connect((path.parent / ARTIFACTS_DIR).as_uri())
 
     def _connect(self, artifacts: str | None) -> None:
-        with _quiet("alembic"), _quiet("mlflow.store.db.utils"):
+        with quiet("alembic"), quiet("mlflow.store.db.utils"):
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             found = client.get_experiment_by_name(self.experiment)
         if found is not None and found.lifecycle_stage == "deleted":
@@ -106,23 +104,9 @@ class MlflowStore:
         self._client = client
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Turn whatever goes wrong inside into a TrackingError that says where."""
-        try:
-            yield
-        except TrackingError:
-            raise
-        except Exception as failure:
-            first = (str(failure).strip().splitlines() or [""])[0]
-            raise TrackingError(
-                f"{self.uri}, experiment {self.experiment!r}: could not {what}: {type(failure).__name__}: {first}; "
-                "check that the store is reachable and writable (`rayseg doctor`)"
-            ) from failure
-
-    @contextmanager
     def _using(self, what: str) -> Iterator[Any]:
         self.prepare()
-        with self._lock, self._told(what):
+        with self._lock, told(self._where, what):
             yield self._client
 
     def start_run(
@@ -158,7 +142,7 @@ class MlflowStore:
                 return run_id
             first = {"mlflow.user": user_name(), **short_tags(labels)}
             created: str = client.create_run(self._experiment_id, tags=first, run_name=name).info.run_id
-            self._steps[created], self._pictures[created] = LastSteps(), LastSteps()
+            self._steps[created] = LastSteps()
             self._log_params(client, created, params)
             return created
 
@@ -187,10 +171,11 @@ class MlflowStore:
         """Write several rows ``(step, metrics)`` in few calls, leaving out what is written already."""
         with self._using(f"log metrics of run {run_id}") as client:
             known = self._known_steps(client, run_id)
-            for piece in chunks(_fresh(rows, known), _METRICS_PER_CALL):
-                client.log_batch(run_id, metrics=piece)
-                for metric in piece:
-                    known.mark(metric.step, [metric.key])
+            now_ms = int(time.time() * 1000)
+            for piece in chunks(fresh_values(rows, known), _METRICS_PER_CALL):
+                client.log_batch(run_id, metrics=[Metric(name, value, now_ms, step) for step, name, value in piece])
+                for step, name, _ in piece:
+                    known.mark(step, [name])
 
     def _known_steps(self, client: Any, run_id: str) -> LastSteps:
         if run_id not in self._steps:
@@ -213,22 +198,12 @@ class MlflowStore:
             client.log_artifact(run_id, str(local), None if parent == "." else parent)
 
     def log_picture(self, run_id: str, name: str, step: int, png: bytes) -> None:
-        """Keep a picture so that MLflow's image charts show it, with a slider over the steps; no step twice."""
-        key = clean_names([name])[name]
-        with self._using(f"log picture {name!r} of run {run_id}") as client, Image.open(BytesIO(png)) as image:
-            known = self._known_pictures(client, run_id)
-            if known.is_new(step, key):
-                client.log_image(run_id, image, key=key, step=step, synchronous=True)
-                known.mark(step, [key])
+        """Keep a picture as the artifact ``pictures/<name>/step_000300.png``.
 
-    def _known_pictures(self, client: Any, run_id: str) -> LastSteps:
-        if run_id not in self._pictures:
-            known = LastSteps()
-            for file in client.list_artifacts(run_id, "images"):
-                if place := picture_place(file.path):
-                    known.mark(place[1], [place[0]])
-            self._pictures[run_id] = known
-        return self._pictures[run_id]
+        The same path in every run: the comparison's artifact view shows them side by side. (MLflow's own image charts shrink
+        a picture to 256 pixels and print all parameters above it.)
+        """
+        self.log_artifact(run_id, picture_path(name, step), png)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one of more than 8000 characters is cut, and says so."""
@@ -243,7 +218,6 @@ class MlflowStore:
             if _RANK[status] > _RANK.get(now, 0):
                 client.set_terminated(run_id, status=status)
             self._steps.pop(run_id, None)
-            self._pictures.pop(run_id, None)
 
     def open_runs(self, tag_filter: Mapping[str, str] | None = None) -> list[StoredRun]:
         """Runs of the experiment that say RUNNING and have all tags of ``tag_filter``."""
@@ -287,18 +261,6 @@ class MlflowStore:
         return found
 
 
-@contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """Keep the making of the schema to itself: dozens of lines that tell a user nothing."""
-    talker = logging.getLogger(logger)
-    level = talker.level
-    talker.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        talker.setLevel(level)
-
-
 def _create(client: Any, name: str, artifacts: str | None) -> str:
     try:
         created: str = client.create_experiment(name, artifact_location=artifacts)
@@ -308,16 +270,3 @@ def _create(client: Any, name: str, artifacts: str | None) -> str:
             raise
         return str(found.experiment_id)
     return created
-
-
-def _fresh(rows: list[tuple[int, dict[str, float]]], known: LastSteps) -> list[Metric]:
-    """The values to write, each metric's steps rising."""
-    now_ms = int(time.time() * 1000)
-    ahead = LastSteps()
-    fresh: list[Metric] = []
-    for step, metrics in rows:
-        names = clean_names(metrics)
-        new = {names[key]: value for key, value in metrics.items() if known.is_new(step, names[key])}
-        fresh += [Metric(name, storable(value), now_ms, step) for name, value in ahead.new(step, new).items()]
-        ahead.mark(step, new)
-    return fresh

@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 
 from rayseg.errors import TrackingError
 
-__all__ = ["chunks", "clean_names", "param_text", "picture_place", "short_tags", "shorten", "storable"]
+__all__ = ["chunks", "clean_names", "param_text", "picture_path", "short_tags", "shorten", "storable"]
 
 _MAX_TAG_CHARS = 8000
 _T = TypeVar("_T")
 _FORBIDDEN = re.compile(r"[^/\w.\- ]")
-_PICTURE = re.compile(r"^images/(.+)\+step\+(\d+)\+timestamp\+")
 
 
 def clean_names(names: Iterable[str]) -> dict[str, str]:
@@ -98,12 +97,11 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
         yield piece
 
 
-def picture_place(path: str) -> tuple[str, int] | None:
-    """Name and step of a picture from the path at which MLflow keeps it; None if it is not one.
+def picture_path(name: str, step: int) -> str:
+    """Where a picture is kept, below a run's directory; the same for every run and tracker.
 
     Example:
-        >>> picture_place("images/val~street+step+300+timestamp+1700000000000+4f.png")
-        ('val/street', 300)
+        >>> picture_path("val/street 1", 300)
+        'pictures/val/street 1/step_000300.png'
     """
-    hit = _PICTURE.match(path)
-    return (hit[1].replace("~", "/"), int(hit[2])) if hit else None
+    return f"pictures/{_FORBIDDEN.sub('_', name)}/step_{step:06d}.png"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["LastSteps"]
+from rayseg.tracking.naming import clean_names, storable
+
+__all__ = ["LastSteps", "fresh_values"]
 
 
 class LastSteps:
@@ -45,3 +47,27 @@ class LastSteps:
         """Remember that ``names`` are written up to ``step``."""
         for name in names:
             self._last[name] = max(step, self._last.get(name, -1))
+
+
+def fresh_values(rows: Sequence[tuple[int, Mapping[str, float]]], known: LastSteps) -> list[tuple[int, str, float]]:
+    """What is still to be written, ``(step, name, value)``, the steps of each name rising.
+
+    Args:
+        rows: ``(step, metrics)`` in the order of logging.
+        known: what is written, under MLflow's names; not changed.
+
+    Raises:
+        TrackingError: two metrics have the same name in MLflow.
+
+    Example:
+        >>> fresh_values([(7, {"a": 0.1}), (8, {"a": 0.2}), (8, {"a": 0.3})], LastSteps({"a": 7}))
+        [(8, 'a', 0.2)]
+    """
+    ahead = LastSteps()
+    fresh: list[tuple[int, str, float]] = []
+    for step, metrics in rows:
+        names = clean_names(metrics)
+        named = ahead.new(step, known.new(step, {names[key]: value for key, value in metrics.items()}))
+        fresh += [(step, name, storable(value)) for name, value in named.items()]
+        ahead.mark(step, named)
+    return fresh

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from rayseg.tracking.naming import picture_path
 from rayseg.tracking.steps import LastSteps
 from rayseg.tracking.tracker import RunStatus
 
@@ -143,7 +144,7 @@ class TextTracker:
 
     def log_picture(self, name: str, step: int, png: bytes) -> None:
         """Write ``pictures/<name>/step_<step>.png`` beside the file."""
-        self.log_artifact(f"pictures/{name}/step_{step:06d}.png", png)
+        self.log_artifact(picture_path(name, step), png)
 
     def log_artifact(self, path: str, data: bytes) -> None:
         """Write a file beside the JSON lines."""

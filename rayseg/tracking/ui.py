@@ -75,7 +75,9 @@ def curves_url(base: str, experiment_id: str, run_ids: Sequence[str], metrics: S
     """
     keys = quote(json.dumps(list(metrics)))
     first = quote(json.dumps(metrics[0]))
-    return f"{base.rstrip('/')}/#/metric?{_runs_query(experiment_id, run_ids)}&metric={first}&plot_metric_keys={keys}"
+    return (
+        f"{base.rstrip('/')}/#/metric?{_runs_query(experiment_id, run_ids)}&metric={first}&plot_metric_keys={keys}&x_axis=step"
+    )
 
 
 def _runs_query(experiment_id: str, run_ids: Sequence[str]) -> str:
