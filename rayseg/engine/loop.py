@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rayseg.collective import is_main, rank, world_size
 from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
-from rayseg.engine.guard import FiniteGuard
+from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
@@ -131,6 +131,8 @@ def _publish(run: Fit, guard: FiniteGuard, clock: _Clock) -> None:
     logs, evaluates, saves = plan.logs(state.step), plan.evaluates(state.step), plan.saves(state.step)
     if logs or evaluates or saves:
         guard.check(run.last_good)
+    if saves:
+        check_weights(state.model, state.step, run.last_good)
     if logs:
         _log(run, clock)
     if evaluates:
@@ -184,11 +186,15 @@ def _save(run: Fit) -> Path | None:
 
 
 def _resume(run: Fit) -> None:
+    """Go on from the newest checkpoint. Its metrics are reported again: the kill may have come between the two."""
     latest = run.reporter.latest()
-    if latest is not None:
-        device = next(run.state.model.parameters()).device
-        run.state.load_state_dict(read_checkpoint(latest, map_location=device))
-        run.last_good = str(latest)
+    if latest is None:
+        return
+    device = next(run.state.model.parameters()).device
+    run.state.load_state_dict(read_checkpoint(latest, map_location=device))
+    run.last_good = str(latest)
+    if run.plan.evaluates(run.state.step):
+        run.reporter.report(run.state.step, run.state.metrics, None)
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

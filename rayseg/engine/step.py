@@ -5,9 +5,8 @@ The gradient is that of the loss over the global batch, whatever the number of w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +49,9 @@ def unwrap(model: nn.Module) -> nn.Module:
     return inner
 
 
-def forward(model: nn.Module, batch: Batch, *, seed: int, bf16: bool) -> SegOutput:
+def forward(model: nn.Module, batch: Batch, *, bf16: bool) -> SegOutput:
     """Named logits ``(N, C, h, w)`` of one micro-batch."""
-    with sample_keys(seed, batch.keys), torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bf16):
         return named_logits(model(batch.images))
 
 
@@ -73,8 +72,9 @@ def backward(
         Detached values over the global batch: ``loss``, ``loss/<term>``, ``ohem/kept``.
     """
     if len(batches) == 1:
-        total, parts = mix(forward(model, batches[0], seed=seed, bf16=bf16), batches[0].masks, step=step)
-        _backward(total * world_size())
+        with _passing(model, batches[0], seed=seed):
+            total, parts = mix(forward(model, batches[0], bf16=bf16), batches[0].masks, step=step)
+            _backward(total * world_size())
         return parts
     if mix.label_only(step):
         return _sum_of_micro_batches(model, mix, batches, step=step, seed=seed, bf16=bf16)
@@ -88,8 +88,8 @@ def _sum_of_micro_batches(
     normalisers = mix.label_normalisers([batch.masks for batch in batches])
     summed: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
-        with _synchronised(model, number == len(batches) - 1):
-            output = forward(model, batch, seed=seed, bf16=bf16)
+        with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
+            output = forward(model, batch, bf16=bf16)
             total, parts = mix(output, batch.masks, step=step, normalisers=normalisers)
             _backward(total * world_size())
         summed = {name: summed[name] + value if summed else value for name, value in parts.items()}
@@ -101,8 +101,11 @@ def _gradient_at_the_logits(
 ) -> dict[str, Tensor]:
     """Collect the logits without a graph, take the gradient of the whole loss once, then re-run each micro-batch against it."""
     plain = unwrap(model)
+    outputs: list[SegOutput] = []
     with torch.no_grad(), frozen_statistics(plain):
-        outputs = [forward(plain, batch, seed=seed, bf16=bf16) for batch in batches]
+        for batch in batches:
+            with _passing(plain, batch, seed=seed):
+                outputs.append(forward(plain, batch, bf16=bf16))
     whole = {name: torch.cat([output[name] for output in outputs]).requires_grad_() for name in outputs[0]}
     del outputs
     total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=step)
@@ -110,17 +113,18 @@ def _gradient_at_the_logits(
     sizes = [len(batch.masks) for batch in batches]
     slices = {name: gradient.split(sizes) for name, gradient in gradients.items()}
     for number, batch in enumerate(batches):
-        with _synchronised(model, number == len(batches) - 1):
-            output = forward(model, batch, seed=seed, bf16=bf16)
+        with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
+            output = forward(model, batch, bf16=bf16)
             torch.autograd.backward(list(output.values()), [slices[name][number] for name in output])
     return parts
 
 
-def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:
-    """DDP adds gradients over workers in the last micro-batch only."""
-    if isinstance(model, DistributedDataParallel) and not last:
-        return model.no_sync()
-    return nullcontext()
+@contextmanager
+def _passing(model: nn.Module, batch: Batch, *, seed: int, last: bool = True) -> Iterator[None]:
+    """Around forward and backward of a micro-batch: its dropout masks, and DDP adds over workers in the last one only."""
+    waits = isinstance(model, DistributedDataParallel) and not last
+    with sample_keys(seed, batch.keys), model.no_sync() if waits else nullcontext():  # type: ignore[operator]
+        yield
 
 
 def _backward(total: Tensor) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rayseg.losses.region import RegionLoss
 
@@ -18,13 +18,13 @@ Scope = Literal["global", "rank"]
 
 
 def accepted_inputs(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``offered`` that the signature of ``function`` names.
+    """Those of ``offered`` that the signature of ``function``, or of a module's ``forward``, names.
 
     Example:
         >>> accepted_inputs(lambda logits, target, *, nll: 0, {"nll": 1, "class_weight": 2})
         {'nll': 1}
     """
-    parameters = signature(function).parameters.values()
+    parameters = signature(function.forward if isinstance(function, nn.Module) else function).parameters.values()
     named = {p.name for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)}
     return {name: value for name, value in offered.items() if name in named}
 

@@ -46,7 +46,7 @@ class Mix:
         >>> mix = Mix({"main": Head({"ce": Term(cross_entropy)})})
         >>> logits = torch.zeros(1, 2, 3, 3, requires_grad=True)
         >>> total, parts = mix({"main": logits}, torch.zeros(1, 3, 3, dtype=torch.long), step=0)
-        >>> sorted(parts), round(float(total), 4)
+        >>> sorted(parts), round(total.item(), 4)
         (['loss', 'loss/ce'], 0.6931)
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Sums:
     def globally(self) -> list[Tensor]:
         """All sums over all workers; one collective."""
         flat = differentiable_sum(torch.cat([values.reshape(-1) for values in self.local]))
-        pieces = flat.split([values.numel() for values in self.local])
+        pieces = torch.split(flat, [values.numel() for values in self.local])
         return [piece.view(values.shape) for piece, values in zip(pieces, self.local, strict=True)]
 
 
@@ -42,7 +43,7 @@ def contribute(term: Term, head: Head, pixels: Pixels, sums: Sums, given: Tensor
     """Add the local sums of a term; return what turns global sums into its value."""
     if isinstance(term.loss, RegionLoss):
         return _contribute_region(term, term.loss, head, pixels, sums)
-    numerator, denominator = _numerator_and_denominator(term, head, pixels)
+    numerator, denominator = _numerator_and_denominator(term, term.loss, head, pixels)
     if term.scope == "rank":
         images = pixels.logits.new_tensor(float(len(pixels.target)))
         numerator, denominator = images * ratio(numerator, denominator), images
@@ -67,8 +68,7 @@ def _contribute_region(term: Term, loss: RegionLoss, head: Head, pixels: Pixels,
     return lambda totals: loss.from_sums(RegionSums(*totals[index]), class_weight)
 
 
-def _numerator_and_denominator(term: Term, head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
-    loss = term.loss
+def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
     class_weight = pixels.like(term.class_weight)
     offered = {
         "ignore_index": head.ignore_index,

@@ -39,7 +39,7 @@ class ValidationLoss:
     def result(self) -> dict[str, float]:
         """``loss`` and ``loss/<term>`` over the split on all workers; a collective."""
         flat = all_sum(torch.cat([total.reshape(-1) for total in self._totals]))
-        pieces = flat.split([total.numel() for total in self._totals])
+        pieces = torch.split(flat, [total.numel() for total in self._totals])
         totals = [piece.view(total.shape) for piece, total in zip(pieces, self._totals, strict=True)]
         values = {name: float(finish(totals)) for name, finish in self._finishes.items()}
         weighted = sum(term.weight * values[f"loss/{name}"] for name, term in self._head.terms.items())

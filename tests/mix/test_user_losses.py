@@ -1,0 +1,177 @@
+"""Losses of every form that a user may write, and the checks that they are offered."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rayseg.errors import ShapeError
+from rayseg.losses import LOSSES
+from rayseg.mix import Head, Mix, Term, ValidationLoss, accepted_inputs
+from rayseg.mix.heads import Scope
+from rayseg.testing import check_loss, check_schedule
+
+VOID = 255
+LOGITS = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+TARGET = torch.randint(3, (2, 4, 5), generator=torch.Generator().manual_seed(1))
+TARGET[0, :2] = VOID
+WEIGHT = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+
+
+def a_map(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    return F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none") ** 2
+
+
+def a_ratio(logits: Tensor, target: Tensor, *, nll: Tensor, pixel_weight: Tensor) -> tuple[Tensor, Tensor]:
+    return (nll * pixel_weight).sum(), pixel_weight.sum()
+
+
+def a_scalar(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    valid = target != ignore_index
+    nll = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum")
+    return nll / valid.sum().clamp(min=1)
+
+
+class AsModule(nn.Module):
+    def forward(self, _: Tensor, target: Tensor, log_probs: Tensor, ignore_index: int) -> Tensor:
+        valid = target != ignore_index
+        return -log_probs.gather(1, target.where(valid, 0)[:, None])[:, 0] * valid
+
+
+def total(loss: Any, scope: Scope = "global", class_weight: Tensor | None = None) -> Tensor:
+    return Mix({"main": Head({"own": Term(loss, scope=scope, class_weight=class_weight)})})(
+        {"main": LOGITS}, TARGET, step=0
+    ).total
+
+
+MEAN = F.cross_entropy(LOGITS, TARGET, ignore_index=VOID)
+
+
+def test_a_map_is_weighted_and_normalised_by_the_mix() -> None:
+    valid = TARGET != VOID
+    values = F.cross_entropy(LOGITS, TARGET, ignore_index=VOID, reduction="none")[valid] ** 2
+    torch.testing.assert_close(total(a_map), values.mean())
+    weights = WEIGHT[TARGET[valid]]
+    torch.testing.assert_close(total(a_map, class_weight=WEIGHT), (values * weights).sum() / weights.sum())
+
+
+def test_a_ratio_is_taken_as_it_is() -> None:
+    torch.testing.assert_close(total(a_ratio), MEAN)
+
+
+def test_a_module_gets_the_inputs_that_its_forward_names() -> None:
+    torch.testing.assert_close(total(AsModule()), MEAN)
+
+
+def test_a_scalar_is_averaged_over_workers_by_their_images() -> None:
+    torch.testing.assert_close(total(a_scalar, scope="rank"), MEAN)
+
+
+def test_a_scalar_cannot_be_global() -> None:
+    with pytest.raises(ShapeError, match=r"cannot be made a function of the global batch.*scope: rank"):
+        total(a_scalar)
+
+
+def test_a_map_of_another_shape_is_refused() -> None:
+    with pytest.raises(ShapeError, match=r"returned \(2, 3, 4, 5\); expected \(2, 4, 5\)"):
+        total(lambda logits, _: logits)
+
+
+def test_a_loss_that_applies_class_and_pixel_weights_itself_is_not_weighted_twice() -> None:
+    def weighted(logits: Tensor, target: Tensor, *, nll: Tensor, class_weight: Tensor, pixel_weight: Tensor) -> Tensor:
+        return nll * class_weight[target.where(target != VOID, 0)] * pixel_weight
+
+    torch.testing.assert_close(total(weighted, class_weight=WEIGHT), F.cross_entropy(LOGITS, TARGET, WEIGHT, ignore_index=VOID))
+
+
+def test_only_named_inputs_are_passed() -> None:
+    assert accepted_inputs(lambda _, __, **rest: rest, {"nll": 1}) == {}
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_every_built_in_loss_passes_the_common_checks(name: str) -> None:
+    loss = LOSSES[name]
+    check_loss(loss() if isinstance(loss, type) else loss)
+
+
+@pytest.mark.parametrize("loss", [a_map, a_ratio, AsModule()])
+def test_user_losses_pass_the_common_checks(loss: Any) -> None:
+    check_loss(loss)
+
+
+def test_a_scalar_loss_passes_the_common_checks_with_scope_rank() -> None:
+    check_loss(a_scalar, scope="rank")
+
+
+def counts_void(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return logits.square().sum(), torch.tensor(float(target.numel()), dtype=logits.dtype)
+
+
+def mean_of_nothing(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    return F.cross_entropy(logits, target, ignore_index=ignore_index)
+
+
+def wrong_gradient(logits: Tensor, target: Tensor, *, nll: Tensor) -> Tensor:
+    return nll * nll.detach()
+
+
+def depends_on_place(logits: Tensor, target: Tensor, *, nll: Tensor) -> Tensor:
+    return nll * torch.arange(nll.shape[-1])
+
+
+@pytest.mark.parametrize(
+    ("loss", "scope", "says"),
+    [
+        (counts_void, "global", "ignored pixels"),
+        (mean_of_nothing, "rank", "only ignored pixels gives nan"),
+        (wrong_gradient, "global", "Jacobian mismatch"),
+        (depends_on_place, "global", "order of the pixels"),
+    ],
+)
+def test_the_common_checks_find_what_is_wrong_with_a_loss(loss: Any, scope: Scope, says: str) -> None:
+    with pytest.raises((AssertionError, RuntimeError), match=says):
+        check_loss(loss, scope=scope)
+
+
+def test_a_loss_of_neighbours_may_depend_on_the_order_of_pixels() -> None:
+    check_loss(depends_on_place, permutes=False)
+
+
+def test_the_schedule_check_finds_memory_nan_and_signs() -> None:
+    calls = count()
+    with pytest.raises(AssertionError, match="must not remember"):
+        check_schedule(lambda _, __: next(calls))
+    with pytest.raises(AssertionError, match="step 0 of 1 is nan"):
+        check_schedule(lambda _, __: float("nan"))
+    with pytest.raises(AssertionError, match="step 1 of 100 is -1"):
+        check_schedule(lambda step, _: -step)
+
+
+@pytest.mark.parametrize("split", [[2], [1, 1]])
+def test_the_validation_loss_is_the_loss_over_the_joined_split(split: list[int]) -> None:
+    terms = {
+        "ce": Term(LOSSES["cross_entropy"], class_weight=WEIGHT, weight=0.5),
+        "dice": Term(LOSSES["dice"](), weight=2.0),
+        "tversky": Term(LOSSES["tversky"](per_image=True)),
+        "own": Term(a_ratio),
+        "scalar": Term(a_scalar, scope="rank", weight=0.0),
+    }
+    head = Head(terms, sampler=lambda *_, **__: torch.zeros(1), weight=0.4)
+    loss = ValidationLoss(head, 3)
+    for logits, target in zip(torch.split(LOGITS, split), torch.split(TARGET, split), strict=True):
+        loss.add(logits, target)
+    whole = Mix({"main": Head(terms)})({"main": LOGITS}, TARGET, step=0).parts
+    result = loss.result()
+    assert set(result) == set(whole)
+    for name in set(whole) - ({"loss/scalar"} if len(split) > 1 else set()):
+        assert result[name] == pytest.approx(float(whole[name]), rel=1e-12)
+
+
+def test_the_validation_loss_of_an_empty_share_is_zero() -> None:
+    head = Head({"ce": Term(LOSSES["cross_entropy"]), "dice": Term(LOSSES["dice"]())})
+    assert ValidationLoss(head, 3).result() == {"loss": 0.0, "loss/ce": 0.0, "loss/dice": 0.0}
