@@ -268,9 +268,10 @@ def test_what_is_not_parquet_or_has_no_bytes_is_refused(parquet_dir: Path, tmp_p
             ParquetSegmentation(split, path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
 
 
-def test_a_pickled_parquet_works_where_the_cache_is_empty(parquet_dir: Path, tmp_path: Path) -> None:
+def test_a_pickled_parquet_carries_no_images_and_works_where_the_cache_is_empty(parquet_dir: Path, tmp_path: Path) -> None:
     data = ParquetSegmentation("train", path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
     pickled = pickle.dumps(data)
+    assert b"PNG" not in pickled
     for path in (tmp_path / "c" / "arrow").iterdir():
         path.unlink()
     assert pickle.loads(pickled)[0].name == "scene0"

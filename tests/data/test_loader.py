@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -128,6 +128,17 @@ def test_a_wrong_label_arrives_as_the_error_that_names_it(num_workers: int) -> N
     assert mp.active_children() == []
 
 
+def _spoiled(sample: Sample, _: np.random.Generator) -> Sample:
+    return replace(sample, mask=sample.mask + np.uint8(40))
+
+
+def test_labels_that_a_transform_spoils_and_wrong_labels_in_evaluation_are_named_too() -> None:
+    with pytest.raises(DataError, match="labels 40"):
+        list(_train(Sized((8,) * 6), (_spoiled,), num_classes=2))
+    with pytest.raises(DataError, match=r"^image1: mask has labels 77"):
+        list(eval_batches(Sized((8, 8), wrong=1), rank=0, world_size=1, batch_size=2, **PIXELS))
+
+
 def test_images_of_several_sizes_need_a_crop_and_padding() -> None:
     mixed = Sized((8, 9, 8, 8, 8, 8))
     with pytest.raises(ShapeError, match=r"2 sizes .*image1 9x6.* set data\.pad_size"):
@@ -151,11 +162,8 @@ def test_an_empty_dataset_is_refused() -> None:
 # -- evaluation -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3, 9])
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize(("world_size", "num_workers"), [(1, 0), (2, 0), (3, 0), (9, 0), (2, 2)])
 def test_evaluation_sees_each_image_once(world_size: int, num_workers: int) -> None:
-    if num_workers and world_size != 2:
-        pytest.skip("processes are tried once")
     mixed, seen = Sized((8, 8, 9, 9, 9, 8, 7)), []
     for rank in range(world_size):
         own = {"rank": rank, "world_size": world_size, "batch_size": 2, **PIXELS}
