@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from rayseg.errors import TrackingError
 from rayseg.tracking.calls import quiet, told
-from rayseg.tracking.naming import chunks, clean_names, param_text, picture_path, short_tags, shorten
+from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, child_rows, stored_run
 from rayseg.tracking.steps import LastSteps, fresh_values
@@ -198,12 +198,14 @@ class MlflowStore:
             client.log_artifact(run_id, str(local), None if parent == "." else parent)
 
     def log_picture(self, run_id: str, name: str, step: int, png: bytes) -> None:
-        """Keep a picture as the artifact ``pictures/<name>/step_000300.png``.
+        """Keep a picture as the artifact ``pictures/<name>/step_000300.png``, and the newest also as ``<name>.png``.
 
-        The same path in every run: the comparison's artifact view shows them side by side. (MLflow's own image charts shrink
-        a picture to 256 pixels and print all parameters above it.)
+        MLflow's comparison shows files of one name side by side, but only those at the top. (Its own image charts shrink a
+        picture to 256 pixels and print all parameters above it.)
         """
-        self.log_artifact(run_id, picture_path(name, step), png)
+        place = picture_path(name, step)
+        self.log_artifact(run_id, place, png)
+        self.log_artifact(run_id, newest_path(place), png)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one of more than 8000 characters is cut, and says so."""

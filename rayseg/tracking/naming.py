@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from rayseg.errors import TrackingError
 
-__all__ = ["chunks", "clean_names", "param_text", "picture_path", "short_tags", "shorten", "storable"]
+__all__ = ["chunks", "clean_names", "newest_path", "param_text", "picture_path", "short_tags", "shorten", "storable"]
 
 _MAX_TAG_CHARS = 8000
 _T = TypeVar("_T")
@@ -105,3 +105,13 @@ def picture_path(name: str, step: int) -> str:
         'pictures/val/street 1/step_000300.png'
     """
     return f"pictures/{_FORBIDDEN.sub('_', name)}/step_{step:06d}.png"
+
+
+def newest_path(picture: str) -> str:
+    """Where the newest picture of a name is kept, given its ``picture_path``.
+
+    Example:
+        >>> newest_path("pictures/val/0/step_000300.png")
+        'val_0.png'
+    """
+    return "_".join(picture.split("/")[1:-1]) + ".png"

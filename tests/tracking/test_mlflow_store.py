@@ -56,6 +56,7 @@ def test_a_run_holds_what_was_given(store: MlflowStore) -> None:
     assert history(store, run_id, "train/loss") == [(1, 0.9), (2, 0.8)]
     assert file_of(store, run_id, "config.yaml") == b"seed: 0\n"
     assert file_of(store, run_id, "pictures/val_0/step_000300.png") == PICTURE
+    assert file_of(store, run_id, "val_0.png") == PICTURE
 
 
 def test_artifacts_lie_beside_the_database(store: MlflowStore) -> None:
