@@ -22,7 +22,7 @@ class Ema:
         >>> ema = Ema(model, decay=0.5, warmup=0.0)
         >>> _ = torch.nn.init.constant_(ema.module.weight, 0.0), torch.nn.init.constant_(model.weight, 1.0)
         >>> ema.update(model, step=5)
-        ... float(ema.module.weight.detach())
+        >>> float(ema.module.weight.detach())
         0.5
     """
 

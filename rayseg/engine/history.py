@@ -21,8 +21,8 @@ class History:
         >>> import tempfile
         >>> history = History(Path(tempfile.mkdtemp()) / "metrics.jsonl")
         >>> history.record(10, {"val/mIoU": 0.5})
-        ... history.record(20, {"val/mIoU": 0.6})
-        ... history.record(20, {"val/mIoU": 0.7})
+        >>> history.record(20, {"val/mIoU": 0.6})
+        >>> history.record(20, {"val/mIoU": 0.7})
         >>> history.rows()
         [(10, {'val/mIoU': 0.5}), (20, {'val/mIoU': 0.7})]
     """

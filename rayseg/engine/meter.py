@@ -17,7 +17,7 @@ class Meter:
     Example:
         >>> meter = Meter()
         >>> meter.add({"loss": torch.tensor(1.0)})
-        ... meter.add({"loss": torch.tensor(3.0)})
+        >>> meter.add({"loss": torch.tensor(3.0)})
         >>> meter.flush(), meter.flush()
         ({'loss': 2.0}, {})
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rayseg.collective import barrier, is_main
 from rayseg.engine.checkpoint import is_whole
+from rayseg.engine.history import History
 
 __all__ = ["LocalReporter", "Reporter", "checkpoint_name"]
 
@@ -62,6 +63,7 @@ class LocalReporter:
         on_log: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
         self.directory = directory
+        self._history = History(directory / "metrics.jsonl")
         self._keep = keep
         self._best = best
         self._sign = 1.0 if mode == "max" else -1.0
@@ -79,9 +81,8 @@ class LocalReporter:
     def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
         """Record metrics, then drop checkpoints that are neither new nor best."""
         if is_main():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._record(step, metrics)
             if metrics:
+                self._history.record(step, metrics)
                 self.log(step, metrics)
             if checkpoint is not None:
                 self._prune()
@@ -99,13 +100,7 @@ class LocalReporter:
 
     def history(self) -> list[tuple[int, dict[str, float]]]:
         """Every report so far: ``(step, metrics)``, each step once."""
-        path = self.directory / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        rows: dict[int, dict[str, float]] = {}
-        for line in lines:
-            row = json.loads(line)
-            rows[row.pop("step")] = row
-        return sorted(rows.items())
+        return self._history.rows()
 
     @property
     def _checkpoints(self) -> Path:
@@ -114,20 +109,8 @@ class LocalReporter:
     def _saved(self) -> list[Path]:
         return sorted(path for path in self._checkpoints.glob("step_*") if re.fullmatch(r"step_\d+", path.name))
 
-    def _record(self, step: int, metrics: Mapping[str, float]) -> None:
-        rows = {**dict(self.history()), step: dict(metrics)}
-        path = self.directory / "metrics.jsonl"
-        text = "".join(json.dumps({"step": at, **row}) + "\n" for at, row in sorted(rows.items()) if row and at <= step)
-        staged = path.with_suffix(".tmp")
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-
     def _scores(self) -> dict[int, float]:
-        return {
-            step: row[self._best]
-            for step, row in self.history()
-            if row.get(self._best) == row.get(self._best) and self._best in row
-        }
+        return {step: row[self._best] for step, row in self.history() if not math.isnan(row.get(self._best, math.nan))}
 
     def _prune(self) -> None:
         saved, best = self._saved(), self.best()

@@ -111,7 +111,7 @@ def _gradient_at_the_logits(
     total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=step)
     gradients = dict(zip(whole, torch.autograd.grad(total * world_size(), list(whole.values())), strict=True))
     sizes = [len(batch.masks) for batch in batches]
-    slices = {name: gradient.split(sizes) for name, gradient in gradients.items()}
+    slices = {name: torch.split(gradient, sizes) for name, gradient in gradients.items()}
     for number, batch in enumerate(batches):
         with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
             output = forward(model, batch, bf16=bf16)
