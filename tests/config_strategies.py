@@ -12,7 +12,26 @@ _KEYWORDS = {"type", "args", "weight", "normalize", "scope", "class_weight", "st
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_- "), min_size=1, max_size=8)
 _words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
-    ["1e-3", "no", "null", "~", "1:30", "0x1f", "true", "2024-01-01", "a: b", "# c", ".5", "", " ", "=", "<<"]
+    [
+        "1e-3",
+        "no",
+        "null",
+        "~",
+        "1:30",
+        "0x1f",
+        "true",
+        "2024-01-01",
+        "a: b",
+        "# c",
+        ".5",
+        "",
+        " ",
+        "=",
+        "<<",
+        "\n",
+        "a\n b",
+        "\u2028",
+    ]
 )
 _finite = st.floats(allow_nan=False, allow_infinity=False)
 leaves = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _finite | _words

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 import rayseg.config
 from rayseg.config import (
@@ -62,6 +62,8 @@ def test_the_json_schema_accepts_every_experiment(tree: dict[str, Any]) -> None:
 
 
 @given(leaves)
+@example("\n")
+@example("a\n b\u2028")
 def test_a_line_of_yaml_is_one_line_and_reads_back(value: Any) -> None:
     line = to_line(value)
     assert "\n" not in line
