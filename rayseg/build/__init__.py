@@ -2,6 +2,7 @@
 
 from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.experiment import Evaluator, Experiment, assemble, configure_torch, pick_device
+from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "configure_torch",
     "hidden_arguments",
     "pick_device",
+    "plan_of",
     "worker_counts",
 ]

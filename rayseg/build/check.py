@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import inspect
-import math
+import os
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from pathlib import Path
 
-import torch
 from torch import nn
 
 from rayseg.build.data import Data, open_data
-from rayseg.build.objects import caught, make_mix, make_model, make_optimizer, make_plan, make_schedule
-from rayseg.build.parts import Components, HeadParts, Parts, resolve_parts
-from rayseg.build.resolve import Problems, call_hidden, nearest
+from rayseg.build.objects import (
+    make_mix,
+    make_model,
+    make_momentum,
+    make_optimizer,
+    make_plan,
+    make_schedule,
+    make_transforms,
+)
+from rayseg.build.parts import Components, Parts, resolve_parts
+from rayseg.build.probes import probe_images, probe_mix, probe_model, probe_schedule
+from rayseg.build.resolve import Problems, call_hidden, caught, nearest, takes
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
 from rayseg.errors import Problem, ShapeError
-from rayseg.mix import Mix
-from rayseg.models import named_logits
-from rayseg.types import MAIN_HEAD
+from rayseg.optim import apply_schedule
 
 __all__ = ["check", "hidden_arguments", "worker_counts"]
 
+#: Stands for the number of classes where the data set that says it could not be opened.
+_SOME_CLASSES = 2
+
 
 def check(config: ExperimentConfig, components: Components | None = None) -> list[Problem]:
-    """Resolve every name and signature, open the data, build the model once, and return every problem.
+    """Resolve every name and signature, open the data, build the model, try every part once, and return every problem.
+
+    What has a fault is left out of what is tried, so that one fault is told once.
 
     Args:
         config: the experiment.
@@ -44,164 +53,122 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     parts = resolve_parts(config, components or {}, problems)
     _check_scaling(config, problems)
     _check_optimizer(config, parts, problems)
+    _check_storage(config.tracking.storage, problems)
     data = open_data(config, parts, problems)
-    size = None if data is None else data.pad_size
-    for name, head in parts.heads.items():
-        _check_min_kept(head, "sampling" if name == MAIN_HEAD else f"heads.{name}.sampling", size, problems)
-    if data is None or problems.found:
-        return problems.found
-    _check_with_data(config, parts, data, problems)
+    num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
+    model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
+    if model is not None and parts.optimizer is not None:
+        _try_optimizer(config, parts, model, problems)
+    if data is not None:
+        _try_with_data(config, parts, data, model, problems)
     return problems.found
 
 
-def _check_with_data(config: ExperimentConfig, parts: Parts, data: Data, problems: Problems) -> None:
-    num_images = len(data.train)
-    mix = make_mix(config, parts, data.class_names, None, num_images, problems)
-    plan = caught("train", problems, lambda: make_plan(config, num_images))
-    if plan is not None:
-        schedules = caught("schedule", problems, lambda: make_schedule(config, parts, num_images))
-        if schedules is not None:
-            _check_multipliers(schedules, plan.total_steps, problems)
-    _check_best(config, data.class_names, problems)
-    _check_pad(data, problems)
-    model = caught("model", problems, lambda: make_model(config, parts, len(data.class_names)))
-    if model is None:
-        return
-    caught("optim", problems, lambda: make_optimizer(config, parts, model))
-    _check_heads(model, parts, data, problems)
-    if not problems.found:
-        _probe_losses(mix, len(data.class_names), problems)
-
-
 def hidden_arguments(config: ExperimentConfig, components: Components | None = None) -> list[str]:
-    """Where a callable takes ``**kwargs``, so that a mistyped argument cannot be noticed."""
-    parts = resolve_parts(config, components or {}, Problems())
-    named = {"data.dataset": parts.dataset, "model": parts.model, "optim": parts.optimizer, "schedule": parts.schedule}
-    for head_name, head in parts.heads.items():
-        named |= {f"{head_name} loss {name}": found for name, (_, found) in head.terms.items()}
-    named |= {f"hooks.{name}": hook for name, hook in parts.hooks.items()}
-    return [path for path, found in named.items() if found is not None and call_hidden(found.target)]
+    """Dotted paths of callables that take ``**kwargs``, so that a mistyped argument cannot be noticed.
+
+    Example:
+        >>> from rayseg.config import ExperimentConfig
+        >>> config = ExperimentConfig().with_({"model": {"type": "my_model"}})
+        >>> hidden_arguments(config, {"my_model": lambda num_classes, **own: None})
+        ['model']
+    """
+    calls = resolve_parts(config, components or {}, Problems()).calls()
+    return [path for path, call in calls.items() if call_hidden(call.target)]
 
 
 def worker_counts(config: ExperimentConfig) -> tuple[int, ...]:
-    """The numbers of workers that a config allows at its limits."""
+    """The numbers of workers that a config allows at its limits.
+
+    Example:
+        >>> from rayseg.config import ExperimentConfig
+        >>> worker_counts(ExperimentConfig().with_({"scaling.workers": [1, 4]}))
+        (1, 4)
+    """
     workers = config.scaling.workers
     return tuple(max(1, each) for each in ((workers,) if isinstance(workers, int) else workers))
 
 
 def _check_scaling(config: ExperimentConfig, problems: Problems) -> None:
-    batch = config.train.batch_size
-    for workers in worker_counts(config):
-        if batch < workers:
-            problems.add("train.batch_size", f"{batch} images for {workers} workers; give at least {workers}, or fewer workers")
-            continue
+    """Every number of workers that an elastic run may have; the first that does not fit is told."""
+    batch, counts = config.train.batch_size, worker_counts(config)
+    if batch < counts[-1]:
+        message = f"{batch} images for {counts[-1]} workers; give at least {counts[-1]}, or fewer workers"
+        problems.add("train.batch_size", message)
+        return
+    for workers in range(counts[0], counts[-1] + 1):
         try:
             micro_batches(batch, workers, config.train.micro_batch)
         except ShapeError as error:
             problems.add("train.micro_batch", str(error))
+            return
 
 
 def _check_optimizer(config: ExperimentConfig, parts: Parts, problems: Problems) -> None:
-    if parts.optimizer is None:
+    """Settings that the optimizer has no use for."""
+    if parts.optimizer is None or call_hidden(parts.optimizer.target):
         return
-    takes = inspect.signature(parts.optimizer.target).parameters
-    open_ended = call_hidden(parts.optimizer.target)
-    if "weight_decay" not in takes and not open_ended and config.optim.weight_decay > 0:
-        problems.add("optim.weight_decay", f"{config.optim.type!r} takes no weight decay; set it to 0")
-    if config.schedule.momentum is not None and not {"momentum", "betas"} & set(takes):
-        problems.add("schedule.momentum", f"set, but {config.optim.type!r} has neither momentum nor betas; remove it")
+    name, target = config.optim.type, parts.optimizer.target
+    if not takes(target, "weight_decay"):
+        if config.optim.weight_decay > 0:
+            problems.add("optim.weight_decay", f"got {config.optim.weight_decay:g}, but {name!r} takes none; set it to 0")
+        for rule in (rule for rule, settings in config.optim.groups.items() if settings.decay_mult is not None):
+            problems.add(f"optim.groups.{rule}.decay_mult", f"set, but {name!r} takes no weight decay; remove it")
+    if config.schedule.momentum is not None and not (takes(target, "momentum") or takes(target, "betas")):
+        problems.add("schedule.momentum", f"set, but {name!r} has neither momentum nor betas; remove it")
 
 
-def _check_min_kept(head: HeadParts, path: str, size: tuple[int, int] | None, problems: Problems) -> None:
-    if head.sampler is None or size is None:
+def _check_storage(storage: str, problems: Problems) -> None:
+    """A local directory must be one that can be made and written; a cloud URI is seen by the workers only."""
+    if "://" in storage:
         return
-    min_kept = head.sampler.kwargs.get("min_kept")
-    if isinstance(min_kept, int) and min_kept >= size[0] * size[1]:
-        problems.add(
-            f"{path}.min_kept",
-            f"{min_kept} of the {size[0]}x{size[1]} = {size[0] * size[1]} pixels of a crop would keep every pixel; "
-            "give fewer, or a fraction such as 0.1",
-        )
+    path = Path(storage).expanduser().absolute()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        problems.add("tracking.storage", f"{storage}: {there} is a file, expected a directory; name another one")
+    elif not os.access(there, os.W_OK | os.X_OK):
+        message = f"{storage}: {there} cannot be written to; change its permissions, or name another directory"
+        problems.add("tracking.storage", message)
 
 
-def _check_multipliers(schedules: tuple[object, object], total_steps: int, problems: Problems) -> None:
-    for path, schedule in zip(("schedule", "schedule.momentum"), schedules, strict=True):
-        if not callable(schedule):
-            continue
-        for step in sorted({0, total_steps // 2, total_steps - 1}):
-            value = caught(path, problems, lambda at=step, call=schedule: call(at, total_steps))
-            if value is not None and (not math.isfinite(value) or value < 0):
-                problems.add(
-                    path, f"the multiplier at step {step} of {total_steps} is {value}; expected a finite number, 0 or more"
-                )
-                break
+def _try_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module, problems: Problems) -> None:
+    optimizer = caught("optim", problems, lambda: make_optimizer(config, parts, model))
+    if optimizer is not None and parts.momentum is not None and not problems.has("schedule.momentum"):
+        caught("schedule.momentum", problems, lambda: apply_schedule(optimizer, 1.0, 1.0))
+
+
+def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module | None, problems: Problems) -> None:
+    num_images = len(data.train)
+    _check_best(config, data.class_names, problems)
+    _try_schedules(config, parts, num_images, problems)
+    transforms = make_transforms(parts, problems)
+    whole = len(transforms) == len(config.data.transforms)
+    size = probe_images(config, data, transforms, problems) if whole else None
+    channels = {} if model is None or size is None else probe_model(model, parts, data.class_names, size, problems)
+    mix = make_mix(config, parts, data.class_names, None, num_images, problems)
+    probe_mix(mix, parts, len(data.class_names), channels, size, problems)
+
+
+def _try_schedules(config: ExperimentConfig, parts: Parts, num_images: int, problems: Problems) -> None:
+    plan = caught("train", problems, lambda: make_plan(config, num_images))
+    if plan is None:
+        return
+    if parts.schedule is not None:
+        schedule = caught("schedule", problems, lambda: make_schedule(config, parts, num_images))
+        probe_schedule(schedule, "schedule", plan.total_steps, problems)
+    probe_schedule(
+        caught("schedule.momentum", problems, lambda: make_momentum(parts)), "schedule.momentum", plan.total_steps, problems
+    )
 
 
 def _check_best(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> None:
-    per_class = [f"val/{kind}/{name}" for kind in ("IoU", "Acc") for name in class_names]
+    best, mode = config.checkpoint.best, config.checkpoint.mode
+    scores = ["val/mIoU", "val/mAcc", "val/aAcc", *(f"val/{kind}/{name}" for kind in ("IoU", "Acc") for name in class_names)]
     losses = ["val/loss", *(f"val/loss/{name}" for name in config.losses)]
-    known = ["val/mIoU", "val/mAcc", "val/aAcc", *per_class, *losses]
-    if config.checkpoint.best not in known and not config.hooks:
-        close = nearest(config.checkpoint.best, known)
-        problems.add(
-            "checkpoint.best",
-            f"no metric is called {config.checkpoint.best!r}; known: {', '.join(known[:3])}, val/IoU/<class>, val/loss.{close}",
-        )
-    if config.checkpoint.best.startswith("val/loss") and config.checkpoint.mode == "max":
-        problems.add("checkpoint.mode", "a larger loss is not better; set it to min")
-
-
-def _check_pad(data: Data, problems: Problems) -> None:
-    if data.pad_size is not None:
-        return
-    sizes = {data.train[index].image.shape[:2] for index in range(min(8, len(data.train)))}
-    if len(sizes) > 1:
-        problems.add(
-            "data.pad_size",
-            f"training images differ in size ({sorted(sizes)[:3]}) and nothing brings them to one; "
-            "set it, or add a random_crop",
-        )
-
-
-def _check_heads(model: nn.Module, parts: Parts, data: Data, problems: Problems) -> None:
-    size = data.pad_size or data.train[0].image.shape[:2]
-    model.eval()
-    device = next(model.parameters()).device
-    output = caught("model", problems, lambda: named_logits(_no_grad(model, torch.zeros(1, 3, *size, device=device))))
-    if output is None:
-        return
-    for name in sorted(set(parts.heads) - set(output)):
-        problems.add(
-            f"heads.{name}", f"the model has no such head; it has {', '.join(output)}. Remove it, or switch it on in the model"
-        )
-    for name in sorted(set(output) - set(parts.heads)):
-        problems.add(
-            f"heads.{name}",
-            f"the model has this head and the config does not say how it is trained; add heads.{name}: {{}} "
-            "to inherit the main head's losses at weight 0.4",
-        )
-    for name, logits in output.items():
-        if logits.shape[1] != len(data.class_names) and parts.heads.get(name) is not None and parts.heads[name].target is None:
-            problems.add("model", f"head {name!r} gives {logits.shape[1]} channels for {len(data.class_names)} classes")
-
-
-def _no_grad(model: nn.Module, images: torch.Tensor) -> object:
-    with torch.no_grad():
-        return model(images)
-
-
-def _probe_losses(mix: Mix, num_classes: int, problems: Problems) -> None:
-    """Call every loss once on a small batch: what it returns decides how it is normalised."""
-    target = torch.arange(2 * 8 * 8).view(2, 8, 8) % num_classes
-    logits = torch.linspace(-1, 1, 2 * num_classes * 64).view(2, num_classes, 8, 8)
-    for name, head in mix.heads.items():
-        target = target.clone()
-        target[0, 0, 0] = head.ignore_index
-        for term_name, term in head.terms.items():
-            alone = Mix({MAIN_HEAD: replace(head, terms={term_name: term}, sampler=None)})
-            path = f"losses.{term_name}" if name == MAIN_HEAD else f"heads.{name}.losses.{term_name}"
-            probe = caught(path, problems, partial(alone, {MAIN_HEAD: logits.clone().requires_grad_()}, target, step=0))
-            if probe is not None and not torch.isfinite(probe.total):
-                problems.add(
-                    path, f"gives {float(probe.total)} on a small batch with one ignored pixel; expected a finite number"
-                )
+    if best not in scores + losses and not config.hooks:
+        known = "val/mIoU, val/mAcc, val/aAcc, val/IoU/<class>, val/Acc/<class>, val/loss, val/loss/<term>"
+        problems.add("checkpoint.best", f"no metric is called {best!r}; known: {known}.{nearest(best, scores + losses)}")
+    if best in losses and mode == "max":
+        problems.add("checkpoint.mode", f"got max, but a larger {best} is not better; set it to min")
+    if best in scores and mode == "min":
+        problems.add("checkpoint.mode", f"got min, but a smaller {best} is not better; set it to max")

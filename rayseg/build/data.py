@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayseg.build.parts import Parts
-from rayseg.build.resolve import Problems, Resolved
+from rayseg.build.resolve import Problems, Resolved, caught
 from rayseg.config import ExperimentConfig
 from rayseg.data import Dataset, check_sample
-from rayseg.errors import RaysegError
 
-__all__ = ["Data", "open_data", "open_split"]
+__all__ = ["Data", "open_data"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,6 @@ class Data:
         return self.train.palette
 
 
-def open_split(dataset: Resolved, split: str, path: str, problems: Problems) -> Dataset | None:
-    """Open one split; a fault is added under ``path``."""
-    try:
-        opened: Dataset = dataset(split)
-        if len(opened) == 0:
-            problems.add(path, f"split {split!r} has no images; check data.dataset and the name of the split")
-            return None
-        return opened
-    except (RaysegError, OSError, TypeError, ValueError) as error:
-        problems.add(path, f"cannot open split {split!r}: {error}")
-        return None
-
-
 def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Data | None:
     """Open the training and the validation split and look at the first sample of each.
 
@@ -57,43 +43,68 @@ def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Dat
     """
     if parts.dataset is None:
         return None
-    train = open_split(parts.dataset, config.data.train_split, "data.train_split", problems)
-    val = open_split(parts.dataset, config.data.val_split, "data.val_split", problems)
-    if train is None or val is None:
+    splits = _open_splits(config, parts.dataset, problems)
+    if splits is None:
         return None
+    train, val = splits
     names = class_names(config, train, problems)
-    fits = [_first_fits(config, each, split, len(names), problems) for each, split in ((train, "train"), (val, "val"))]
-    if not all(fits):
+    first_fit = [
+        _fits(dataset, len(names), config.data.ignore_index, path, problems)
+        for dataset, path in ((train, "data.train_split"), (val, "data.val_split"))
+    ]
+    return Data(train, val, names, crop_size(config, parts)) if all(first_fit) else None
+
+
+def _open_splits(config: ExperimentConfig, dataset: Resolved, problems: Problems) -> tuple[Dataset, Dataset] | None:
+    """The fault of a data set that cannot be opened at all is noted once, that of a split under the split."""
+    faults = {"data.train_split": Problems(), "data.val_split": Problems()}
+    names = (config.data.train_split, config.data.val_split)
+    train, val = (_open_split(dataset, name, path, found) for (path, found), name in zip(faults.items(), names, strict=True))
+    if train is not None and val is not None:
+        return train, val
+    if train is None and val is None:
+        problems.add("data.dataset", faults["data.train_split"].found[0].message)
         return None
-    return Data(train, val, names, crop_size(config, parts))
+    for found in faults.values():
+        for problem in found.found:
+            problems.add(problem.path, problem.message)
+    return None
+
+
+def _open_split(dataset: Resolved, split: str, path: str, problems: Problems) -> Dataset | None:
+    opened: Dataset | None = caught(path, problems, lambda: dataset(split))
+    if opened is not None and len(opened) == 0:
+        problems.add(path, f"split {split!r} has no images; check data.dataset and the name of the split")
+        return None
+    return opened
 
 
 def class_names(config: ExperimentConfig, train: Dataset, problems: Problems) -> tuple[str, ...]:
     """The names in the config, or the dataset's own."""
     names = config.data.class_names or tuple(train.class_names)
-    if len(set(names)) != len(names):
-        problems.add("data.class_names", f"names must differ, got {list(names)}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.add("data.class_names", f"names must differ, got {', '.join(map(repr, twice))} more than once; rename them")
     if config.data.ignore_index < len(names):
         problems.add(
             "data.ignore_index",
             f"{config.data.ignore_index} is class {names[config.data.ignore_index]!r}; "
             f"with {len(names)} classes 0-{len(names) - 1} it must be {len(names)} or more",
         )
-    return tuple(names)
+    return names
 
 
 def crop_size(config: ExperimentConfig, parts: Parts) -> tuple[int, int] | None:
-    """Size in px that every training image is brought to: ``data.pad_size``, else that of the last crop."""
+    """Size in px that every training image is padded to: ``data.pad_size``, else that of the last crop."""
     if config.data.pad_size is not None:
         return config.data.pad_size
-    sizes: list[Any] = [transform.kwargs["size"] for transform in parts.transforms if "size" in transform.kwargs]
+    sizes: list[Any] = [call.kwargs["size"] for call in parts.transforms.values() if "size" in call.kwargs]
     return tuple(sizes[-1]) if sizes else None
 
 
-def _first_fits(config: ExperimentConfig, dataset: Dataset, split: str, num_classes: int, problems: Problems) -> bool:
-    try:
-        check_sample(dataset[0], num_classes, config.data.ignore_index)
-    except (RaysegError, OSError) as error:
-        problems.add(f"data.{split}_split", str(error))
-        return False
-    return True
+def _fits(dataset: Dataset, num_classes: int, ignore_index: int, path: str, problems: Problems) -> bool:
+    def look() -> bool:
+        check_sample(dataset[0], num_classes, ignore_index)
+        return True
+
+    return caught(path, problems, look) is True

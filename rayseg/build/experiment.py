@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.build.data import Data, open_data
-from rayseg.build.objects import make_mix, make_model, make_optimizer, make_plan, make_schedule, needs_counts
+from rayseg.build.objects import (
+    make_mix,
+    make_model,
+    make_momentum,
+    make_optimizer,
+    make_plan,
+    make_schedule,
+    make_transforms,
+    needs_counts,
+)
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.collective import broadcast_object, is_main, rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
-from rayseg.data import Dataset, LabelCounts, count_labels, eval_batches, micro_batches, train_batches
+from rayseg.data import Dataset, LabelCounts, Transform, count_labels, eval_batches, micro_batches, train_batches
 from rayseg.engine import Ema, Fit, Reporter, TrainState
 from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
 from rayseg.types import Batch
 
-__all__ = ["Evaluator", "Experiment", "assemble", "configure_torch", "pick_device"]
+__all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "configure_torch", "pick_device"]
 
 
 @dataclass
@@ -66,18 +75,74 @@ class Evaluator:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
+class TrainStream:
+    """This worker's micro-batches of a range of steps; all that they depend on, besides rank and world size.
+
+    Args:
+        data: the splits.
+        transforms: by name, in the order in which they are applied.
+        seed: of the sample stream.
+        batch_size: images in one step, over all workers.
+        micro_batch: most images in one forward pass of one worker.
+        mean: of RGB, in 0-255.
+        std: of RGB, in 0-255.
+        ignore_index: label that means: not labelled.
+        num_workers: loading processes.
+    """
+
+    data: Data
+    transforms: Mapping[str, Transform]
+    seed: int
+    batch_size: int
+    micro_batch: int | None
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    ignore_index: int
+    num_workers: int
+
+    def __call__(self, start_step: int, stop_step: int) -> Iterator[Sequence[Batch]]:
+        """Micro-batches of each step in ``[start_step, stop_step)``."""
+        return train_batches(
+            self.data.train,
+            list(self.transforms.values()),
+            seed=self.seed,
+            batch_size=self.batch_size,
+            num_micro=micro_batches(self.batch_size, world_size(), self.micro_batch),
+            start_step=start_step,
+            stop_step=stop_step,
+            rank=rank(),
+            world_size=world_size(),
+            num_classes=len(self.data.class_names),
+            ignore_index=self.ignore_index,
+            mean=self.mean,
+            std=self.std,
+            pad_size=self.data.pad_size,
+            num_workers=self.num_workers,
+        )
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """Data, and the run over them."""
+    """A run, and what its parts were made from.
+
+    Args:
+        config: what the user wrote.
+        parts: every callable with the arguments that it was called with.
+        data: the splits.
+        counts: labels of the training set, where a class weight is made from them.
+        stream: the training batches.
+        evaluator: scores over the validation split.
+        fit: the loop and everything in it.
+    """
 
     config: ExperimentConfig
+    parts: Parts
     data: Data
+    counts: LabelCounts | None
+    stream: TrainStream
+    evaluator: Evaluator
     fit: Fit
-    evaluator: Evaluator = field(init=False)
-
-    def __post_init__(self) -> None:
-        assert isinstance(self.fit.evaluate, Evaluator)
-        self.evaluator = self.fit.evaluate
 
 
 def assemble(config: ExperimentConfig, reporter: Reporter, components: Components | None = None) -> Experiment:
@@ -90,36 +155,63 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
 
     Raises:
         ConfigError: what the user wrote cannot be run here.
+        DataError: the training set is not what the config says.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rayseg.engine import LocalReporter
+        >>> config = ExperimentConfig().with_({"data.dataset.length": 4, "model.width": 4})
+        >>> assemble(config, LocalReporter(Path("runs/small"))).fit.plan.total_steps
+        300
     """
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
     data = open_data(config, parts, problems)
+    transforms = make_transforms(parts, problems)
     problems.raise_if_any()
     assert data is not None
-    num_images = len(data.train)
-    mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), num_images, problems)
+    counts = label_counts(config, parts, data)
+    mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems)
     problems.raise_if_any()
-    model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
-    schedule, momentum = make_schedule(config, parts, num_images)
+    evaluator = Evaluator(data.val, config, data.class_names, mix)
+    stream = _stream(config, data, transforms)
+    fit = Fit(
+        state=_state(config, parts, len(data.class_names)),
+        plan=make_plan(config, len(data.train)),
+        mix=mix,
+        batches=stream,
+        evaluate=evaluator,
+        reporter=reporter,
+        schedule=make_schedule(config, parts, len(data.train)),
+        momentum_schedule=make_momentum(parts),
+        texts={"config.yaml": to_yaml(config.to_dict())},
+    )
+    return Experiment(config, parts, data, counts, stream, evaluator, fit)
+
+
+def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Transform]) -> TrainStream:
+    return TrainStream(
+        data=data,
+        transforms=transforms,
+        seed=config.seed,
+        batch_size=config.train.batch_size,
+        micro_batch=config.train.micro_batch,
+        mean=config.data.mean,
+        std=config.data.std,
+        ignore_index=config.data.ignore_index,
+        num_workers=config.data.num_workers,
+    )
+
+
+def _state(config: ExperimentConfig, parts: Parts, num_classes: int) -> TrainState:
+    model = make_model(config, parts, num_classes).to(pick_device(config))
     ema = config.train.ema
-    state = TrainState(
+    return TrainState(
         model=model,
         optimizer=make_optimizer(config, parts, model),
         ema=None if ema is None else Ema(model, decay=ema.decay, warmup=ema.warmup),
         hooks={name: hook() for name, hook in parts.hooks.items()},
     )
-    fit = Fit(
-        state=state,
-        plan=make_plan(config, num_images),
-        mix=mix,
-        batches=_batches(config, parts, data),
-        evaluate=Evaluator(data.val, config, data.class_names, mix),
-        reporter=reporter,
-        schedule=schedule,
-        momentum_schedule=momentum,
-        texts={"config.yaml": to_yaml(config.to_dict())},
-    )
-    return Experiment(config, data, fit)
 
 
 def label_counts(config: ExperimentConfig, parts: Parts, data: Data) -> LabelCounts | None:
@@ -140,31 +232,6 @@ def cache_directory() -> Path:
     return Path(os.environ.get("RAYSEG_CACHE", Path.home() / ".cache" / "rayseg"))
 
 
-def _batches(config: ExperimentConfig, parts: Parts, data: Data) -> Callable[[int, int], Iterator[Sequence[Batch]]]:
-    transforms = [transform() for transform in parts.transforms]
-
-    def batches(start_step: int, stop_step: int) -> Iterator[Sequence[Batch]]:
-        return train_batches(
-            data.train,
-            transforms,
-            seed=config.seed,
-            batch_size=config.train.batch_size,
-            num_micro=micro_batches(config.train.batch_size, world_size(), config.train.micro_batch),
-            start_step=start_step,
-            stop_step=stop_step,
-            rank=rank(),
-            world_size=world_size(),
-            num_classes=len(data.class_names),
-            ignore_index=config.data.ignore_index,
-            mean=config.data.mean,
-            std=config.data.std,
-            pad_size=data.pad_size,
-            num_workers=config.data.num_workers,
-        )
-
-    return batches
-
-
 def pick_device(config: ExperimentConfig) -> torch.device:
     """This worker's GPU, or the CPU."""
     if config.scaling.gpu is False or not torch.cuda.is_available():
@@ -178,5 +245,5 @@ def configure_torch(config: ExperimentConfig) -> None:
         torch.set_num_threads(config.train.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.train.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not config.train.deterministic

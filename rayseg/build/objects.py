@@ -12,17 +12,33 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rayseg.build.parts import HeadParts, Parts, is_region
-from rayseg.build.resolve import Problems, Resolved, nearest
+from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
-from rayseg.data import LabelCounts, steps_of
+from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import Plan, Schedule
-from rayseg.errors import ConfigError, RaysegError
 from rayseg.losses import LOSSES
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import prepare
 from rayseg.optim import parameter_groups, with_warmup
 
-__all__ = ["make_mix", "make_model", "make_optimizer", "make_plan", "make_schedule", "needs_counts", "num_steps"]
+__all__ = [
+    "apply_rule",
+    "make_mix",
+    "make_model",
+    "make_momentum",
+    "make_optimizer",
+    "make_plan",
+    "make_schedule",
+    "make_transforms",
+    "needs_counts",
+    "num_steps",
+]
+
+
+def make_transforms(parts: Parts, problems: Problems) -> dict[str, Transform]:
+    """Transforms by name, in the order in which they are applied."""
+    made = {name: caught(f"data.transforms.{name}", problems, call) for name, call in parts.transforms.items()}
+    return {name: transform for name, transform in made.items() if transform is not None}
 
 
 def make_model(config: ExperimentConfig, parts: Parts, num_classes: int) -> nn.Module:
@@ -54,56 +70,58 @@ def make_mix(
         class_names: C names, for weights given by name.
         counts: of the training set; needed where :func:`needs_counts`.
         num_images: in the training set, for a sampler that starts after some epochs.
-        problems: faults in class weights are added here.
+        problems: faults of losses and class weights are added here; a term with a fault is left out.
     """
     heads: dict[str, Head] = {}
     for name, head in parts.heads.items():
-        path = "losses" if name == "main" or config.heads[name].losses is None else f"heads.{name}.losses"
-        terms = {
-            term_name: _make_term(
-                term, found, _class_weight(head, term_name, term, class_names, counts, f"{path}.{term_name}", problems)
-            )
-            for term_name, (term, found) in head.terms.items()
-        }
+        terms = {term: _make_term(head, term, class_names, counts, problems) for term in head.terms}
         heads[name] = Head(
-            terms=terms,
-            sampler=None if head.sampler is None else partial(head.sampler.target, **head.sampler.kwargs),
+            terms={term: made for term, made in terms.items() if made is not None},
+            sampler=_partial(head.sampler),
             sampler_start=_sampler_start(config, head, num_images),
             ignore_index=head.ignore_index,
             weight=head.weight,
-            target=None if head.target is None else partial(head.target.target, **head.target.kwargs),
+            target=_partial(head.target),
         )
     return Mix(heads)
 
 
-def _make_term(term: LossTerm, found: Resolved, class_weight: Tensor | None) -> Term:
-    loss: Callable[..., Any] = found() if inspect.isclass(found.target) else partial(found.target, **found.kwargs)
-    built_in = found.target in LOSSES.values() and not is_region(found)
+def _partial(call: Resolved | None) -> partial[Any] | None:
+    return None if call is None else partial(call.target, **call.kwargs)
+
+
+def _make_term(
+    head: HeadParts, name: str, class_names: Sequence[str], counts: LabelCounts | None, problems: Problems
+) -> Term | None:
+    term, call = head.terms[name]
+    path = f"{head.losses_path}.{name}"
+    loss = caught(path, problems, lambda: call() if inspect.isclass(call.target) else _partial(call))
+    class_weight = _class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
+    return None if loss is None else _term(term, call, loss, class_weight)
+
+
+def _term(term: LossTerm, call: Resolved, loss: Callable[..., Any], class_weight: Tensor | None) -> Term:
+    built_in = call.target in LOSSES.values() and not is_region(call.target)
     normalize: Normalize = term.normalize or "weights"
     return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map=built_in)
 
 
+def apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
+    """Class weights ``(C,)`` that a rule makes of label counts."""
+    weights: Tensor = rule(torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
+    return weights
+
+
 def _class_weight(
-    head: HeadParts,
-    name: str,
-    term: LossTerm,
-    class_names: Sequence[str],
-    counts: LabelCounts | None,
-    path: str,
-    problems: Problems,
+    head: HeadParts, name: str, class_names: Sequence[str], counts: LabelCounts | None, path: str, problems: Problems
 ) -> Tensor | None:
-    given = term.class_weight
-    path = f"{path}.class_weight"
+    given = head.terms[name][0].class_weight
     if given is None:
         return None
     if isinstance(given, Spec):
         if counts is None or name not in head.rules:
             return None
-        try:
-            weights: Tensor = head.rules[name](torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
-        except ConfigError as error:
-            problems.take(error, path)
-            return None
+        weights: Tensor | None = caught(path, problems, lambda: apply_rule(head.rules[name], counts))
         return weights
     if isinstance(given, Mapping):
         return _weights_by_name(given, class_names, path, problems)
@@ -113,7 +131,7 @@ def _class_weight(
     return torch.tensor(given)
 
 
-def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], path: str, problems: Problems) -> Tensor | None:
+def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], path: str, problems: Problems) -> Tensor:
     for name in given:
         if name not in class_names:
             problems.add(f"{path}.{name}", f"no such class; classes: {', '.join(class_names)}.{nearest(name, class_names)}")
@@ -133,25 +151,33 @@ def make_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module) -> 
     """
     assert parts.optimizer is not None
     groups = parameter_groups(model, config.optim.groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay)
-    takes = inspect.signature(parts.optimizer.target).parameters
-    decay = {"weight_decay": config.optim.weight_decay} if "weight_decay" in takes else {}
+    decay = {"weight_decay": config.optim.weight_decay} if takes(parts.optimizer.target, "weight_decay") else {}
     optimizer: Optimizer = parts.optimizer(groups, lr=config.optim.lr, **decay)
     return optimizer
 
 
-def make_schedule(config: ExperimentConfig, parts: Parts, num_images: int) -> tuple[Schedule, Schedule | None]:
-    """Multipliers of learning rate and momentum as functions of the step.
+def make_schedule(config: ExperimentConfig, parts: Parts, num_images: int) -> Schedule:
+    """Multiplier of the learning rate as a function of the step.
 
     Raises:
-        RaysegError: an argument out of range.
+        ConfigError: an argument out of range.
     """
     assert parts.schedule is not None
     schedule: Schedule = parts.schedule()
     warmup = config.schedule.warmup
-    if warmup is not None:
-        steps = num_steps(warmup.length, config, num_images)
-        schedule = with_warmup(schedule, type=warmup.type, warmup_steps=steps, ratio=warmup.ratio)
-    return schedule, None if parts.momentum is None else parts.momentum()
+    if warmup is None:
+        return schedule
+    steps = num_steps(warmup.length, config, num_images)
+    return with_warmup(schedule, type=warmup.type, warmup_steps=steps, ratio=warmup.ratio)
+
+
+def make_momentum(parts: Parts) -> Schedule | None:
+    """Multiplier of momentum as a function of the step, if the config asks for one.
+
+    Raises:
+        ConfigError: an argument out of range.
+    """
+    return None if parts.momentum is None else parts.momentum()
 
 
 def num_steps(length: Length, config: ExperimentConfig, num_images: int) -> int:
@@ -176,14 +202,3 @@ def make_plan(config: ExperimentConfig, num_images: int) -> Plan:
         best=config.checkpoint.best,
         mode=config.checkpoint.mode,
     )
-
-
-def caught(path: str, problems: Problems, make: Callable[[], Any]) -> Any:
-    """What ``make`` returns, or None with its fault noted under ``path``."""
-    try:
-        return make()
-    except ConfigError as error:
-        problems.take(error, path if not any(each.path.startswith(path) for each in error.problems) else "")
-    except (RaysegError, TypeError, ValueError, RuntimeError, ImportError, OSError) as error:
-        problems.add(path, f"{type(error).__name__}: {error}" if not isinstance(error, RaysegError) else str(error))
-    return None

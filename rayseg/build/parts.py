@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rayseg.build.resolve import Problems, Resolved, resolve
+from rayseg.build.resolve import Problems, Resolved, bind, find, takes
 from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig, Spec
 from rayseg.data import DATASETS, TRANSFORMS
+from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
 from rayseg.models import MODELS
 from rayseg.optim import OPTIMIZERS, SCHEDULES, resolve_optimizer
 from rayseg.sampling import SAMPLERS
 from rayseg.types import MAIN_HEAD
 
-__all__ = ["Components", "HeadParts", "Parts", "is_region", "resolve_parts"]
+__all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "resolve_parts"]
 
 #: Names given by value, for what the workers could not import.
 Components = Mapping[str, Callable[..., Any]]
 
 #: What the mix offers to a loss or a sampler by name; a user's own argument cannot have these names.
-OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight")
+_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight")
 
 
 @dataclass(frozen=True)
 class HeadParts:
-    """One head: what is absent in its config is inherited from the main head."""
+    """One head: what is absent in its config is inherited from the main head.
+
+    Args:
+        weight: factor of the whole head.
+        ignore_index: its void label.
+        terms: name -> what the user wrote, and the loss.
+        rules: term's name -> the rule that makes its class weights.
+        sampling: what the user wrote, if anything.
+        sampler: pixel sampler.
+        target: makes the head's own target of the masks.
+        losses_path: where the losses are written: ``losses`` where they are inherited.
+        sampling_path: where the sampling is written.
+    """
 
     weight: float
     ignore_index: int
@@ -36,20 +49,48 @@ class HeadParts:
     sampling: SamplingConfig | None
     sampler: Resolved | None
     target: Resolved | None
+    losses_path: str
+    sampling_path: str
 
 
 @dataclass
 class Parts:
-    """Every callable of an experiment; None where a fault was found."""
+    """Every callable of an experiment; None, or left out, where a fault was found."""
 
     dataset: Resolved | None = None
-    transforms: list[Resolved] = field(default_factory=list)
+    transforms: dict[str, Resolved] = field(default_factory=dict)
     model: Resolved | None = None
     heads: dict[str, HeadParts] = field(default_factory=dict)
     optimizer: Resolved | None = None
     schedule: Resolved | None = None
     momentum: Resolved | None = None
     hooks: dict[str, Resolved] = field(default_factory=dict)
+
+    def calls(self) -> dict[str, Resolved]:
+        """Every callable by the dotted path of its node."""
+        single = {
+            "data.dataset": self.dataset,
+            "model": self.model,
+            "optim": self.optimizer,
+            "schedule": self.schedule,
+            "schedule.momentum": self.momentum,
+        }
+        found = {path: call for path, call in single.items() if call is not None}
+        found |= {f"data.transforms.{name}": call for name, call in self.transforms.items()}
+        for name, head in self.heads.items():
+            found |= dict(_head_calls(name, head))
+        return found | {f"hooks.{name}": call for name, call in self.hooks.items()}
+
+
+def _head_calls(name: str, head: HeadParts) -> Iterator[tuple[str, Resolved]]:
+    for term, (_, loss) in head.terms.items():
+        yield f"{head.losses_path}.{term}", loss
+    for term, rule in head.rules.items():
+        yield f"{head.losses_path}.{term}.class_weight", rule
+    if head.sampler is not None:
+        yield head.sampling_path, head.sampler
+    if head.target is not None:
+        yield f"heads.{name}.target", head.target
 
 
 @dataclass(frozen=True)
@@ -66,9 +107,21 @@ class _Resolver:
         given: tuple[str, ...] = (),
         num_positional: int = 0,
     ) -> Resolved | None:
-        return resolve(
-            spec, path, self.problems, table=table, components=self.components, given=given, num_positional=num_positional
-        )
+        target = find(spec.type, path, self.problems, {**table, **self.components})
+        if target is None:
+            return None
+        return bind(target, spec, path, self.problems, given=given, num_positional=num_positional)
+
+    def loss(self, spec: Spec, path: str) -> Resolved | None:
+        """A function is called with (logits, target); a class is made from its own arguments only."""
+        target = self.loss_target(spec, path, self.problems)
+        if target is None:
+            return None
+        given, num_positional = ((), 0) if inspect.isclass(target) else (_OFFERED, 2)
+        return bind(target, spec, path, self.problems, given=given, num_positional=num_positional)
+
+    def loss_target(self, spec: Spec, path: str, problems: Problems) -> Callable[..., Any] | None:
+        return find(spec.type, path, problems, {**LOSSES, **self.components})
 
 
 def resolve_parts(config: ExperimentConfig, components: Components, problems: Problems) -> Parts:
@@ -80,92 +133,107 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
         problems: every fault is added here.
     """
     one = _Resolver(components, problems)
-    optimizers = {**OPTIMIZERS}
-    if config.optim.type not in optimizers and (found := resolve_optimizer(config.optim.type)) is not None:
-        optimizers[config.optim.type] = found
-    parts = Parts(
+    optimizer = resolve_optimizer(config.optim.type)
+    optimizers = {**OPTIMIZERS, **({} if optimizer is None else {config.optim.type: optimizer})}
+    momentum = config.schedule.momentum
+    return Parts(
         dataset=one(config.data.dataset, "data.dataset", DATASETS, num_positional=1),
+        transforms=_transforms(one, config),
         model=one(config.model, "model", MODELS, num_positional=1),
+        heads=_heads(one, config),
         optimizer=one(config.optim, "optim", optimizers, given=("lr", "weight_decay"), num_positional=1),
         schedule=one(config.schedule, "schedule", SCHEDULES),
+        momentum=None if momentum is None else one(momentum, "schedule.momentum", SCHEDULES),
+        hooks=_hooks(one, config),
     )
-    if config.schedule.momentum is not None:
-        parts.momentum = one(config.schedule.momentum, "schedule.momentum", SCHEDULES)
-    for name, spec in config.data.transforms.items():
-        transform = _resolve_transform(one, spec, f"data.transforms.{name}", config.data.ignore_index)
-        parts.transforms += [] if transform is None else [transform]
-    for name, spec in config.hooks.items():
-        hook = one(spec, f"hooks.{name}", {})
-        parts.hooks |= {} if hook is None else {name: hook}
-    main = HeadConfig(weight=1.0, losses=config.losses, sampling=config.sampling)
-    for name, head in {MAIN_HEAD: main, **config.heads}.items():
-        parts.heads[name] = _resolve_head(one, config, head, "" if name == MAIN_HEAD else f"heads.{name}.")
-    return parts
 
 
-def _resolve_transform(one: _Resolver, spec: Spec, path: str, ignore_index: int) -> Resolved | None:
+def _transforms(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:
     """A transform whose signature has ``ignore_index`` gets the data's, unless the user gave one."""
-    found = one(spec, path, TRANSFORMS)
-    if found is not None and "ignore_index" in inspect.signature(found.target).parameters:
-        return Resolved(found.target, {"ignore_index": ignore_index, **found.kwargs})
+    found: dict[str, Resolved] = {}
+    for name, spec in config.data.transforms.items():
+        transform = one(spec, f"data.transforms.{name}", TRANSFORMS)
+        if transform is not None and takes(transform.target, "ignore_index"):
+            transform = replace(transform, kwargs={"ignore_index": config.data.ignore_index, **transform.kwargs})
+        found |= {} if transform is None else {name: transform}
     return found
 
 
+def _hooks(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:
+    found: dict[str, Resolved] = {}
+    for name, spec in config.hooks.items():
+        hook = one(spec, f"hooks.{name}", {})
+        if hook is not None and inspect.isclass(hook.target) and not any(hasattr(hook.target, point) for point in POINTS):
+            message = f"{spec.type!r} would never be called; give it at least one of the methods {', '.join(POINTS)}"
+            one.problems.add(f"hooks.{name}", message)
+        found |= {} if hook is None else {name: hook}
+    return found
+
+
+def _heads(one: _Resolver, config: ExperimentConfig) -> dict[str, HeadParts]:
+    main = HeadConfig(weight=1.0, losses=config.losses, sampling=config.sampling)
+    if MAIN_HEAD in config.heads:
+        message = "the main head is described by 'losses' and 'sampling' at the top; move them there and remove this"
+        one.problems.add(f"heads.{MAIN_HEAD}", message)
+    others = {name: head for name, head in config.heads.items() if name != MAIN_HEAD}
+    heads = {MAIN_HEAD: _resolve_head(one, config, main, "")}
+    return heads | {name: _resolve_head(one, config, head, f"heads.{name}.") for name, head in others.items()}
+
+
 def _resolve_head(one: _Resolver, config: ExperimentConfig, head: HeadConfig, path: str) -> HeadParts:
-    losses = config.losses if head.losses is None else head.losses
-    loss_path = f"{path}losses" if path == "" or head.losses is not None else "losses"
-    sampling = config.sampling if head.sampling is None else head.sampling
+    losses, losses_path = (config.losses, "losses") if head.losses is None else (head.losses, f"{path}losses")
+    sampling, sampling_path = (config.sampling, "sampling") if head.sampling is None else (head.sampling, f"{path}sampling")
+    terms, rules = _terms(one, losses, losses_path)
+    sampler = None if sampling is None else _resolve_sampler(one, sampling, sampling_path)
+    if sampler is not None and head.sampling is not None:
+        _check_sampled(one, sampling_path, losses)
+    target = None if head.target is None else one(head.target, f"{path}target", {}, given=("ignore_index",), num_positional=1)
+    ignore_index = config.data.ignore_index if head.ignore_index is None else head.ignore_index
+    return HeadParts(head.weight, ignore_index, terms, rules, sampling, sampler, target, losses_path, sampling_path)
+
+
+def _terms(
+    one: _Resolver, losses: Mapping[str, LossTerm], path: str
+) -> tuple[dict[str, tuple[LossTerm, Resolved]], dict[str, Resolved]]:
     terms: dict[str, tuple[LossTerm, Resolved]] = {}
     rules: dict[str, Resolved] = {}
     if not losses:
-        one.problems.add(loss_path, "no terms; give at least one, such as losses.ce: {type: cross_entropy}")
+        one.problems.add(path, f"no terms; give at least one, such as {path}.ce: {{type: cross_entropy}}")
     for name, term in losses.items():
-        found = one(term, f"{loss_path}.{name}", LOSSES, given=OFFERED, num_positional=_num_loss_inputs(term, one.components))
+        found = one.loss(term, f"{path}.{name}")
         if found is not None:
             terms[name] = (term, found)
-            _check_term(one.problems, f"{loss_path}.{name}", term, found)
+        if found is not None and is_region(found.target) and term.normalize is not None:
+            message = f"{term.type!r} is a function of class sums and is not divided by pixels; remove it"
+            one.problems.add(f"{path}.{name}.normalize", message)
         if isinstance(term.class_weight, Spec):
-            rule = one(term.class_weight, f"{loss_path}.{name}.class_weight", CLASS_WEIGHT_RULES, num_positional=2)
+            rule = one(term.class_weight, f"{path}.{name}.class_weight", CLASS_WEIGHT_RULES, num_positional=2)
             rules |= {} if rule is None else {name: rule}
-    sampler = None if sampling is None else _resolve_sampler(one, sampling, f"{path}sampling", terms)
-    target = None if head.target is None else one(head.target, f"{path}target", {}, given=("ignore_index",), num_positional=1)
-    ignore_index = config.data.ignore_index if head.ignore_index is None else head.ignore_index
-    return HeadParts(head.weight, ignore_index, terms, rules, sampling, sampler, target)
+    return terms, rules
 
 
-def _num_loss_inputs(term: LossTerm, components: Components) -> int:
-    """A function is called with (logits, target); a class is made from its own arguments only."""
-    target = components.get(term.type) or LOSSES.get(term.type)
-    if target is None and ":" in term.type:
-        probe = Problems()
-        found = resolve(Spec(type=term.type), "", probe, table={}, components={}, num_positional=2)
-        target = None if found is None else found.target
-    return 0 if inspect.isclass(target) else 2
-
-
-def _check_term(problems: Problems, path: str, term: LossTerm, found: Resolved) -> None:
-    """Options of the mix that cannot apply to this loss."""
-    if not is_region(found):
-        return
-    if term.normalize is not None:
-        problems.add(f"{path}.normalize", f"{term.type!r} is a function of class sums and is not divided by pixels; remove it")
-
-
-def is_region(found: Resolved) -> bool:
+def is_region(target: Callable[..., Any] | None) -> bool:
     """Whether a loss is a function of class sums: a class whose instances have ``from_sums``."""
-    return inspect.isclass(found.target) and hasattr(found.target, "from_sums")
+    return inspect.isclass(target) and hasattr(target, "from_sums")
 
 
-def _resolve_sampler(
-    one: _Resolver, sampling: SamplingConfig, path: str, terms: Mapping[str, tuple[LossTerm, Resolved]]
-) -> Resolved | None:
+def _check_sampled(one: _Resolver, path: str, losses: Mapping[str, LossTerm]) -> None:
+    """Also where a term has faults of its own: those are noted elsewhere."""
+    if losses and all(is_region(one.loss_target(term, "", Problems())) for term in losses.values()):
+        one.problems.add(path, not_sampled(losses))
+
+
+def not_sampled(terms: Iterable[str]) -> str:
+    """What is said about a sampler that no term listens to."""
+    return f"set, but no loss term takes pixel weights (terms: {', '.join(terms)}); add a per-pixel loss or remove it"
+
+
+def _resolve_sampler(one: _Resolver, sampling: SamplingConfig, path: str) -> Resolved | None:
     found = one(sampling, path, SAMPLERS, given=("ignore_index", "nll", "log_probs", "scope"), num_positional=2)
-    if terms and all(is_region(loss) for _, loss in terms.values()):
-        one.problems.add(
-            path, f"set, but no loss term takes pixel weights (terms: {', '.join(terms)}); add a per-pixel loss or remove it"
-        )
     if found is None:
         return None
-    if "scope" in inspect.signature(found.target).parameters:
-        return Resolved(found.target, {**found.kwargs, "scope": sampling.scope})
+    if takes(found.target, "scope"):
+        return replace(found, kwargs={**found.kwargs, "scope": sampling.scope})
+    if sampling.scope != "global":
+        one.problems.add(f"{path}.scope", f"{sampling.type!r} has no argument 'scope'; remove it, or give the sampler one")
     return found

@@ -5,32 +5,44 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import json
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from rayseg.config import Spec
-from rayseg.errors import ConfigError, Problem
+from rayseg.errors import ConfigError, Problem, RaysegError
 
-__all__ = ["Problems", "Resolved", "bind", "call_hidden", "nearest", "resolve"]
+__all__ = ["Problems", "Resolved", "bind", "call_hidden", "caught", "find", "nearest", "takes"]
+
+_NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 class Problems:
-    """Collects every fault, so that they are shown all at once."""
+    """Collects every fault, each once, so that they are shown all at once."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, path: str, message: str) -> None:
-        """Note one fault."""
-        self.found.append(Problem(path, message))
+        """Note one fault; what heads inherit is looked at again for each of them and is noted once."""
+        problem = Problem(path, message)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def has(self, path: str) -> bool:
+        """Whether a fault was noted at this very path."""
+        return any(problem.path == path for problem in self.found)
 
     def take(self, error: ConfigError, path: str = "") -> None:
-        """Note every fault of an error that was caught."""
-        self.found += [Problem(_joined(path, problem.path), problem.message) for problem in error.problems]
+        """Note every fault of an error that was caught; its paths are below ``path``, or already whole."""
+        for problem in error.problems:
+            whole = problem.path == path or problem.path.startswith(f"{path}.")
+            self.add(problem.path if whole else _joined(path, problem.path), problem.message)
 
     def raise_if_any(self) -> None:
         """Raise them together.
@@ -42,11 +54,24 @@ class Problems:
             raise ConfigError(self.found)
 
 
-class Resolved(typing.NamedTuple):
-    """A callable and the arguments that it was checked to accept."""
+def caught(path: str, problems: Problems, make: Callable[[], Any]) -> Any:
+    """What ``make`` returns, or None with its fault noted under ``path``."""
+    try:
+        return make()
+    except ConfigError as error:
+        problems.take(error, path)
+    except Exception as error:  # noqa: BLE001 - a user's own code may raise anything, and all faults are shown at once
+        problems.add(path, str(error) if isinstance(error, RaysegError) else f"raised {type(error).__name__}: {error}")
+    return None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A callable, the arguments that it was checked to accept, and what the user called it."""
 
     target: Callable[..., Any]
     kwargs: dict[str, Any]
+    name: str
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Call it with its arguments and more."""
@@ -61,27 +86,68 @@ def nearest(name: str, names: Iterable[str]) -> str:
         " Did you mean 'smooth'?"
     """
     close = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def resolve(
+def find(name: str, path: str, problems: Problems, table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
+    """The callable of a built-in name, a component's name or an import path.
+
+    Args:
+        name: what the user wrote as ``type``.
+        path: of the node that has the ``type``, for messages.
+        problems: a fault is added here.
+        table: built-in names and components.
+
+    Returns:
+        None when a fault was found.
+    """
+    if name in table:
+        return table[name]
+    if ":" not in name:
+        known = f"known: {', '.join(sorted(table))}.{nearest(name, table)} " if table else ""
+        message = f"unknown name {name!r}; {known}For your own code give an import path 'package.module:name'"
+        problems.add(f"{path}.type", message)
+        return None
+    return _imported(name, f"{path}.type", problems)
+
+
+def _imported(name: str, path: str, problems: Problems) -> Callable[..., Any] | None:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - importing runs a user's code, which may raise anything
+        problems.add(path, f"cannot import {module_name!r} ({error}); it must be importable on every worker")
+        return None
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            names = [each for each in dir(found) if not each.startswith("_")]
+            problems.add(path, f"{module_name!r} has no {attribute!r}; check the name after the colon.{nearest(part, names)}")
+            return None
+        found = getattr(found, part)
+    if not callable(found):
+        message = f"{name!r} is of type {type(found).__name__}, which cannot be called; name a function or a class"
+        problems.add(path, message)
+        return None
+    return typing.cast(Callable[..., Any], found)
+
+
+def bind(
+    target: Callable[..., Any],
     spec: Spec,
     path: str,
     problems: Problems,
     *,
-    table: Mapping[str, Callable[..., Any]],
-    components: Mapping[str, Callable[..., Any]],
     given: Collection[str] = (),
     num_positional: int = 0,
 ) -> Resolved | None:
-    """The callable that a spec names, with its own arguments checked against its signature.
+    """A callable with the arguments of a spec, in the types that its signature asks for.
 
     Args:
+        target: what ``spec.type`` names.
         spec: what the user wrote.
         path: where, for messages.
         problems: every fault is added here.
-        table: built-in names.
-        components: names given by value.
         given: keyword arguments that rayseg passes; a user may not write them.
         num_positional: positional arguments that rayseg passes.
 
@@ -89,87 +155,51 @@ def resolve(
         None when a fault was found.
     """
     before = len(problems.found)
-    target = _find(spec.type, path, problems, {**table, **components})
-    if target is None:
-        return None
-    kwargs = bind(target, spec.kwargs, path, problems, name=spec.type, given=given, num_positional=num_positional)
-    return Resolved(target, kwargs) if len(problems.found) == before else None
-
-
-def _find(name: str, path: str, problems: Problems, table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
-    if name in table:
-        return table[name]
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        known = ", ".join(sorted(table))
-        problems.add(
-            f"{path}.type",
-            f"unknown name {name!r}; known: {known}.{nearest(name, table)} "
-            "For your own code give an import path 'package.module:name'",
-        )
-        return None
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except ImportError as error:
-        problems.add(f"{path}.type", f"cannot import {module_name!r} ({error}); it must be importable on every worker")
-        return None
-    except AttributeError:
-        names = [each for each in dir(importlib.import_module(module_name)) if not each.startswith("_")]
-        problems.add(f"{path}.type", f"{module_name!r} has no {attribute!r}.{nearest(attribute, names)}")
-        return None
-    if not callable(found):
-        problems.add(f"{path}.type", f"{name!r} is {type(found).__name__}, not something that can be called")
-        return None
-    return typing.cast(Callable[..., Any], found)
-
-
-def bind(
-    target: Callable[..., Any],
-    kwargs: Mapping[str, Any],
-    path: str,
-    problems: Problems,
-    *,
-    name: str,
-    given: Collection[str] = (),
-    num_positional: int = 0,
-) -> dict[str, Any]:
-    """Arguments in the types that the signature asks for; every fault is added to ``problems``."""
     parameters = _own_parameters(target, given, num_positional)
-    if parameters is None:
-        return dict(kwargs)
-    open_ended = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
-    named = {p.name: p for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)}
+    named = {p.name: p for p in parameters if p.kind in _NAMED}
     hints = _hints(target)
     bound: dict[str, Any] = {}
-    for key, value in kwargs.items():
+    for key, value in spec.kwargs.items():
         if key in given:
-            problems.add(f"{path}.{key}", f"rayseg passes {key!r} to {name!r} itself; remove it here")
+            problems.add(f"{path}.{key}", f"rayseg passes {key!r} to {spec.type!r} itself; remove it here")
         elif key in named:
             bound[key] = _converted(value, hints.get(key), f"{path}.{key}", problems)
-        elif open_ended:
+        elif _open_ended(parameters):
             bound[key] = value
         else:
-            takes = f"it takes {', '.join(named)}." if named else "it takes none."
-            problems.add(f"{path}.{key}", f"{name!r} has no parameter {key!r}; {takes}{nearest(key, named)}")
+            list_of_names = f"it takes {', '.join(named)}" if named else "it takes no arguments; remove it"
+            problems.add(f"{path}.{key}", f"{spec.type!r} has no parameter {key!r}; {list_of_names}.{nearest(key, named)}")
     for key, parameter in named.items():
-        if parameter.default is Parameter.empty and key not in kwargs:
-            problems.add(path, f"{name!r} needs {key!r}; give {path}.{key}")
-    return bound
+        if parameter.default is Parameter.empty and key not in spec.kwargs:
+            problems.add(f"{path}.{key}", f"is missing; {spec.type!r} needs it")
+    return Resolved(target, bound, spec.type) if len(problems.found) == before else None
 
 
 def call_hidden(target: Callable[..., Any]) -> bool:
     """Whether a callable takes ``**kwargs``, so that mistyped arguments cannot be noticed."""
-    parameters = _own_parameters(target, (), 0)
-    return parameters is None or any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
+    return _open_ended(_own_parameters(target, (), 0))
 
 
-def _own_parameters(target: Callable[..., Any], given: Collection[str], num_positional: int) -> list[Parameter] | None:
+def takes(target: Callable[..., Any], name: str) -> bool:
+    """Whether the signature names an argument.
+
+    Example:
+        >>> takes(lambda logits, *, nll: nll, "nll")
+        True
+    """
+    return name in {parameter.name for parameter in _own_parameters(target, (), 0)}
+
+
+def _open_ended(parameters: Iterable[Parameter]) -> bool:
+    return any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def _own_parameters(target: Callable[..., Any], given: Collection[str], num_positional: int) -> list[Parameter]:
+    """Parameters that are the user's to give; anything goes where a callable has no signature."""
     try:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):
-        return None
+        return [Parameter("arguments", Parameter.VAR_KEYWORD)]
     positional = [p for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
     passed = {p.name for p in positional[:num_positional]}
     return [p for p in parameters if p.name not in passed and p.name not in given]
@@ -183,6 +213,10 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _converted(value: Any, hint: Any, path: str, problems: Problems) -> Any:
+    """The value as its annotation wants it, by JSON's rules: a list becomes a tuple, text never a number.
+
+    A number stays as it was written: 5000 and 5000.0 are equal, but may mean a count and a fraction.
+    """
     if hint is None or hint is Any:
         return value
     try:
@@ -190,11 +224,12 @@ def _converted(value: Any, hint: Any, path: str, problems: Problems) -> Any:
     except Exception:  # noqa: BLE001 - an annotation that pydantic cannot read is the user's own; the value passes as it is
         return value
     try:
-        return adapter.validate_python(value)
+        converted = adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        wanted = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint).replace("typing.", "")
+        wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
         problems.add(path, f"got {value!r}, expected {wanted} ({error.errors()[0]['msg'].lower()})")
         return value
+    return value if type(value) in (int, float) and converted == value else converted
 
 
 def _joined(path: str, rest: str) -> str:
