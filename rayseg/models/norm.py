@@ -78,25 +78,27 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable  # type: ignore[misc, untyped-decorator, unused-ignore]
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         images, weight, mean, var, count = ctx.saved_tensors
-        grad = grad_outputs[0].contiguous()
-        grad_weight, grad_bias = _local_gradients(grad, images, weight, mean, var, ctx.eps)
+        grad = grad_outputs[0]
+        inverse_std = torch.rsqrt(var + ctx.eps)
+        grad_weight, grad_bias = _local_gradients(grad, images, weight, mean, inverse_std)
         grad_images = None
         if ctx.needs_input_grad[0]:
             shares = all_sum(torch.cat([grad_weight, grad_bias]).double()).div_(count).to(mean.dtype)
-            grad_images = _input_gradient(grad, images, weight, mean, torch.rsqrt(var + ctx.eps), shares)
+            grad_images = _input_gradient(grad, images, weight, mean, inverse_std, shares)
         if weight is None:
             return grad_images, None, None, None, None, None, None
         return grad_images, grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None, None, None, None
 
 
 def _local_gradients(
-    grad: Tensor, images: Tensor, weight: Tensor | None, mean: Tensor, var: Tensor, eps: float
+    grad: Tensor, images: Tensor, weight: Tensor | None, mean: Tensor, inverse_std: Tensor
 ) -> tuple[Tensor, Tensor]:
     """This worker's ``sum grad * normalised`` and ``sum grad``, each ``(C,)``."""
     if grad.numel() == 0:  # the native kernel divides by the number of images
         return torch.zeros_like(mean), torch.zeros_like(mean)
+    scale = torch.ones_like(mean) if weight is None else weight  # not used by these sums, but CUDA takes the dtype from it
     _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-        grad, images, weight, mean, var, None, None, False, eps, [False, True, True]
+        grad, images, scale, None, None, mean, inverse_std, True, 0.0, [False, True, True]
     )
     return grad_weight, grad_bias
 

@@ -85,7 +85,7 @@ def test_bfloat16_images_keep_float32_statistics() -> None:
     x = images(4, 3, 8, 8).bfloat16()
     torch.testing.assert_close(_local_sums(x)[:3], x.double().sum((0, 2, 3)), rtol=1e-5, atol=0)
     weight, stats = torch.ones(3), torch.zeros(3)
-    product, total = _local_gradients(x, x, weight, stats, stats + 1, 0.0)
+    product, total = _local_gradients(x, x, weight, stats, stats + 1)
     torch.testing.assert_close(product, x.float().square().sum((0, 2, 3)), rtol=1e-4, atol=0)
     assert _input_gradient(x, x, weight, stats, stats + 1, torch.cat([product, total]) * 0).dtype == torch.bfloat16
 

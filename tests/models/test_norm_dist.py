@@ -23,7 +23,11 @@ STEPS = 3
 def model(dtype: torch.dtype) -> nn.Module:
     torch.manual_seed(0)
     layers = nn.Sequential(
-        nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.BatchNorm2d(4, momentum=None)
+        nn.Conv2d(3, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 3, bias=False),
+        nn.BatchNorm2d(4, momentum=None),
     )
     for norm in (layers[1], layers[4]):
         nn.init.uniform_(next(norm.parameters()), 0.5, 1.5)
