@@ -149,6 +149,21 @@ def test_many_threads_lose_no_row() -> None:
     assert sorted(step for step, _ in store.rows) == [1000 * n + k for n in range(4) for k in range(200)]
 
 
+def test_a_row_that_arrives_during_a_write_is_kept() -> None:
+    class BusyStore(FakeStore):
+        def log_batch(self, run_id: str, rows: list[tuple[int, dict[str, float]]]) -> None:
+            super().log_batch(run_id, rows)
+            if len(self.rows) == 1:
+                tracker.log_metrics(2, {"a": 2.0})
+
+    store = BusyStore()
+    tracker = slow_tracker(store)
+    tracker.log_metrics(1, {"a": 1.0})
+    tracker.flush()
+    tracker.finish("FINISHED")
+    assert store.rows == [(1, {"a": 1.0}), (2, {"a": 2.0})]
+
+
 def test_the_buffer_keeps_the_values_of_the_moment() -> None:
     store = FakeStore()
     tracker = slow_tracker(store)
