@@ -1,9 +1,9 @@
 """Schedules: what fraction of its initial value the learning rate (or the momentum) has at a step.
 
 A schedule is a pure function ``(step, total_steps) -> multiplier``: step counts from 0, there is no state, and a checkpoint
-holds the step only. Every parameter group is multiplied from its own initial value, and a floor is a ratio of it, so that groups keep
-their proportions to the end (an absolute floor would lift a group that starts below it). Schedules are small frozen objects:
-they compare equal when they are equal, and travel to workers.
+holds the step only. Every parameter group is multiplied from its own initial value, and a floor is a ratio of it, so that
+groups keep their proportions to the end (an absolute floor would lift a group that starts below it). Schedules are small frozen
+objects: two with the same arguments are equal, and they travel to workers.
 """
 
 from __future__ import annotations
