@@ -14,13 +14,52 @@ from pydantic import Field, ValidationError
 from rayseg.config.faults import schema_problems
 from rayseg.config.overlay import overlaid
 from rayseg.config.plain import plain
-from rayseg.config.recipe import DataConfig, HeadConfig, LossTerm, ModelConfig, OptimConfig, SamplingConfig, ScheduleConfig
-from rayseg.config.running import CheckpointConfig, EvalConfig, ScalingConfig, TrackingConfig, TrainConfig
+from rayseg.config.recipe import (
+    ClassWeight,
+    DataConfig,
+    GroupRule,
+    HeadConfig,
+    LossTerm,
+    ModelConfig,
+    OptimConfig,
+    SamplingConfig,
+    ScheduleConfig,
+    Warmup,
+)
+from rayseg.config.running import (
+    CheckpointConfig,
+    EmaConfig,
+    EvalConfig,
+    MlflowConfig,
+    ScalingConfig,
+    TrackingConfig,
+    TrainConfig,
+)
 from rayseg.config.spec import Section, Spec
-from rayseg.config.values import Int, Named
+from rayseg.config.values import Int, Length, Named
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["ExperimentConfig"]
+__all__ = [
+    "CheckpointConfig",
+    "ClassWeight",
+    "DataConfig",
+    "EmaConfig",
+    "EvalConfig",
+    "ExperimentConfig",
+    "GroupRule",
+    "HeadConfig",
+    "Length",
+    "LossTerm",
+    "MlflowConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "SamplingConfig",
+    "ScalingConfig",
+    "ScheduleConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "Warmup",
+]
 
 
 class ExperimentConfig(Section):
