@@ -130,6 +130,8 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
         CheckpointError, match=r"mine: does not fit .*: 1 of its 2 tensors missing \(bias\), 1 of another shape"
     ):
         load_backbone(nn.Linear(2, 3), {"weight": torch.zeros(4, 4)}, source="mine")
+    with pytest.raises(CheckpointError, match=r"1 of its 2 tensors missing \(bias\), 0 of another shape"):
+        load_backbone(nn.Linear(2, 3), {"weight": torch.zeros(3, 2)}, source="mine")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="got list without tensors by name"):
         read_state(tmp_path / "list.pth")
