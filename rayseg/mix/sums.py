@@ -111,6 +111,9 @@ def _normaliser(normalize: Normalize, pixels: Pixels, per_class: Tensor | None) 
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """``numerator / denominator``, and 0 where the denominator is 0: a batch of only void has no loss."""
+    """``numerator / denominator``, and 0 where the denominator is 0: a batch of only void has no loss. NaN stays NaN.
+
+    (OHEM keeps no pixel of logits that are NaN, so an empty sum may be the only trace of a model that broke.)
+    """
     empty = denominator == 0
-    return (numerator / denominator.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+    return numerator / denominator.masked_fill(empty, 1.0) * ~empty

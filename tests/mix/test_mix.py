@@ -193,6 +193,12 @@ def test_a_batch_of_only_void_has_a_finite_loss_and_gradient(dtype: torch.dtype)
     assert not gradient.any()
 
 
+@pytest.mark.parametrize("sampler", [None, partial(ohem, min_kept=3), partial(ohem, thresh=None, min_kept=3)])
+def test_logits_of_nan_are_never_a_finite_loss(sampler: Callable[..., Tensor] | None) -> None:
+    head = Head({"ce": Term(cross_entropy)}, sampler=sampler)
+    assert of_mix(head, make_target())(torch.full((N, C, H, W), float("nan"))).isnan()
+
+
 def test_logits_in_bfloat16_are_computed_in_float32() -> None:
     logits, target = make_logits(dtype=torch.bfloat16), make_target()
     value, gradient = value_and_gradient(of_mix(EVERYTHING, target), logits)

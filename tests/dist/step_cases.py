@@ -1,0 +1,144 @@
+"""Three optimizer steps of a small net on any number of workers, in cases that differ in what could break the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rayseg.collective import rank, world_size
+from rayseg.data import step_keys
+from rayseg.engine import backward, wrap
+from rayseg.losses import Dice, Jaccard, Tversky, cross_entropy
+from rayseg.mix import Head, Mix, Term
+from rayseg.models import NormKind, prepare
+from rayseg.sampling import ohem
+from rayseg.types import Batch
+
+NUM_CLASSES, BATCH, HEIGHT, WIDTH, STEPS, VOID = 4, 7, 12, 16, 3, 255
+CLASS_WEIGHT = torch.tensor([0.4, 1.0, 3.0, 1.7], dtype=torch.float64)
+SGD = partial(torch.optim.SGD, lr=0.1)
+BOTH = (torch.float64, torch.float32)
+SAMPLER = partial(ohem, thresh=0.25, min_kept=11)
+
+Values = dict[str, Tensor]
+
+
+class TwoHeads(nn.Module):
+    """Convolutions, normalisation, dropout, and logits at strides 2 and 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(6, 8, 3, 1, 1)
+        )
+        self.decode_head = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(8, NUM_CLASSES, 1))
+        self.auxiliary_head = nn.Conv2d(8, NUM_CLASSES, 3, 2, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(images)
+        return {"main": self.decode_head(features), "auxiliary": self.auxiliary_head(features)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a run of three steps is made of."""
+
+    terms: Mapping[str, Term]
+    sampler: Any = None
+    norm: NormKind = "sync"
+    num_micro: int = 1
+    optimizer: Any = SGD
+    auxiliary: Mapping[str, Term] | None = None
+    dtypes: tuple[torch.dtype, ...] = (torch.float64,)
+
+
+CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
+MIXED = {"ce": CE, "dice": Term(Dice(), weight=2.0, class_weight=CLASS_WEIGHT)}
+
+CASES = {
+    "ohem, dice, class weights": Case(MIXED, SAMPLER, dtypes=BOTH),
+    "the same in two micro-batches": Case(MIXED, SAMPLER, num_micro=2, dtypes=BOTH),
+    "only the hardest, over all labelled pixels": Case(
+        {"ce": Term(cross_entropy, normalize="valid")},
+        partial(ohem, thresh=None, min_kept=0.1),
+        auxiliary={"ce": CE},
+        dtypes=BOTH,
+    ),
+    "cross-entropy over all pixels": Case({"ce": Term(cross_entropy, normalize="all", class_weight=CLASS_WEIGHT)}),
+    "cross-entropy in two micro-batches": Case({"ce": CE}, num_micro=2, dtypes=BOTH),
+    "region losses per image": Case({"tversky": Term(Tversky(per_image=True)), "jaccard": Term(Jaccard(classes="all"))}),
+    "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
+    "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
+    "adamw": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.AdamW, lr=0.01, eps=1e-3), dtypes=BOTH),
+    "group norm": Case(MIXED, SAMPLER, norm="group"),
+    "group norm in two micro-batches": Case(MIXED, SAMPLER, norm="group", num_micro=2),
+    "group norm, cross-entropy": Case({"ce": CE}, norm="group"),
+    "group norm, cross-entropy in two micro-batches": Case({"ce": CE}, norm="group", num_micro=2),
+}
+
+
+def global_batch(step: int, dtype: torch.dtype) -> Batch:
+    """The seven images of a step: one all void, one nearly, the others by chance."""
+    generator = torch.Generator().manual_seed(step)
+    images = torch.randn(BATCH, 3, HEIGHT, WIDTH, generator=generator, dtype=torch.float64).to(dtype)
+    smooth = F.interpolate(images[:, :1].double(), scale_factor=0.25)
+    masks = (F.interpolate(smooth, (HEIGHT, WIDTH))[:, 0] * 2).long().abs().clamp(max=NUM_CLASSES - 1)
+    void = (
+        torch.rand(BATCH, HEIGHT, WIDTH, generator=generator)
+        < torch.tensor([0.1, 1.1, 0.97, 0.5, 0.0, 0.8, 0.3])[:, None, None]
+    )
+    return Batch(images, masks.where(~void, VOID), torch.arange(step * BATCH, (step + 1) * BATCH))
+
+
+def share(step: int, num_micro: int, dtype: torch.dtype) -> list[Batch]:
+    """This worker's micro-batches of a step."""
+    whole = global_batch(step, dtype)
+    keys = step_keys(step, BATCH, rank=rank(), world_size=world_size(), num_micro=num_micro)
+    return [Batch(*(tensor[torch.tensor(each) - step * BATCH] for tensor in whole)) for each in keys]
+
+
+def make_mix(case: Case) -> Mix:
+    inherited = Head(case.terms, case.sampler, weight=0.4)
+    auxiliary = inherited if case.auxiliary is None else Head(case.auxiliary, weight=0.4)
+    return Mix({"main": Head(case.terms, case.sampler), "auxiliary": auxiliary})
+
+
+def three_steps(case: Case, dtype: torch.dtype) -> Values:
+    """Loss and parts, gradients, weights and statistics after each step."""
+    torch.manual_seed(0)
+    plain = prepare(TwoHeads(), norm=case.norm).to(dtype)
+    mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
+    model = wrap(plain, share(0, case.num_micro, dtype)[0], seed=0)
+    values: Values = {}
+    for step in range(STEPS):
+        parts = backward(model, mix, share(step, case.num_micro, dtype), step=step, seed=0)
+        values |= {f"{step} {name}": value for name, value in parts.items()}
+        values |= {
+            f"{step} gradient {name}": each.grad.clone() for name, each in plain.named_parameters() if each.grad is not None
+        }
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        values |= {f"{step} state {name}": value.clone() for name, value in plain.state_dict().items()}
+    return values
+
+
+def all_cases() -> dict[tuple[str, torch.dtype], Values]:
+    """Every case in both precisions, in one group."""
+    return {(name, dtype): three_steps(case, dtype) for name, case in CASES.items() for dtype in case.dtypes}
+
+
+def drift(ours: Values, theirs: Values) -> dict[str, float]:
+    """``max |difference| / max |value|`` of each tensor."""
+    assert ours.keys() == theirs.keys()
+    return {name: _relative(ours[name].double(), theirs[name].double()) for name in ours}
+
+
+def _relative(ours: Tensor, theirs: Tensor) -> float:
+    largest = float(theirs.abs().max())
+    return float((ours - theirs).abs().max()) / (largest if largest > 0 else 1.0)

@@ -1,0 +1,176 @@
+"""The small parts of the loop, each alone."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rayseg.engine import Ema, FiniteGuard, Meter, Plan
+from rayseg.engine.guard import check_weights
+from rayseg.engine.hooks import POINTS, call_hooks, hook_states, restore_hooks
+from rayseg.engine.loop import clip_gradients, seed_everything
+from rayseg.errors import NonFiniteLossError
+
+
+def test_a_plan_says_when_to_evaluate_save_and_log() -> None:
+    plan = Plan(total_steps=10, eval_every=4, checkpoint_every=3, log_every=6)
+    steps = range(1, 11)
+    assert [step for step in steps if plan.evaluates(step)] == [4, 8, 10]
+    assert [step for step in steps if plan.saves(step)] == [3, 6, 9, 10]
+    assert [step for step in steps if plan.logs(step)] == [6, 10]
+
+
+def test_without_an_interval_of_its_own_a_checkpoint_comes_with_each_evaluation_and_at_the_end() -> None:
+    plan = Plan(total_steps=10, eval_every=4, eval_at_end=False)
+    assert [step for step in range(1, 11) if plan.evaluates(step)] == [4, 8]
+    assert [step for step in range(1, 11) if plan.saves(step)] == [4, 8, 10]
+
+
+@pytest.mark.parametrize(("mode", "score", "better"), [("max", 0.6, True), ("max", 0.5, False), ("min", 0.4, True)])
+def test_better_is_strictly_better(mode: str, score: float, better: bool) -> None:
+    plan = Plan(total_steps=1, eval_every=1, mode=mode)  # type: ignore[arg-type]
+    assert plan.is_better(score, 0.5) is better
+    assert plan.is_better(score, None)
+    assert not plan.is_better(float("nan"), None)
+    assert not plan.is_better(float("nan"), 0.5)
+
+
+def test_a_meter_takes_the_mean_of_each_name_over_the_steps_that_had_it() -> None:
+    meter = Meter()
+    meter.add({"loss": torch.tensor(1.0)})
+    meter.add({"loss": torch.tensor(3.0), "ohem/kept": torch.tensor(0.5)})
+    assert meter.flush() == {"loss": 2.0, "ohem/kept": 0.5}
+    assert meter.flush() == {}
+
+
+def test_a_meter_that_was_saved_between_two_lines_goes_on() -> None:
+    meter, other = Meter(), Meter()
+    meter.add({"loss": torch.tensor(1.0)})
+    other.load_state_dict(meter.state_dict())
+    other.add({"loss": torch.tensor(4.0)})
+    assert other.flush() == {"loss": 2.5}
+    assert meter.flush() == {"loss": 1.0}
+
+
+def parts(loss: float, **others: float) -> dict[str, Tensor]:
+    return {"loss": torch.tensor(loss), **{name: torch.tensor(value) for name, value in others.items()}}
+
+
+def test_the_guard_names_the_first_bad_step_its_terms_and_the_way_back() -> None:
+    guard = FiniteGuard()
+    for step, loss in enumerate([1.0, 2.0, float("inf"), float("nan"), 1.0]):
+        guard.observe(step, parts(loss, ce=step + 0.5))
+    with pytest.raises(NonFiniteLossError, match=r"step 2: .*loss = inf, ce = 2.5.*last good checkpoint is runs/a/step_1"):
+        guard.check("runs/a/step_1")
+    with pytest.raises(NonFiniteLossError, match="no checkpoint was written before it"):
+        guard.check(None)
+
+
+def test_the_guard_is_silent_while_all_is_finite_and_sees_the_gradient() -> None:
+    guard = FiniteGuard()
+    guard.check(None)
+    guard.observe(0, parts(1.0))
+    guard.check(None)
+    guard.observe(1, parts(1.0, grad_norm=float("inf")))
+    with pytest.raises(NonFiniteLossError, match=r"step 1: .*grad_norm = inf"):
+        guard.check(None)
+
+
+def test_weights_that_are_not_finite_are_named() -> None:
+    last = nn.Linear(1, 1)
+    model = nn.Sequential(nn.Linear(1, 1), last)
+    check_weights(model, 3, None)
+    nn.init.constant_(last.bias, float("nan"))
+    with pytest.raises(NonFiniteLossError, match=r"after 3 steps 1\.bias is not finite"):
+        check_weights(model, 3, "somewhere")
+
+
+def test_the_average_follows_its_formula() -> None:
+    linear, norm = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float64)
+    model = nn.Sequential(linear, norm)
+    ema, expected = Ema(model, decay=0.9, warmup=10.0), linear.weight.detach().clone()
+    for step in range(200):
+        with torch.no_grad():
+            linear.weight.normal_()
+            norm.get_buffer("running_mean").normal_()
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * linear.weight.detach()
+        ema.update(model, step)
+    average = dict(ema.module.named_parameters())["0.weight"]
+    torch.testing.assert_close(average.detach(), expected, rtol=1e-12, atol=1e-12)
+    assert not average.requires_grad
+    assert torch.equal(ema.state_dict()["1.running_mean"], model.state_dict()["1.running_mean"])
+
+
+def with_gradients() -> nn.Module:
+    model = nn.Linear(2, 2)
+    model.weight.grad, model.bias.grad = torch.full((2, 2), 3.0), torch.full((2,), -4.0)
+    return model
+
+
+def test_gradients_are_clipped_by_norm_and_the_norm_before_is_told() -> None:
+    model = with_gradients()
+    measured = clip_gradients(model, Plan(total_steps=1, eval_every=1, clip_norm=1.0))
+    norm = float(torch.cat([each.grad.flatten() for each in model.parameters() if each.grad is not None]).norm())
+    assert float(measured["grad_norm"]) == pytest.approx((4 * 9 + 2 * 16) ** 0.5)
+    assert norm == pytest.approx(1.0, rel=1e-5)
+
+
+def test_gradients_are_clipped_by_value() -> None:
+    model = with_gradients()
+    assert clip_gradients(model, Plan(total_steps=1, eval_every=1, clip_value=3.5)) == {}
+    assert [set(each.grad.flatten().tolist()) for each in model.parameters() if each.grad is not None] == [{3.0}, {-3.5}]
+
+
+def draws() -> list[float]:
+    return [random.random(), float(np.random.random()), float(torch.rand(()))]  # noqa: NPY002
+
+
+def test_every_generator_is_a_function_of_seed_and_step() -> None:
+    found: dict[tuple[int, int], list[float]] = {}
+    for seed, step in [(0, 1), (0, 2), (1, 1), (0, 1)]:
+        seed_everything(seed, step)
+        drawn = draws()
+        assert found.setdefault((seed, step), drawn) == drawn
+    assert len({tuple(drawn) for drawn in found.values()}) == 3
+
+
+class Recorder:
+    """A hook with every point and a state."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        self.calls, self.name, self.count = calls, name, 0
+
+    def __getattr__(self, point: str) -> object:
+        if point not in POINTS:
+            raise AttributeError(point)
+        return partial(self._called, point)
+
+    def _called(self, point: str, *_: object) -> None:
+        self.count += 1
+        self.calls.append(f"{self.name}.{point}")
+
+    def state_dict(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+def test_hooks_are_called_in_the_order_of_the_mapping_and_only_where_they_have_the_point() -> None:
+    calls: list[str] = []
+    hooks = {"b": Recorder("b", calls), "nothing": object(), "a": Recorder("a", calls)}
+    call_hooks(hooks, "on_start", None)
+    assert calls == ["b.on_start", "a.on_start"]
+    assert hook_states(hooks) == {"b": {"count": 1}, "a": {"count": 1}}
+
+
+def test_a_hook_gets_its_own_state_back_and_a_new_one_none() -> None:
+    old, new = Recorder("old", []), Recorder("new", [])
+    restore_hooks({"old": old, "new": new, "stateless": object()}, {"old": {"count": 7}, "gone": {"count": 9}})
+    assert (old.count, new.count) == (7, 0)
