@@ -1,0 +1,94 @@
+"""Connecting to Ray, and asking whether it can run what is wanted before anything waits for ever."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import torch
+
+import ray
+from rayseg.build import worker_counts
+from rayseg.config import ExperimentConfig
+from rayseg.errors import ConfigError, Problem
+
+__all__ = ["connect", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
+
+#: Ray Train passes one report per interval on; its default of 2 s would be the length of every evaluation.
+_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "2",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "60",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def connect() -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names (Ray sets it in every job), or start a local one for this process."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
+    if ray.is_initialized():
+        return
+    where: dict[str, Any] = (
+        {"address": "auto"} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
+    )
+    ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+
+
+def use_gpu(config: ExperimentConfig) -> bool:
+    """Whether workers get a GPU each: as the config says, or if there are any."""
+    if config.scaling.gpu == "auto":
+        return ray.cluster_resources().get("GPU", 0) > 0 or torch.cuda.is_available()
+    return config.scaling.gpu
+
+
+def worker_resources(config: ExperimentConfig) -> dict[str, float]:
+    """What one worker takes."""
+    gpu = {"GPU": 1.0} if use_gpu(config) else {}
+    return {"CPU": config.scaling.cpus_per_worker, **gpu}
+
+
+def resource_problems(config: ExperimentConfig) -> list[Problem]:
+    """Why a run could never start on this cluster; Ray itself would wait without a word.
+
+    A cluster that can grow is taken at its word: only what is there now is counted, unless an autoscaler is at work.
+    """
+    if _can_grow():
+        return []
+    have = ray.cluster_resources()
+    smallest = worker_counts(config)[0]
+    problems = []
+    for kind, each in worker_resources(config).items():
+        needed = each * smallest
+        if needed > have.get(kind, 0):
+            problems.append(
+                Problem(
+                    "scaling.workers",
+                    f"{smallest} workers with {each:g} {kind} each need {needed:g}, the cluster has {have.get(kind, 0):g}; "
+                    f"use fewer workers, change scaling.{'gpu' if kind == 'GPU' else 'cpus_per_worker'}, or add nodes",
+                )
+            )
+    return problems
+
+
+def require_resources(config: ExperimentConfig) -> None:
+    """Raise what :func:`resource_problems` finds.
+
+    Raises:
+        ConfigError: the cluster can never run it.
+    """
+    problems = resource_problems(config)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _can_grow() -> bool:
+    return os.environ.get("RAYSEG_CLUSTER_CAN_GROW", "0") == "1"

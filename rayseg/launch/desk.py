@@ -1,0 +1,154 @@
+"""The one writer: an actor that owns the MLflow store, and carries errors and decisions between processes.
+
+SQLite wants one writer on one node, MLflow is slow to import, and a restarted worker must not write a step twice. So one actor,
+on the driver's node, holds the store; workers and trials talk to it. It ends with the driver.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import ray
+from rayseg.tracking import RunStatus
+
+__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "open_desk"]
+
+
+class Desk:
+    """Runs as an actor: see :func:`open_desk`.
+
+    Args:
+        uri: of the MLflow store, resolved; None: nothing is recorded.
+        experiment: its name.
+    """
+
+    def __init__(self, uri: str | None, experiment: str) -> None:
+        from rayseg.tracking import MlflowStore  # noqa: PLC0415  only the actor itself needs mlflow
+
+        self._store = None if uri is None else MlflowStore(uri, experiment)
+        self._notes: dict[str, Any] = {}
+        self._lines: list[str] = []
+
+    def record(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call a method of the store."""
+        return None if self._store is None else getattr(self._store, method)(*args, **kwargs)
+
+    def post(self, key: str, value: Any) -> None:
+        """Leave a note for somebody else."""
+        self._notes[key] = value
+
+    def take(self, key: str) -> Any:
+        """The note under ``key``, which is gone then; None where there is none."""
+        return self._notes.pop(key, None)
+
+    def look(self, key: str) -> Any:
+        """The note under ``key``, which stays; None where there is none."""
+        return self._notes.get(key)
+
+    def notes(self, prefix: str) -> list[Any]:
+        """Every note whose key begins so."""
+        return [note for key, note in self._notes.items() if key.startswith(prefix)]
+
+    def say(self, line: str) -> None:
+        """Take a line for the driver's terminal."""
+        self._lines.append(line)
+
+    def lines(self) -> list[str]:
+        """Lines since the last call."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
+def open_desk(uri: str | None, experiment: str) -> Any:
+    """Start the actor on this node; the handle may be given to workers."""
+    node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Desk).options(num_cpus=0, scheduling_strategy=node, max_concurrency=8).remote(uri, experiment)
+
+
+class DeskStream(io.StringIO):
+    """A text stream whose lines appear on the driver's terminal."""
+
+    def __init__(self, desk: Any) -> None:
+        self._desk = desk
+
+    def write(self, text: str) -> int:
+        """Send whole lines."""
+        self._desk.say.remote(text.rstrip("\n"))
+        return len(text)
+
+
+class Echo:
+    """Prints the lines that come to the desk, until it is closed.
+
+    Args:
+        desk: where the lines come.
+        stream: where they are printed.
+    """
+
+    def __init__(self, desk: Any, stream: TextIO) -> None:
+        self._desk = desk
+        self._stream = stream
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rayseg-echo", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Print what is left and stop."""
+        self._done.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._done.wait(0.5):
+            self._print()
+        self._print()
+
+    def _print(self) -> None:
+        for line in ray.get(self._desk.lines.remote()):
+            self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+class DeskStore:
+    """The store's methods, spoken to through the desk.
+
+    Args:
+        desk: handle of the actor.
+        timeout_s: longest wait for one call.
+    """
+
+    def __init__(self, desk: Any, timeout_s: float = 120.0) -> None:
+        self._desk = desk
+        self._timeout_s = timeout_s
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return ray.get(self._desk.record.remote(method, args, kwargs), timeout=self._timeout_s)
+
+    def start_run(self, name: str, **kwargs: Any) -> str:
+        """See ``MlflowStore.start_run``."""
+        run_id: str = self._call("start_run", name, **kwargs)
+        return run_id
+
+    def log_batch(self, run_id: str, rows: list[tuple[int, dict[str, float]]]) -> None:
+        """See ``MlflowStore.log_batch``."""
+        self._call("log_batch", run_id, rows)
+
+    def log_picture(self, run_id: str, name: str, step: int, png: bytes) -> None:
+        """See ``MlflowStore.log_picture``."""
+        self._call("log_picture", run_id, name, step, png)
+
+    def log_artifact(self, run_id: str, path: str, data: bytes) -> None:
+        """See ``MlflowStore.log_artifact``."""
+        self._call("log_artifact", run_id, path, data)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """See ``MlflowStore.set_tags``."""
+        self._call("set_tags", run_id, dict(tags))
+
+    def finish(self, run_id: str, status: RunStatus) -> None:
+        """See ``MlflowStore.finish``."""
+        self._call("finish", run_id, status)

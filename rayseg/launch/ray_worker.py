@@ -1,0 +1,120 @@
+"""What runs inside a Ray Train worker."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import ray.train.v2._internal.execution.context as train_context
+
+import ray
+from rayseg.collective import broadcast_object, is_main
+from rayseg.config import ExperimentConfig
+from rayseg.engine.history import History
+from rayseg.engine.reporter import checkpoint_name
+from rayseg.errors import RaysegError
+from rayseg.launch.desk import DeskStore, DeskStream
+from rayseg.launch.records import run_tracker
+from rayseg.launch.run import RunInfo, StopRun, run_worker
+from rayseg.tracking import NullTracker, Tracker
+
+__all__ = ["TrainReporter", "fault_key", "train_worker"]
+
+
+class TrainReporter:
+    """The loop's back end in a Train worker: Ray keeps the checkpoints and brings the run back after a failure.
+
+    Args:
+        tracker: where rank 0 records.
+        history: file of evaluations in the run's directory.
+        desk: where a sweep's trial is asked whether to go on; None in a single run.
+    """
+
+    def __init__(self, tracker: Tracker, history: History, desk: Any = None) -> None:
+        self._tracker = tracker
+        self._history = history
+        self._desk = desk
+        self._open = ExitStack()
+        self._last: dict[str, float] = {}
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record on rank 0."""
+        self._tracker.log_metrics(step, metrics)
+
+    def staging(self, step: int) -> Path:
+        """A local directory that Ray uploads from."""
+        return Path(tempfile.mkdtemp(prefix="rayseg-")) / checkpoint_name(step)
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Hand metrics and the checkpoint to Ray; a collective.
+
+        Raises:
+            StopRun: the search has decided that this trial ends here.
+        """
+        if is_main() and metrics:
+            self._history.record(step, metrics)
+            self._tracker.log_metrics(step, metrics)
+        self._last = {**self._last, **metrics}
+        saved = None if checkpoint is None else ray.train.Checkpoint.from_directory(str(checkpoint))
+        ray.train.report({"step": step, **self._last}, checkpoint=saved)
+        if checkpoint is not None:
+            shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        if self._desk is not None and metrics:
+            self._ask(step, metrics)
+
+    def latest(self) -> Path | None:
+        """The checkpoint that Ray resumes this attempt from."""
+        checkpoint = ray.train.get_checkpoint()
+        return None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
+
+    def close(self) -> None:
+        """Let go of downloaded checkpoints."""
+        self._open.close()
+
+    def _ask(self, step: int, metrics: Mapping[str, float]) -> None:
+        answer = None
+        if is_main():
+            answer = ray.get(self._desk.result.remote({"step": step, **metrics}))
+        if not broadcast_object(answer):
+            raise StopRun
+
+
+def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
+    """Entry point of every worker of a ``TorchTrainer``.
+
+    A fault that would come again (a wrong config, a broken image, a loss that is not finite) is left at the desk, so that the
+    attempt that Ray starts next ends at once and the driver raises the fault itself.
+    """
+    logging.getLogger(train_context.__file__).setLevel(logging.WARNING)
+    info: RunInfo = loop_config["info"]
+    desk = loop_config["desk"]
+    if ray.get(desk.look.remote(fault_key(info))) is not None:
+        return {}
+    config = info.experiment_config()
+    tracker = _tracker(info, config, desk)
+    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), loop_config.get("trial"))
+    try:
+        return run_worker(info, reporter, tracker)
+    except RaysegError as error:
+        ray.get(desk.post.remote(fault_key(info), error))
+        raise
+    finally:
+        reporter.close()
+
+
+def fault_key(info: RunInfo) -> str:
+    """Under which a worker leaves a fault at the desk."""
+    return f"fault/{info.directory}"
+
+
+def _tracker(info: RunInfo, config: ExperimentConfig, desk: Any) -> Tracker:
+    if not is_main():
+        return NullTracker()
+    stream = DeskStream(desk) if config.tracking.text else None
+    return run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream)

@@ -1,0 +1,91 @@
+"""The MLflow side of a run: opened by the driver, continued after a failure, closed with the right status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from rayseg.build import worker_counts
+from rayseg.config import ExperimentConfig, flatten
+from rayseg.tracking import MlflowTracker, StoreLike, TextTracker, Tracker, TrackerGroup, owner_tags, resolve_uri
+
+if TYPE_CHECKING:
+    from rayseg.tracking import MlflowStore
+
+__all__ = ["open_record", "open_store", "run_tags", "run_tracker"]
+
+
+def open_store(config: ExperimentConfig) -> MlflowStore | None:
+    """The store of a config, its schema made; None where MLflow is off.
+
+    Raises:
+        TrackingError: it cannot be reached or written.
+    """
+    if config.tracking.mlflow is None:
+        return None
+    from rayseg.tracking import MlflowStore  # noqa: PLC0415  trials record through the desk and need no mlflow
+
+    store = MlflowStore(resolve_uri(config.tracking.mlflow.uri, config.tracking.storage), config.tracking.mlflow.experiment)
+    store.prepare()
+    return store
+
+
+def open_record(
+    store: StoreLike | None,
+    config: ExperimentConfig,
+    directory: Path,
+    *,
+    tags: Mapping[str, str] | None = None,
+    parent_run_id: str | None = None,
+    owner: Mapping[str, str] | None = None,
+) -> str | None:
+    """Start the MLflow run of a directory, or continue the one that it belongs to.
+
+    Args:
+        store: where.
+        config: of the run; its leaves become parameters.
+        directory: of the run.
+        tags: more tags.
+        parent_run_id: of the sweep.
+        owner: tags of the process whose death ends the run; None: this one.
+    """
+    if store is None:
+        return None
+    path = directory / "mlflow_run_id"
+    known = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    run_id: str = store.start_run(  # type: ignore[attr-defined]
+        str(config.tracking.name),
+        params=flatten(config),
+        tags={**run_tags(config), **config.tracking.tags, **(tags or {})},
+        parent_run_id=parent_run_id,
+        run_id=known,
+        owner=owner_tags() if owner is None else owner,
+    )
+    if known is None:
+        path.write_text(run_id, encoding="utf-8")
+        store.log_artifact(run_id, "config.yaml", (directory / "config.yaml").read_bytes())
+    return run_id
+
+
+def run_tags(config: ExperimentConfig) -> dict[str, str]:
+    """What people filter by."""
+    return {
+        "rayseg.model": config.model.type,
+        "rayseg.dataset": config.data.dataset.type,
+        "rayseg.losses": " + ".join(f"{term.weight:g} {name}" for name, term in config.losses.items()),
+        "rayseg.sampling": "none" if config.sampling is None else config.sampling.type,
+        "rayseg.workers": "-".join(str(each) for each in worker_counts(config)),
+    }
+
+
+def run_tracker(
+    store: StoreLike | None, run_id: str | None, *, total_steps: int | None = None, stream: TextIO | None = None
+) -> Tracker:
+    """Where rank 0 records: lines on the terminal, and the MLflow run."""
+    trackers: list[Tracker] = []
+    if store is not None and run_id is not None:
+        trackers.append(MlflowTracker(store, run_id))
+    if stream is not None:
+        trackers.append(TextTracker(None, stream, total_steps=total_steps))
+    return TrackerGroup(trackers)

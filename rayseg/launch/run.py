@@ -1,0 +1,164 @@
+"""What a run is called, where it lives, and what one worker of it does; nothing here needs Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rayseg.build import Components, assemble, configure_torch
+from rayseg.config import ExperimentConfig, flatten, read_config_file, to_yaml
+from rayseg.engine import Reporter, fit
+from rayseg.errors import ConfigError, Problem
+from rayseg.launch.pictures import Pictures
+from rayseg.tracking import Tracker
+
+__all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker"]
+
+#: Leaves that may change between the parts of one run: they do not change what is computed.
+_FREE = ("scaling.", "tracking.", "train.micro_batch", "train.threads", "data.num_workers", "checkpoint.keep")
+
+
+class StopRun(Exception):
+    """Raised on every rank by a reporter: the run ends here, with what it has."""
+
+
+@dataclass
+class TrainResult:
+    """What a run brought home.
+
+    Args:
+        config: as it was run, with its name.
+        metrics: of the last evaluation; scores are fractions 0-1.
+        history: ``(step, metrics)`` of every evaluation.
+        checkpoint: directory of the best checkpoint, or None.
+        last_checkpoint: directory of the newest checkpoint, or None.
+        run_id: MLflow run, or None.
+        directory: everything that the run wrote.
+    """
+
+    config: ExperimentConfig
+    metrics: dict[str, float]
+    history: list[tuple[int, dict[str, float]]]
+    checkpoint: Path | None
+    last_checkpoint: Path | None
+    run_id: str | None
+    directory: Path
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What every worker of a run must know; can be pickled.
+
+    Args:
+        config: plain tree of the config.
+        directory: of the run.
+        run_id: MLflow run, or None.
+        components: name -> callable given by value.
+        sampled: dotted key -> value that a search chose; read back from what was built.
+    """
+
+    config: Mapping[str, Any]
+    directory: str
+    run_id: str | None = None
+    components: Components = field(default_factory=dict)
+    sampled: Mapping[str, Any] = field(default_factory=dict)
+
+    def experiment_config(self) -> ExperimentConfig:
+        """The config, validated again."""
+        return ExperimentConfig.from_dict(dict(self.config))
+
+
+def named(config: ExperimentConfig, prefix: str = "run") -> ExperimentConfig:
+    """The config with a run name: its own, or one made from the time."""
+    if config.tracking.name is not None:
+        return config
+    name = f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    return config.with_({"tracking.name": name})
+
+
+def prepare_directory(config: ExperimentConfig) -> Path:
+    """Directory ``storage/name`` of a run, made and tried.
+
+    Raises:
+        ConfigError: the storage cannot be written, or holds a different run of that name.
+    """
+    assert config.tracking.name is not None
+    directory = (Path(config.tracking.storage).expanduser() / config.tracking.name).resolve()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        message = f"cannot write to {directory} ({error.strerror or error}); choose a directory that can be written"
+        raise ConfigError([Problem("tracking.storage", message)]) from error
+    check_same_run(config, directory)
+    text = to_yaml(config.to_dict())
+    path = directory / "config.yaml"
+    staged = directory / ".config.yaml"
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(path)
+    return directory
+
+
+def check_same_run(config: ExperimentConfig, directory: Path) -> None:
+    """A run goes on only as what it was.
+
+    Raises:
+        ConfigError: the directory holds a run whose config differs in what is computed.
+    """
+    path = directory / "config.yaml"
+    if not path.is_file():
+        return
+    before = flatten(ExperimentConfig.from_dict(read_config_file(path)))
+    after = flatten(config)
+    problems = [
+        Problem(key, f"was {before.get(key)!r}, is {after.get(key)!r}; put it back to go on, or choose another tracking.name")
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key) and not key.startswith(_FREE)
+    ]
+    if problems:
+        raise ConfigError(problems, where=f"run {config.tracking.name!r}, which {directory} holds with another config")
+
+
+def run_worker(
+    info: RunInfo, reporter: Reporter, tracker: Tracker, on_built: Callable[[Any], None] | None = None
+) -> dict[str, float]:
+    """Train as one worker of a run: assemble, prove the sampled values, fit; a collective.
+
+    Args:
+        info: the run.
+        reporter: back end of this process.
+        tracker: where rank 0 records; a NullTracker elsewhere.
+        on_built: called with the assembled experiment before the first step.
+
+    Returns:
+        Metrics of the last evaluation.
+    """
+    config = info.experiment_config()
+    configure_torch(config)
+    experiment = assemble(config, reporter, info.components)
+    if on_built is not None:
+        on_built(experiment)
+    hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
+    experiment.fit.state.hooks = hooks
+    with contextlib.closing(_Flushing(tracker)):
+        try:
+            return fit(experiment.fit)
+        except StopRun:
+            return dict(experiment.fit.state.metrics)
+
+
+class _Flushing:
+    """Stores what waits when the loop ends, however it ends."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+
+    def close(self) -> None:
+        self._tracker.flush()
