@@ -48,6 +48,8 @@ def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Dat
         return None
     train, val = splits
     names = class_names(config, train, problems)
+    if not _ignores_no_class(config, names, problems):
+        return None
     first_fit = [
         _fits(dataset, len(names), config.data.ignore_index, path, problems)
         for dataset, path in ((train, "data.train_split"), (val, "data.val_split"))
@@ -85,13 +87,16 @@ def class_names(config: ExperimentConfig, train: Dataset, problems: Problems) ->
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         problems.add("data.class_names", f"names must differ, got {', '.join(map(repr, twice))} more than once; rename them")
-    if config.data.ignore_index < len(names):
-        problems.add(
-            "data.ignore_index",
-            f"{config.data.ignore_index} is class {names[config.data.ignore_index]!r}; "
-            f"with {len(names)} classes 0-{len(names) - 1} it must be {len(names)} or more",
-        )
     return names
+
+
+def _ignores_no_class(config: ExperimentConfig, names: tuple[str, ...], problems: Problems) -> bool:
+    ignored = config.data.ignore_index
+    if ignored >= len(names):
+        return True
+    classes = f"with {len(names)} classes 0-{len(names) - 1} it must be {len(names)} or more"
+    problems.add("data.ignore_index", f"{ignored} is class {names[ignored]!r}; {classes}")
+    return False
 
 
 def crop_size(config: ExperimentConfig, parts: Parts) -> tuple[int, int] | None:

@@ -1,0 +1,281 @@
+"""What is in force under a config key, asked of the objects that were built.
+
+The config is consulted for the shape only: whether a schedule has a warm-up, which unit a length was given in.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from rayseg.build.experiment import Experiment
+from rayseg.build.group_readers import group_multiplier, in_all_groups
+from rayseg.build.objects import apply_rule
+from rayseg.build.parts import HeadParts
+from rayseg.build.resolve import Resolved
+from rayseg.losses import RegionLoss
+from rayseg.mix import Head, Term
+from rayseg.models import SyncBatchNorm2d
+
+__all__ = ["UnreadableError", "read"]
+
+Names = Sequence[str]
+
+
+class UnreadableError(Exception):
+    """Nothing that was built tells the value of a key; the message says why."""
+
+
+def read(experiment: Experiment, key: str) -> Any:
+    """The value in force under a dotted key; a length in steps, None for a part that is not there.
+
+    Raises:
+        UnreadableError: nothing that was built tells it.
+    """
+    section, *names = key.split(".")
+    if section not in _READERS:
+        raise UnreadableError(f"{section!r} leaves no trace in the objects of a run")
+    if names[-1:] in (["steps"], ["epochs"]) and len(names) > 1:
+        names = names[:-1]
+    try:
+        return _READERS[section](experiment, names)
+    except (LookupError, AttributeError) as error:
+        raise UnreadableError(f"what was built has no {error}") from error
+
+
+def _argument(call: Resolved | None, made: Any, names: Names) -> Any:
+    """An argument as the object has it, as it was called with, or as its default is; all of a part is its type."""
+    if call is None:
+        raise UnreadableError("there is no such part")
+    names = names[1:] if names[:1] == ["args"] else names
+    if not names or names == ["type"]:
+        return call.name
+    if isinstance(made, partial):
+        source: Mapping[str, Any] = made.keywords
+    elif is_dataclass(made):
+        source = {**call.kwargs, **{each.name: getattr(made, each.name) for each in fields(made)}}
+    else:
+        source = call.kwargs
+    value = source[names[0]] if names[0] in source else _default(call, names[0])
+    for name in names[1:]:
+        value = value[name]
+    return value
+
+
+def _default(call: Resolved, name: str) -> Any:
+    parameter = inspect.signature(call.target).parameters.get(name)
+    if parameter is None or parameter.default is inspect.Parameter.empty:
+        raise UnreadableError(f"{call.name!r} was not called with {name!r}")
+    return parameter.default
+
+
+def _agreed(values: Sequence[Any]) -> Any:
+    """The one value of several places that must have the same."""
+    first = values[0]
+    for other in values[1:]:
+        equal = torch.equal(first, other) if isinstance(first, torch.Tensor) else first == other
+        if not equal:
+            raise UnreadableError(f"several places should have it and differ: {first}, {other}")
+    return first
+
+
+def _optim(experiment: Experiment, names: Names) -> Any:
+    optimizer, call = experiment.fit.state.optimizer, experiment.parts.optimizer
+    if names[:1] == ["groups"]:
+        rules = experiment.config.optim.groups
+        _, rule, *rest = names
+        if not rest and rule not in rules:
+            return None
+        value = group_multiplier(optimizer, rules, rule, rest[0]) if rest else None
+        if value is None:
+            raise UnreadableError(f"no group has it from {rule!r} alone: later rules override it, or its base is 0")
+        return value
+    if names[:1] in (["lr"], ["weight_decay"]):
+        return _agreed(in_all_groups(optimizer, experiment.config.optim.groups, names[0]))
+    if len(names) == 1 and names[0] in optimizer.defaults:
+        return _agreed([optimizer.defaults[names[0]], *(group[names[0]] for group in optimizer.param_groups)])
+    return _argument(call, optimizer, names)
+
+
+def _losses(experiment: Experiment, names: Names, path: str = "losses") -> Any:
+    """Heads that inherit the losses must have the same."""
+    parts = experiment.parts.heads
+    heads = [name for name, part in parts.items() if part.losses_path == path]
+    return _agreed([_term(experiment, parts[head], experiment.fit.mix.heads[head], names) for head in heads])
+
+
+def _term(experiment: Experiment, part: HeadParts, head: Head, names: Names) -> Any:
+    name, *rest = names
+    if name not in head.terms and not rest:
+        return None
+    term, call = head.terms[name], part.terms[name][1]
+    if rest[:1] == ["class_weight"]:
+        return _class_weight(experiment, part.rules.get(name), term, rest[1:])
+    if rest == ["normalize"]:
+        return None if isinstance(term.loss, RegionLoss) else term.normalize
+    if rest in (["weight"], ["scope"]):
+        return getattr(term, rest[0])
+    return _argument(call, term.loss, rest)
+
+
+def _class_weight(experiment: Experiment, rule: Resolved | None, term: Term, names: Names) -> Any:
+    """Of a rule only if the weights in the mix are those that the rule makes of the counted labels; else a tensor."""
+    weights = term.class_weight
+    if rule is not None:
+        counts = experiment.counts
+        if weights is None or counts is None or not torch.equal(weights, apply_rule(rule, counts)):
+            raise UnreadableError(f"the weights in the loss are not those that {rule.name!r} makes of the labels")
+        return _argument(rule, None, names)
+    if not names or weights is None:
+        return weights
+    return weights[experiment.data.class_names.index(names[0])]
+
+
+def _sampling(experiment: Experiment, names: Names, path: str = "sampling") -> Any:
+    parts = experiment.parts.heads
+    heads = [name for name, part in parts.items() if part.sampling_path == path]
+    return _agreed([_sampler(parts[head], experiment.fit.mix.heads[head], names) for head in heads])
+
+
+def _sampler(part: HeadParts, head: Head, names: Names) -> Any:
+    if head.sampler is None and not names:
+        return None
+    if names == ["start"]:
+        return None if part.sampling is None or part.sampling.start is None else head.sampler_start
+    return _argument(part.sampler, head.sampler, names)
+
+
+def _heads(experiment: Experiment, names: Names) -> Any:
+    name, *rest = names
+    head = experiment.fit.mix.heads.get(name)
+    if not rest:
+        return None if head is None else {}
+    path = f"heads.{name}.{rest[0]}"
+    if head is None:
+        raise UnreadableError("there is no such head")
+    if rest[0] == "losses":
+        return _losses(experiment, rest[1:], path) if rest[1:] else None
+    if rest[0] == "sampling":
+        return _sampling(experiment, rest[1:], path)
+    if rest[0] == "target":
+        target = experiment.parts.heads[name].target
+        return None if head.target is None and not rest[1:] else _argument(target, head.target, rest[1:])
+    inherits = getattr(experiment.config.heads[name], rest[0]) is None
+    return None if inherits else getattr(head, rest[0])
+
+
+def _schedule(experiment: Experiment, names: Names) -> Any:
+    parts, outer = experiment.parts, experiment.fit.schedule
+    if names[:1] == ["momentum"]:
+        momentum = experiment.fit.momentum_schedule
+        return None if momentum is None and not names[1:] else _argument(parts.momentum, momentum, names[1:])
+    warms_up = experiment.config.schedule.warmup is not None
+    if names[:1] == ["warmup"]:
+        return _warmup(outer, names[1:]) if warms_up else None
+    return _argument(parts.schedule, getattr(outer, "schedule") if warms_up else outer, names)  # noqa: B009
+
+
+def _warmup(schedule: Any, names: Names) -> Any:
+    named = {"type": schedule.type, "length": schedule.warmup_steps, "ratio": schedule.ratio}
+    return named[names[0]] if names else named
+
+
+def _train(experiment: Experiment, names: Names) -> Any:
+    train, plan, stream = experiment.config.train, experiment.fit.plan, experiment.stream
+    if names[0] == "ema":
+        average = experiment.fit.state.ema
+        values = {} if average is None else {"decay": average.decay, "warmup": average.warmup}
+        return values[names[1]] if names[1:] else (values or None)
+    known: dict[str, Any] = {
+        "batch_size": stream.batch_size,
+        "micro_batch": stream.micro_batch,
+        "steps": None if train.steps is None else plan.total_steps,
+        "epochs": None if train.epochs is None else plan.total_steps,
+        "precision": plan.precision,
+        "clip_norm": plan.clip_norm,
+        "clip_value": plan.clip_value,
+        "log_every": plan.log_every,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": None if train.threads is None else torch.get_num_threads(),
+    }
+    return known[names[0]]
+
+
+def _seed(experiment: Experiment, names: Names) -> Any:  # noqa: ARG001
+    return _agreed([experiment.stream.seed, experiment.fit.plan.seed])
+
+
+def _data(experiment: Experiment, names: Names) -> Any:
+    stream, parts = experiment.stream, experiment.parts
+    if names[0] == "transforms":
+        _, name, *rest = names
+        made = stream.transforms.get(name)
+        return None if made is None and not rest else _argument(parts.transforms.get(name), made, rest)
+    if names[0] == "dataset":
+        return _argument(parts.dataset, stream.data.train, names[1:])
+    known = {
+        "mean": stream.mean,
+        "std": stream.std,
+        "ignore_index": stream.ignore_index,
+        "num_workers": stream.num_workers,
+        "pad_size": stream.data.pad_size,
+        "class_names": stream.data.class_names,
+    }
+    return known[names[0]]
+
+
+_NORMS: Mapping[str, type[nn.Module]] = {"sync": SyncBatchNorm2d, "batch": nn.BatchNorm2d, "group": nn.GroupNorm}
+
+
+def _model(experiment: Experiment, names: Names) -> Any:
+    model = experiment.fit.state.model
+    if names != ["norm"]:
+        return _argument(experiment.parts.model, model, names)
+    found = {name for name, kind in _NORMS.items() if any(type(layer) is kind for layer in model.modules())}
+    if len(found) != 1:
+        raise UnreadableError(f"the layers of the model are of {len(found)} kinds: {', '.join(sorted(found))}")
+    return found.pop()
+
+
+def _eval(experiment: Experiment, names: Names) -> Any:
+    plan, written = experiment.fit.plan, experiment.config.eval
+    known: dict[str, Any] = {
+        "every": None if written.every is None else plan.eval_every,
+        "batch_size": experiment.evaluator.config.eval.batch_size,
+        "at_end": plan.eval_at_end,
+    }
+    return known[names[0]]
+
+
+def _checkpoint(experiment: Experiment, names: Names) -> Any:
+    plan = experiment.fit.plan
+    known: dict[str, Any] = {"every": plan.checkpoint_every, "best": plan.best, "mode": plan.mode}
+    return known[names[0]]
+
+
+def _hooks(experiment: Experiment, names: Names) -> Any:
+    name, *rest = names
+    made = experiment.fit.state.hooks.get(name)
+    return None if made is None and not rest else _argument(experiment.parts.hooks.get(name), made, rest)
+
+
+_READERS: Mapping[str, Callable[[Experiment, list[str]], Any]] = {
+    "checkpoint": _checkpoint,
+    "data": _data,
+    "eval": _eval,
+    "heads": _heads,
+    "hooks": _hooks,
+    "losses": _losses,
+    "model": _model,
+    "optim": _optim,
+    "sampling": _sampling,
+    "schedule": _schedule,
+    "seed": _seed,
+    "train": _train,
+}

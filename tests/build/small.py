@@ -1,0 +1,161 @@
+"""A run that takes milliseconds, parts to plug into it, and data sets with faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
+
+from rayseg.build import Experiment, assemble, check
+from rayseg.config import ExperimentConfig
+from rayseg.engine import LocalReporter, fit
+from rayseg.errors import ConfigError
+
+BASE = ExperimentConfig.from_dict(
+    {
+        "data": {"dataset": {"type": "synthetic", "size": [32, 32], "length": 4}},
+        "model": {"type": "small_unet", "width": 4, "depth": 1},
+        "train": {"batch_size": 2, "steps": 2},
+    }
+)
+#: Nodes written whole.
+DICE = {"type": "dice"}
+AUXILIARY = {"model": {"type": "two_heads"}}
+
+
+def built(*overrides: Mapping[str, Any]) -> Experiment:
+    """The small run, changed by each of the overrides in turn; nothing is written."""
+    config = BASE
+    for change in overrides:
+        config = config.with_(change)
+    return assemble(config, LocalReporter(Path("unused")), PARTS)
+
+
+def run(overrides: Mapping[str, Any], directory: Path) -> None:
+    """All that a user does: config, check, training."""
+    config = BASE.with_({"tracking.storage": str(directory / "runs"), **overrides})
+    parts = {name: part for name, part in PARTS.items() if f"'type': {name!r}" in str(overrides)}
+    if problems := check(config, parts):
+        raise ConfigError(problems)
+    fit(assemble(config, LocalReporter(directory / "runs"), parts).fit)
+
+
+class TwoHeads(nn.Module):
+    """A main and an auxiliary head."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.backbone, self.decode_head = nn.Conv2d(3, 4, 2, stride=2), nn.Conv2d(4, num_classes, 1)
+        self.auxiliary_head = nn.Conv2d(4, num_classes, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(images)
+        return {"main": self.decode_head(features), "auxiliary": self.auxiliary_head(features)}
+
+
+class Topo(nn.Module):
+    """A loss that is a module; one value per pixel."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.factor = strength
+
+    def forward(self, logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+        return logits.square().mean(1) * self.factor * (target != ignore_index)
+
+
+class LateNan(nn.Module):
+    """A loss that is not a number from its third step on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+        self.steps += 1
+        return (logits.square().mean(1) * (1.0 if self.steps < 3 else float("nan"))).masked_fill(target == ignore_index, 0)
+
+
+def scalar(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    return logits.square().mean()
+
+
+def pair(logits: Tensor, target: Tensor, *, ignore_index: int, strength: float = 1.0) -> tuple[Tensor, Tensor]:
+    return logits.square().sum() * strength, logits.new_tensor(float(target.numel()))
+
+
+def small_map(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    return logits.mean((1, 2))
+
+
+def detached(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    return logits.detach().square().mean(1)
+
+
+def open_ended(logits: Tensor, target: Tensor, **own: Any) -> Tensor:
+    return logits.square().mean(1)
+
+
+def broken_transform(sample: Any, rng: Any) -> Any:
+    raise KeyError("gamma")
+
+
+def negative_schedule() -> Callable[[int, int], float]:
+    return lambda step, total_steps: 0.5 - step / (total_steps - 1)
+
+
+def edges(masks: Tensor, *, ignore_index: int, width: int = 1) -> Tensor:
+    """The target of another head: whether a pixel differs from its left neighbour."""
+    target = (masks != masks.roll(width, 2)).long()
+    return target.masked_fill(masks == ignore_index, ignore_index)
+
+
+class Silent:
+    """A hook with a mistyped method."""
+
+    def after_stepp(self, run: Any, parts: Any) -> None: ...
+
+
+class Nothing:
+    """A data set without images."""
+
+    class_names, palette = ("a", "b"), None
+
+    def __init__(self, split: str) -> None: ...
+
+    def __len__(self) -> int:
+        return 0
+
+
+PARTS: dict[str, Callable[..., Any]] = {
+    "two_heads": TwoHeads,
+    "topo": Topo,
+    "late_nan": LateNan,
+    "scalar": scalar,
+    "pair": pair,
+    "small_map": small_map,
+    "detached": detached,
+    "open_ended": open_ended,
+    "broken_transform": lambda: broken_transform,
+    "negative": negative_schedule,
+    "edges": edges,
+    "silent": Silent,
+    "nothing": Nothing,
+}
+
+
+def folders(root: Path, *, sizes: Sequence[tuple[int, int]] = ((32, 32),) * 12) -> dict[str, Any]:
+    """A data set of JPEGs with two classes; its config."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for directory in (root / split, root / f"{split}annot"):
+            directory.mkdir(parents=True)
+        for number, size in enumerate(sizes):
+            image, mask = rng.integers(0, 256, (*size, 3), np.uint8), rng.integers(0, 2, size, np.uint8)
+            Image.fromarray(image).save(root / split / f"{number:02}.jpg")
+            Image.fromarray(mask).save(root / f"{split}annot" / f"{number:02}.png")
+    return {"data.dataset": {"type": "folders", "root": str(root), "image_suffix": ".jpg", "classes": ["road", "car"]}}

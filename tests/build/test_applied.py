@@ -1,0 +1,167 @@
+"""What was sampled is what was built, and what was not is noticed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rayseg.build import applied_values, check_applied
+from rayseg.errors import ConfigError
+from tests.build.small import DICE, built
+
+AUXILIARY = {"model": {"type": "two_heads"}, "heads.auxiliary": {"losses": {"dice": DICE}, "weight": 0.3}}
+GROUPS = {"optim.groups": {"head": {"match": "classifier", "lr_mult": 2.0}, "norm": {"kind": "norm", "decay_mult": 1.0}}}
+WARMUP = {"schedule.warmup": {"length": 5}}
+OHEM = {"sampling": {"type": "ohem"}}
+RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
+CROP = {"data.transforms.crop": {"type": "random_crop", "size": [16, 16]}}
+
+#: What the recipe needs, and what is sampled over it.
+SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"seed": 3}),
+    ({}, {"optim.lr": 0.0123, "optim.weight_decay": 0.07, "optim.betas": [0.8, 0.9]}),
+    ({"optim": {"type": "sgd"}}, {"optim.lr": 0.1, "optim.momentum": 0.9, "optim.nesterov": True}),
+    ({}, {"optim.type": "adam"}),
+    (GROUPS, {"optim.groups.head.lr_mult": 10, "optim.groups.norm.decay_mult": 0.0, "optim.lr": 0.03}),
+    (
+        {},
+        {"losses.ce.weight": 0.4, "losses.ce.label_smoothing": 0.1, "losses.ce.normalize": "valid", "losses.ce.scope": "rank"},
+    ),
+    ({}, {"losses.dice": {**DICE, "weight": 3, "smooth": 2.0, "classes": "all"}}),
+    ({}, {"losses": {"dice": DICE}}),
+    ({"losses.dice": DICE}, {"losses.dice": None, "losses.ce.normalize": None}),
+    ({"losses.own": {"type": "topo", "strength": 1.0}}, {"losses.own.strength": 0.7}),
+    ({"losses.own": {"type": "pair"}}, {"losses.own.strength": 0.7, "losses.own.type": "pair"}),
+    ({}, {"losses.ce.class_weight": [0.1 * number for number in range(9)]}),
+    ({"losses.ce.class_weight": {"car": 1.0}}, {"losses.ce.class_weight.car": 3.3}),
+    ({}, {"losses.ce.class_weight": {"car": 3.3, "sign": 5}}),
+    (RULE, {"losses.ce.class_weight.power": 0.5, "losses.ce.class_weight.clip": 4, "losses.ce.class_weight.normalize": True}),
+    (RULE, {"losses.ce.class_weight.type": "enet"}),
+    (AUXILIARY, {"heads.auxiliary.weight": 0.2, "heads.auxiliary.losses.dice.smooth": 0.5, "heads.auxiliary.ignore_index": 99}),
+    ({"model": {"type": "two_heads"}, "heads.auxiliary": {}}, {"losses.ce.weight": 2.0, "heads.auxiliary.losses": None}),
+    ({**AUXILIARY, **OHEM}, {"heads.auxiliary.target": {"type": "edges", "width": 2}}),
+    (OHEM, {"sampling.thresh": 0.6, "sampling.min_kept": 100, "sampling.scope": "rank", "sampling.start": 7}),
+    (OHEM, {"sampling": None}),
+    ({}, {"sampling": {"type": "ohem", "min_kept": 0.2, "start": {"epochs": 1.5}}}),
+    ({}, {"schedule.power": 0.7, "schedule.floor": 0.01}),
+    ({}, {"schedule": {"type": "cosine", "floor": 0.1}}),
+    (WARMUP, {"schedule.warmup.type": "exp", "schedule.warmup.ratio": 0.2, "schedule.warmup.length": 9, "schedule.power": 2}),
+    ({"schedule.warmup": {"length": {"steps": 5}}}, {"schedule.warmup.length.steps": 11}),
+    (WARMUP, {"schedule.warmup": None}),
+    ({"schedule.momentum": {"type": "poly"}}, {"schedule.momentum.floor": 0.5}),
+    ({}, {"train.batch_size": 4, "train.steps": 17, "train.precision": "bf16", "train.clip_norm": 1.5, "train.clip_value": 2}),
+    ({"train.ema": {}}, {"train.ema.decay": 0.99, "train.ema.warmup": 3.0}),
+    ({}, {"train.ema": {"decay": 0.9}, "train.micro_batch": 1, "train.log_every": 3}),
+    ({}, {"train": {"epochs": 3, "batch_size": 2}}),
+    (CROP, {"data.transforms.crop.size": (24, 24), "data.transforms.crop.cat_max_ratio": 0.9}),
+    (CROP, {"data.transforms.crop": None, "data.transforms.flip": {"type": "random_flip", "prob": 0.2}}),
+    ({}, {"data.dataset.length": 6, "data.dataset.noise": 0.5, "data.mean": [1.0, 2.0, 3.0], "data.pad_size": [40, 40]}),
+    ({}, {"model.width": 8, "model.dropout": 0.1, "model.norm": "group"}),
+    ({}, {"model.norm": "auto"}),
+    ({}, {"eval.every": 2, "eval.batch_size": 3, "eval.at_end": False, "checkpoint.every": {"epochs": 1}}),
+    ({}, {"checkpoint.best": "val/loss", "checkpoint.mode": "min"}),
+]
+
+
+@pytest.mark.parametrize(("recipe", "sampled"), SAMPLED, ids=[", ".join(sampled) for _, sampled in SAMPLED])
+def test_what_was_sampled_is_found_in_what_was_built(recipe: dict[str, Any], sampled: dict[str, Any]) -> None:
+    check_applied(built(recipe, sampled), sampled)
+
+
+#: Sampled values that are those of the recipe.
+UNCHANGED = {
+    ("losses.own.type", "pair"),
+    ("losses.ce.normalize", None),
+    ("heads.auxiliary.losses", None),
+    ("model.norm", "auto"),
+}
+CHANGES = [
+    (recipe, key, value)
+    for recipe, sampled in SAMPLED
+    for key, value in sampled.items()
+    if not isinstance(value, str | None) or (key, value) not in UNCHANGED
+]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key", "value"), CHANGES, ids=[f"{key}-{number}" for number, (_, key, _) in enumerate(CHANGES)]
+)
+def test_a_value_that_was_dropped_on_the_way_is_noticed(recipe: dict[str, Any], key: str, value: Any) -> None:
+    """The experiment is built without the sampled value: every leaf that differs from what was built is named."""
+    experiment = built(recipe)
+    with pytest.raises(ConfigError) as caught:
+        check_applied(experiment, {key: value})
+    assert all(problem.path == key or problem.path.startswith(f"{key}.") for problem in caught.value.problems)
+
+
+def test_the_error_names_what_was_sampled_what_was_built_and_every_key() -> None:
+    experiment = built({"optim.lr": 0.01})
+    with pytest.raises(ConfigError) as caught:
+        check_applied(experiment, {"optim.lr": 0.02, "losses.ce.weight": 1.0, "seed": 4, "tracking.name": "a"})
+    assert [problem.path for problem in caught.value.problems] == ["optim.lr", "seed", "tracking.name"]
+    assert "optim.lr: 0.02 was sampled, but 0.01 was built" in str(caught.value)
+    assert "tracking.name: cannot be read back" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["losses.focal.weight", "optim.momentum", "optim.groups.head.lr_mult", "model.wdith", "heads.x.weight", "scaling.workers",
+     "sampling.thresh", "data.train_split", "train", "train.stepz", "schedule.warmup.slope", "", "checkpoint.keep"],
+)  # fmt: skip
+def test_what_cannot_be_read_back_is_refused_by_name(key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_applied(built(WARMUP), {key: 1})
+    assert [problem.path for problem in caught.value.problems] == [key]
+
+
+def test_values_are_read_from_the_objects_and_not_from_the_config() -> None:
+    experiment = built({**GROUPS, **RULE, **WARMUP, "optim.lr": 0.02})
+    optimizer, heads = experiment.fit.state.optimizer, experiment.fit.mix.heads
+    term = heads["main"].terms["ce"]
+    keys = ["optim.lr", "losses.ce.weight", "losses.ce.class_weight.power", "schedule.warmup.ratio", "train.steps"]
+    check_applied(experiment, {"optim.lr": 0.02, "losses.ce.weight": 1.0, "losses.ce.class_weight.power": 1.0})
+    optimizer.param_groups[0]["initial_lr"] = 0.05
+    assert term.class_weight is not None
+    doubled = replace(term, weight=2.0, class_weight=2 * term.class_weight)
+    heads["main"] = replace(heads["main"], terms={"ce": doubled})
+    with pytest.raises(ConfigError, match="not those that 'median_frequency' makes") as caught:
+        applied_values(experiment, keys)
+    assert [problem.path for problem in caught.value.problems] == ["optim.lr", "losses.ce.class_weight.power"]
+    assert applied_values(experiment, ["losses.ce.weight", "train.steps"]) == {"losses.ce.weight": 2.0, "train.steps": 2}
+
+
+def test_a_multiplier_that_has_no_effect_is_refused() -> None:
+    rules = {"head": {"match": "classifier", "lr_mult": 5.0, "decay_mult": 2.0}, "all": {"match": "", "lr_mult": 1.0}}
+    experiment = built({"optim.groups": rules, "optim.weight_decay": 0.0})
+    for key in ("optim.groups.head.lr_mult", "optim.groups.head.decay_mult"):
+        with pytest.raises(ConfigError, match="later rules override it, or its base is 0"):
+            applied_values(experiment, [key])
+
+
+def test_defaults_are_read_back_too() -> None:
+    experiment = built({**OHEM, **GROUPS})
+    assert applied_values(experiment, ["sampling.thresh", "schedule.power", "model.depth", "losses.ce.class_weight"]) == {
+        "sampling.thresh": 0.7,
+        "schedule.power": 0.9,
+        "model.depth": 1,
+        "losses.ce.class_weight": None,
+    }
+    assert applied_values(experiment, ["optim.groups.head.lr_mult"]) == {"optim.groups.head.lr_mult": 2.0}
+
+
+@settings(max_examples=25, deadline=None)
+@given(lr=st.floats(1e-6, 1.0), decay=st.floats(1e-6, 1.0), mult=st.floats(1e-3, 1e3), weight=st.floats(0, 100))
+def test_any_floats_are_read_back_exactly(lr: float, decay: float, mult: float, weight: float) -> None:
+    sampled = {"optim.lr": lr, "optim.weight_decay": decay, "optim.groups.head.lr_mult": mult, "losses.ce.weight": weight}
+    experiment = built({**GROUPS, **sampled})
+    check_applied(experiment, sampled)
+    with pytest.raises(ConfigError, match="1 problem"):
+        check_applied(
+            experiment,
+            {**sampled, "optim.lr": torch.nextafter(torch.tensor(lr, dtype=torch.float64), torch.tensor(2.0)).item()},
+        )
