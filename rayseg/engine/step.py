@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,13 @@ from rayseg.models import frozen_statistics, named_logits, sample_keys
 from rayseg.types import Batch, SegOutput
 
 __all__ = ["backward", "forward", "unwrap", "wrap"]
+
+#: Statistics are synchronised where they are made (torch 2.15 renamed the option and warns of the old name).
+_BUFFERS_STAY_LOCAL: dict[str, Any] = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
 
 
 def wrap(model: nn.Module, example: Batch, *, seed: int) -> nn.Module:
@@ -33,7 +42,7 @@ def wrap(model: nn.Module, example: Batch, *, seed: int) -> nn.Module:
     wrapped = DistributedDataParallel(
         model,
         device_ids=[device.index] if device.type == "cuda" else None,
-        broadcast_buffers=False,
+        **_BUFFERS_STAY_LOCAL,
         gradient_as_bucket_view=True,
     )
     with frozen_statistics(model), sample_keys(seed, example.keys):

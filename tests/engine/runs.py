@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,20 +58,27 @@ class Outcome:
 
 
 Log = dict[int, dict[str, float]]
+OnLog = Callable[[int, Mapping[str, float]], None]
 
 
 def full(**overrides: Any) -> ExperimentConfig:
     return tiny_experiment(**{**FULL, **overrides})
 
 
-def start(config: ExperimentConfig, directory: Path, logged: Log | None = None, hooks: Mapping[str, Any] | None = None) -> Fit:
-    """A run that is ready to go on from whatever is in ``directory``."""
+def into(logged: Log) -> OnLog:
+    """Collect what is logged, without speeds."""
 
     def on_log(step: int, metrics: Mapping[str, float]) -> None:
         kept = {name: value for name, value in metrics.items() if not name.startswith("perf/")}
-        if logged is not None:
-            logged.setdefault(step, {}).update(kept)
+        logged.setdefault(step, {}).update(kept)
 
+    return on_log
+
+
+def start(
+    config: ExperimentConfig, directory: Path, on_log: OnLog | None = None, hooks: Mapping[str, Any] | None = None
+) -> Fit:
+    """A run that is ready to go on from whatever is in ``directory``."""
     run = assemble(config, LocalReporter(directory, on_log=on_log)).fit
     run.state.hooks = {**run.state.hooks, **(hooks or {})}
     return run
@@ -80,7 +87,7 @@ def start(config: ExperimentConfig, directory: Path, logged: Log | None = None, 
 def finish(config: ExperimentConfig, directory: Path, logged: Log | None = None) -> Outcome:
     """Run to the end, from the newest checkpoint if there is one; the same outcome on every rank."""
     logged = {} if logged is None else logged
-    run = start(config, directory, logged)
+    run = start(config, directory, into(logged))
     returned = fit(run)
     barrier()
     latest = run.reporter.latest()
@@ -92,7 +99,7 @@ def finish(config: ExperimentConfig, directory: Path, logged: Log | None = None)
 def stop(config: ExperimentConfig, directory: Path, after: int, logged: Log | None = None) -> None:
     """Run, and stop after so many steps of the whole run."""
     try:
-        fit(start(config, directory, logged, {"stop": StopAfter(after)}))
+        fit(start(config, directory, into({} if logged is None else logged), {"stop": StopAfter(after)}))
     except Stopped:
         return
     raise AssertionError("the run was not stopped")

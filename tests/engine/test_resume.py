@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint, read_manifest, write_checkpoint
 from rayseg.errors import CheckpointError, NonFiniteLossError
-from tests.engine.runs import Outcome, compare, differences, finish, full, start, stop
+from tests.engine.runs import Outcome, compare, differences, finish, full, into, start, stop
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_loss_of_nan_stops_the_run_before_anything_after_it_is_saved(tmp_path:
     stop(full(), tmp_path / "healthy", 5, whole)
     logged: dict[int, dict[str, float]] = {}
     with pytest.raises(NonFiniteLossError, match=r"step 6: .*loss/dice = nan.*step_00000006") as caught:
-        fit(start(full(), tmp_path / "ill", logged, {"poison": Poison()}))
+        fit(start(full(), tmp_path / "ill", into(logged), {"poison": Poison()}))
     assert "loss/ce = nan" in str(caught.value)
     assert sorted(logged) == [4, 5]
     reporter = LocalReporter(tmp_path / "ill")
