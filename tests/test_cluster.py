@@ -131,6 +131,11 @@ def test_every_node_has_the_token_mode_and_the_address_of_mlflow(cluster: dict[s
         assert "MLFLOW_TRACKING_URI=" in start
 
 
+def test_the_region_is_said_twice_and_is_the_same(cluster: dict[str, Any]) -> None:
+    said = re.findall(r"AWS_DEFAULT_REGION=(\S+)", "\n".join(_commands(cluster)))
+    assert said == [cluster["provider"]["region"]]
+
+
 def test_the_versions_are_those_of_the_project(cluster: dict[str, Any]) -> None:
     commands = "\n".join(_commands(cluster))
     (python,) = re.findall(r"uv venv --python ([\d.]+)", commands)
