@@ -96,7 +96,7 @@ def detached(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
     return logits.detach().square().mean(1)
 
 
-def open_ended(logits: Tensor, target: Tensor, **own: Any) -> Tensor:
+def open_ended(logits: Tensor, target: Tensor | None = None, **own: Any) -> Tensor:
     return logits.square().mean(1)
 
 
@@ -112,6 +112,10 @@ def edges(masks: Tensor, *, ignore_index: int, width: int = 1) -> Tensor:
     """The target of another head: whether a pixel differs from its left neighbour."""
     target = (masks != masks.roll(width, 2)).long()
     return target.masked_fill(masks == ignore_index, ignore_index)
+
+
+def real_target(masks: Tensor, *, ignore_index: int) -> Tensor:
+    return masks.float()
 
 
 class Silent:
@@ -143,6 +147,7 @@ PARTS: dict[str, Callable[..., Any]] = {
     "broken_transform": lambda: broken_transform,
     "negative": negative_schedule,
     "edges": edges,
+    "real_target": real_target,
     "silent": Silent,
     "nothing": Nothing,
 }

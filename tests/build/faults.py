@@ -1,0 +1,269 @@
+"""What users get wrong: forty configs and inputs and more, and what is said about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rayseg.data import permutation
+from rayseg.errors import ConfigError, DataError, NonFiniteLossError, RaysegError
+from tests.build.small import AUXILIARY, DICE, folders
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A fault, and what is said about it.
+
+    ``path`` is that of the one problem in a ConfigError; other errors come from the run itself.
+    """
+
+    name: str
+    overrides: dict[str, Any] | Callable[[Path], dict[str, Any]]
+    path: str
+    says: tuple[str, ...]
+    error: type[RaysegError] = ConfigError
+
+
+def ce(**own: Any) -> dict[str, Any]:
+    return {"losses.ce": {"type": "cross_entropy", **own}}
+
+
+def loss(name: str, **own: Any) -> dict[str, Any]:
+    return {"losses": {"own": {"type": name, **own}}}
+
+
+def crop(**own: Any) -> dict[str, Any]:
+    return {"data.transforms.crop": {"type": "random_crop", "size": [16, 16], **own}}
+
+
+MISTYPED = [
+    Wrong("a section", {"trian.steps": 3}, "trian", ("has no key 'trian'", "it takes seed, data, model", "mean 'train'")),
+    Wrong("a key of a section", {"train.stepz": 3}, "train.stepz", ("'train' has no key 'stepz'", "Did you mean 'steps'")),
+    Wrong("a key of the top", {"lr": 0.1}, "lr", ("has no key 'lr'", "Did you mean 'optim.lr'")),
+    Wrong(
+        "a loss argument", {"losses.dice": {**DICE, "smoth": 1.0}}, "losses.dice.smoth", ("it takes smooth,", "mean 'smooth'")
+    ),
+    Wrong("a transform argument", crop(sise=[8, 8]), "data.transforms.crop.sise", ("it takes size,", "mean 'size'")),
+    Wrong("a model argument", {"model.widht": 8}, "model.widht", ("it takes width, depth", "mean 'width'")),
+    Wrong("a data set argument", {"data.dataset.lenght": 8}, "data.dataset.lenght", ("'synthetic' has no", "mean 'length'")),
+    Wrong("an optimizer argument", {"optim.momentun": 0.9}, "optim.momentun", ("'adamw' has no parameter", "it takes betas")),
+    Wrong("a schedule argument", {"schedule.powr": 2}, "schedule.powr", ("it takes power, floor", "mean 'power'")),
+    Wrong(
+        "a sampler argument", {"sampling": {"type": "ohem", "tresh": 0.7}}, "sampling.tresh", ("thresh, min_kept", "'thresh'")
+    ),
+    Wrong(
+        "an argument of a class weight rule",
+        ce(class_weight={"type": "median_frequency", "powr": 0.5}),
+        "losses.ce.class_weight.powr",
+        ("it takes power, clip, normalize", "mean 'power'"),
+    ),
+    Wrong("a hook's method", {"hooks.h": {"type": "silent"}}, "hooks.h", ("would never be called", "before_step, after_step")),
+    Wrong("below a name that is not there", {"losses.dice.weight": 3}, "losses.dice", ("'losses' has ce", "give it whole")),
+]
+NAMES = [
+    Wrong("an unknown loss", loss("dyce"), "losses.own.type", ("unknown name 'dyce'", "known: cross_entropy", "mean 'dice'")),
+    Wrong("an unknown model", {"model": {"type": "small_net"}}, "model.type", ("unknown name", "mean 'small_unet'")),
+    Wrong("an unknown optimizer", {"optim.type": "adamww"}, "optim.type", ("known: adam, adamw, sgd", "mean 'adamw'")),
+    Wrong("an unknown module", loss("my_losses_:topo"), "losses.own.type", ("cannot import 'my_losses_'", "on every worker")),
+    Wrong("an unknown attribute", {"schedule": {"type": "math:cosh_"}}, "schedule.type", ("no 'cosh_'", "mean 'cosh'")),
+    Wrong("nothing to call", {"schedule": {"type": "math:pi"}}, "schedule.type", ("is of type float", "function or a class")),
+    Wrong("null for a list", crop(size=None), "data.transforms.crop.size", ("got None", "expected tuple[int, int]")),
+    Wrong("a required argument left out", loss("topo"), "losses.own.strength", ("is missing", "'topo' needs it")),
+]
+VALUES = [
+    Wrong("text for a number", {"optim.lr": "fast"}, "optim.lr", ("must be a number", "got 'fast'")),
+    Wrong("text for a number in a loss", loss("dice", smooth="1"), "losses.own.smooth", ("got '1'", "expected float")),
+    Wrong("a negative rate", {"optim.lr": -1}, "optim.lr", ("must be more than 0", "got -1")),
+    Wrong("a list for a number", {"train.steps": [3]}, "train.steps", ("must be a whole number", "got [3]")),
+    Wrong("NaN", {"optim.lr": float("nan")}, "optim.lr", ("must be a finite number", "got nan")),
+    Wrong("a value that the loss refuses", loss("dice", power=3), "losses.own.power", ("must be 1 or 2", "got 3")),
+    Wrong("a value that the transform refuses", crop(cat_max_ratio=2.0), "data.transforms.crop.cat_max_ratio", ("at most 1",)),
+    Wrong("a value that the schedule refuses", {"schedule.floor": 2.0}, "schedule.floor", ("from 0 to 1", "got 2.0")),
+    Wrong("a value that the model refuses", {"model.width": 0}, "model.width", ("must be at least 1", "got 0")),
+    Wrong(
+        "a value that the class weight rule refuses",
+        ce(class_weight={"type": "effective_number", "beta": 2.0}),
+        "losses.ce.class_weight.beta",
+        ("from 0 to below 1", "got 2.0"),
+    ),
+    Wrong("a negative multiplier", {"schedule": {"type": "negative"}}, "schedule", ("step 1 of 2 is -0.5", "0 or more")),
+    Wrong(
+        "a fraction above 1", {"sampling": {"type": "ohem", "min_kept": 1.5}}, "sampling.min_kept", ("between 0 and 1", "1.5")
+    ),
+]
+COMBINATIONS = [
+    Wrong("steps and epochs", {"train.epochs": 2}, "train", ("exactly one of 'steps' and 'epochs'", "steps=2, epochs=2.0")),
+    Wrong(
+        "normalize on dice", loss("dice", normalize="valid"), "losses.own.normalize", ("function of class sums", "remove it")
+    ),
+    Wrong(
+        "sampling without a loss that listens",
+        {**loss("dice"), "sampling": {"type": "ohem"}},
+        "sampling",
+        ("no loss term takes pixel weights (terms: own)", "add a per-pixel loss or remove it"),
+    ),
+    Wrong(
+        "sampling with a loss of sums that does not listen",
+        {**loss("pair"), "sampling": {"type": "ohem"}},
+        "sampling",
+        ("no loss term takes pixel weights (terms: own)",),
+    ),
+    Wrong("a head that the model lacks", {"heads.aux": {}}, "heads.aux", ("no such head; it has main", "Remove it")),
+    Wrong("a head without a recipe", AUXILIARY, "heads.auxiliary", ("is missing", "add heads.auxiliary: {}")),
+    Wrong("the main head twice", {"heads.main": {}}, "heads.main", ("described by 'losses' and 'sampling'", "move them")),
+    Wrong("an unknown metric", {"checkpoint.best": "val/miou"}, "checkpoint.best", ("known: val/mIoU", "mean 'val/mIoU'")),
+    Wrong("the largest loss", {"checkpoint.best": "val/loss"}, "checkpoint.mode", ("a larger val/loss is not better", "min")),
+    Wrong(
+        "momentum for an optimizer without it",
+        {"optim.type": "adagrad", "schedule.momentum": {"type": "poly"}},
+        "schedule.momentum",
+        ("'adagrad' has neither momentum nor betas", "remove it"),
+    ),
+    Wrong(
+        "momentum that is 0",
+        {"optim.type": "sgd", "schedule.momentum": {"type": "poly"}},
+        "schedule.momentum",
+        ("SGD has no momentum to schedule", "set optim.momentum"),
+    ),
+    Wrong(
+        "weight decay for an optimizer without it", {"optim.type": "rprop"}, "optim.weight_decay", ("'rprop' takes none", "0")
+    ),
+    Wrong(
+        "a decay multiplier for an optimizer without it",
+        {"optim.type": "rprop", "optim.weight_decay": 0.0, "optim.groups.norm": {"kind": "norm", "decay_mult": 0.0}},
+        "optim.groups.norm.decay_mult",
+        ("'rprop' takes no weight decay", "remove it"),
+    ),
+    Wrong("a class that is ignored", {"data.ignore_index": 3}, "data.ignore_index", ("3 is class 'sidewalk'", "9 or more")),
+    Wrong(
+        "a pattern that matches nothing",
+        {"optim.groups.head": {"match": "clasifier", "lr_mult": 10}},
+        "optim.groups.head",
+        ("'clasifier' matched none of the", "first names: backbone", "Did you mean 'classifier'"),
+    ),
+    Wrong(
+        "a pattern that is none",
+        {"optim.groups.head": {"match": "head(", "lr_mult": 10}},
+        "optim.groups.head",
+        ("'head(' is no regular expression", "unterminated"),
+    ),
+    Wrong("class weights of another number", ce(class_weight=[1, 2]), "losses.ce.class_weight", ("2 weights for 9 classes",)),
+    Wrong("weights of an unknown class", ce(class_weight={"cat": 2}), "losses.ce.class_weight.cat", ("no such class", "'car'")),
+    Wrong(
+        "class weights that cannot reach the loss", loss("pair", class_weight=[1] * 9), "losses.own.class_weight", ("add the",)
+    ),
+    Wrong(
+        "as many pixels kept as there are",
+        {**crop(), "sampling": {"type": "ohem", "min_kept": 256}},
+        "sampling.min_kept",
+        ("16x16 = 256 pixels", "would keep every pixel", "a fraction such as 0.1"),
+    ),
+    Wrong("fewer images than workers", {"scaling.workers": 3}, "train.batch_size", ("2 images for 3 workers", "at least 3")),
+    Wrong(
+        "a worker without an image",
+        {"scaling.workers": 3, "train.batch_size": 7, "train.micro_batch": 1},
+        "train.micro_batch",
+        ("leaves some of 3 workers without an image", "use fewer workers"),
+    ),
+    Wrong("a scalar over all workers", loss("scalar"), "losses.own", ("returned a scalar", "say 'scope: rank'")),
+    Wrong("a loss of another shape", loss("small_map"), "losses.own", ("returned (2, 8)", "expected (2, 8, 8)")),
+    Wrong("a loss without a gradient", loss("detached"), "losses.own", ("has no gradient", "without detach")),
+    Wrong("two classes of one name", {"data.class_names": [*"abcdefgh", "a"]}, "data.class_names", ("got 'a' more than once",)),
+]
+
+
+#: The last image of the first epoch: check does not come so far.
+LAST = int(permutation(0, 0, 12)[-1])
+
+
+def corrupt_jpeg(root: Path) -> dict[str, Any]:
+    config = folders(root / "data")
+    (root / "data" / "train" / f"{LAST:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 this was an image")
+    return {**config, "train.steps": 6}
+
+
+def masked(number: int, size: tuple[int, int], label: int) -> Callable[[Path], dict[str, Any]]:
+    """A training set with one mask of this size and label."""
+
+    def write(root: Path) -> dict[str, Any]:
+        config = folders(root / "data")
+        Image.fromarray(np.full(size, label, np.uint8)).save(root / "data" / "trainannot" / f"{number:02}.png")
+        return {**config, "train.steps": 6}
+
+    return write
+
+
+def no_files(root: Path) -> dict[str, Any]:
+    return folders(root / "data", sizes=())
+
+
+def storage_below_a_file(root: Path) -> dict[str, Any]:
+    (root / "notes").write_text("not a directory")
+    return {"tracking.storage": str(root / "notes" / "runs")}
+
+
+MISSING = "torchvision_lraspp_mobilenet_v3_large"
+FILES = [
+    Wrong(
+        "no Parquet file",
+        lambda root: {"data.dataset": {"type": "parquet", "path": f"{root}/x.parquet"}},
+        "data.dataset",
+        ("no file", "x.parquet"),
+    ),
+    Wrong(
+        "no folder",
+        lambda root: {"data.dataset": {"type": "folders", "root": f"{root}/x", "layout": "camvid"}},
+        "data.dataset",
+        ("no directory", "set root"),
+    ),
+    Wrong("no split of this name", {"data.val_split": "valid"}, "data.val_split", ("no split 'valid'", "train, val, test")),
+    Wrong(
+        "no weights",
+        {"model": {"type": MISSING, "pretrained_backbone": "weights.pth"}},
+        "model",
+        ("'weights.pth' is neither a file",),
+    ),
+    Wrong("no images", no_files, "data.dataset", ("no file *.jpg in", "set image_suffix")),
+    Wrong("a data set of length 0", {"data.dataset": {"type": "nothing"}}, "data.dataset", ("split 'train' has no images",)),
+    Wrong("a label out of range", masked(0, (32, 32), 7), "data.train_split", ("train/00.jpg", "labels 7; expected 0..1")),
+    Wrong(
+        "a mask of another size",
+        masked(0, (32, 16), 1),
+        "data.train_split",
+        ("train/00.jpg", "32x32 px and mask 32x16", "export the mask"),
+    ),
+    Wrong(
+        "images of several sizes",
+        lambda root: folders(root, sizes=[(32, 32), (32, 48)] * 4),
+        "data.pad_size",
+        ("32x32, 32x48", "add a random_crop"),
+    ),
+    Wrong(
+        "images larger than the padding",
+        lambda root: {**folders(root, sizes=[(32, 32), (32, 48)] * 4), "data.pad_size": [40, 40]},
+        "data.pad_size",
+        ("40x40, 40x48",),
+    ),
+    Wrong(
+        "a transform that fails",
+        {"data.transforms.x": {"type": "broken_transform"}},
+        "data.transforms.x",
+        ("raised KeyError: 'gamma'",),
+    ),
+    Wrong("storage that is a file", storage_below_a_file, "tracking.storage", ("notes is a file", "expected a directory")),
+    Wrong("a corrupt JPEG", corrupt_jpeg, "", (".jpg", "cannot be decoded"), DataError),
+    Wrong("a late label out of range", masked(LAST, (32, 32), 7), "", (".jpg", "labels 7; expected 0..1"), DataError),
+    Wrong(
+        "a loss that becomes NaN",
+        {**loss("late_nan"), "train.steps": 6},
+        "",
+        ("the loss is not finite", "Lower optim.lr"),
+        NonFiniteLossError,
+    ),
+]
+ALL = [*MISTYPED, *NAMES, *VALUES, *COMBINATIONS, *FILES]
