@@ -88,6 +88,20 @@ def test_a_zero_minimum_keeps_only_what_is_below_the_threshold() -> None:
     assert torch.equal(weights, by_sorting(logits, target, 0.1, 0))
 
 
+def test_a_probability_equal_to_the_threshold_is_not_below_it() -> None:
+    nll = torch.tensor([[[-math.log(0.5), 1.0]]], dtype=torch.float64)
+    target = torch.zeros(1, 1, 2).long()
+    weights = ohem(torch.zeros(1, 2, 1, 2), target, ignore_index=255, thresh=0.5, min_kept=0, nll=nll)
+    assert weights.flatten().tolist() == [0, 1]
+
+
+def test_given_losses_of_ignored_pixels_do_not_count() -> None:
+    nll = torch.tensor([[[9.0, 9.0, 2.0, 1.0]]])
+    target = torch.tensor([[[255, 255, 0, 0]]])
+    weights = ohem(torch.zeros(1, 2, 1, 4), target, ignore_index=255, thresh=None, min_kept=1, nll=nll)
+    assert weights.flatten().tolist() == [0, 0, 1, 0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), thresh=st.sampled_from([None, 0.1, 0.7]), min_kept=st.integers(1, 41))
 def test_shuffling_the_pixels_of_the_batch_shuffles_the_weights(seed: int, thresh: float | None, min_kept: int) -> None:

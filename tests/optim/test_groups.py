@@ -99,6 +99,12 @@ def test_frozen_parameters_are_left_out_and_shared_ones_come_once() -> None:
     assert names == [f"first.{name}" for name in ("bn.weight", "bn.bias", "dw.weight", "dw.bias", "head.weight", "head.bias")]
 
 
+def test_tied_weights_come_once_under_their_first_name() -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    model[1].weight = model[0].weight
+    assert [g["param_names"] for g in group(model)] == [["0.weight"]]
+
+
 @pytest.mark.parametrize(
     "norm",
     [nn.BatchNorm1d(2), nn.SyncBatchNorm(2), nn.InstanceNorm2d(2, affine=True), nn.GroupNorm(1, 2), nn.LayerNorm(2)],
