@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rayseg.build import Components, assemble, configure_torch
+from rayseg.build import Components, assemble, check_applied, configure_torch
 from rayseg.config import ExperimentConfig, flatten, read_config_file, to_yaml
 from rayseg.engine import Reporter, fit
 from rayseg.errors import ConfigError, Problem
@@ -126,16 +126,13 @@ def check_same_run(config: ExperimentConfig, directory: Path) -> None:
         raise ConfigError(problems, where=f"run {config.tracking.name!r}, which {directory} holds with another config")
 
 
-def run_worker(
-    info: RunInfo, reporter: Reporter, tracker: Tracker, on_built: Callable[[Any], None] | None = None
-) -> dict[str, float]:
+def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str, float]:
     """Train as one worker of a run: assemble, prove the sampled values, fit; a collective.
 
     Args:
         info: the run.
         reporter: back end of this process.
         tracker: where rank 0 records; a NullTracker elsewhere.
-        on_built: called with the assembled experiment before the first step.
 
     Returns:
         Metrics of the last evaluation.
@@ -143,8 +140,7 @@ def run_worker(
     config = info.experiment_config()
     configure_torch(config)
     experiment = assemble(config, reporter, info.components)
-    if on_built is not None:
-        on_built(experiment)
+    check_applied(experiment, info.sampled)
     hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
     experiment.fit.state.hooks = hooks
     with contextlib.closing(_Flushing(tracker)):

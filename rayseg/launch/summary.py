@@ -31,6 +31,8 @@ class SweepResult:
         run_id: MLflow run of the sweep, or None.
         directory: everything that the sweep wrote.
         seconds: wall time.
+        metric: what it was ranked by.
+        searched: keys of the space.
     """
 
     best_config: ExperimentConfig
@@ -41,12 +43,32 @@ class SweepResult:
     run_id: str | None
     directory: Path
     seconds: float
+    metric: str
+    searched: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The ranked table."""
+        """The ranked table; searched keys are named by their shortest distinct endings."""
+        names = shortest_endings(self.searched)
+        first = ("rank", self.metric, "trial", "step", "status")
         return render_table(
-            [{key: value for key, value in row.items() if key not in {"run_id", "directory"}} for row in self.table]
+            [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
         )
+
+
+def shortest_endings(keys: Sequence[str]) -> dict[str, str]:
+    """Dotted keys by the fewest last parts that tell them apart.
+
+    Example:
+        >>> shortest_endings(["losses.ce.weight", "losses.dice.weight", "optim.lr"])
+        {'losses.ce.weight': 'ce.weight', 'losses.dice.weight': 'dice.weight', 'optim.lr': 'lr'}
+    """
+    endings = {}
+    for key in keys:
+        parts = key.split(".")
+        candidates = [".".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
+        alone = (end for end in candidates if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
+        endings[key] = next(alone, key)
+    return endings
 
 
 def summarise(
@@ -83,7 +105,7 @@ def summarise(
     write_yaml(config, directory / "best.yaml")
     write_parquet(rows, directory / "table.parquet")
     step, metrics = History(Path(best["directory"]) / "metrics.jsonl").rows()[-1]
-    summary = SweepResult(config, metrics, step, str(best["trial"]), rows, None, directory, seconds)
+    summary = SweepResult(config, metrics, step, str(best["trial"]), rows, None, directory, seconds, metric, tuple(searched))
     (directory / "table.txt").write_text(f"{summary}\n", encoding="utf-8")
     return summary
 
