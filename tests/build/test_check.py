@@ -152,6 +152,8 @@ def test_the_nearest_name_is_offered_only_if_there_is_one() -> None:
 
 @pytest.mark.examples
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
-def test_shipped_configs_resolve(path: Path) -> None:
-    found = check(load_config(path))
-    assert [problem for problem in found if not problem.path.startswith("data.dataset")] == []
+def test_shipped_configs_have_no_problem(path: Path) -> None:
+    """On synthetic images where their own are not at hand."""
+    config = load_config(path)
+    streets = {"type": "synthetic", "length": 8, "size": [192, 256], "ignore_index": config.data.ignore_index}
+    assert check(config.with_({} if config.data.dataset.type == "synthetic" else {"data.dataset": streets})) == []
