@@ -22,7 +22,6 @@ from rayseg.models import prepare
 from rayseg.optim import parameter_groups, with_warmup
 
 __all__ = [
-    "apply_rule",
     "make_mix",
     "make_model",
     "make_momentum",
@@ -106,7 +105,7 @@ def _term(term: LossTerm, call: Resolved, loss: Callable[..., Any], class_weight
     return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map=built_in)
 
 
-def apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
+def _apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
     """Class weights ``(C,)`` that a rule makes of label counts."""
     weights: Tensor = rule(torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
     return weights
@@ -121,7 +120,7 @@ def _class_weight(
     if isinstance(given, Spec):
         if counts is None or name not in head.rules:
             return None
-        weights: Tensor | None = caught(path, problems, lambda: apply_rule(head.rules[name], counts))
+        weights: Tensor | None = caught(path, problems, lambda: _apply_rule(head.rules[name], counts))
         return weights
     if isinstance(given, Mapping):
         return _weights_by_name(given, class_names, path, problems)

@@ -16,7 +16,6 @@ from torch import nn
 
 from rayseg.build.experiment import Experiment
 from rayseg.build.group_readers import group_multiplier, in_all_groups
-from rayseg.build.objects import apply_rule
 from rayseg.build.parts import HeadParts
 from rayseg.build.resolve import Resolved
 from rayseg.losses import RegionLoss
@@ -128,13 +127,20 @@ def _class_weight(experiment: Experiment, rule: Resolved | None, term: Term, nam
     """Of a rule only if the weights in the mix are those that the rule makes of the counted labels; else a tensor."""
     weights = term.class_weight
     if rule is not None:
-        counts = experiment.counts
-        if weights is None or counts is None or not torch.equal(weights, apply_rule(rule, counts)):
+        if weights is None or not torch.equal(weights, _weights_of(rule, experiment)):
             raise UnreadableError(f"the weights in the loss are not those that {rule.name!r} makes of the labels")
         return _argument(rule, None, names)
     if not names or weights is None:
         return weights
     return weights[experiment.data.class_names.index(names[0])]
+
+
+def _weights_of(rule: Resolved, experiment: Experiment) -> torch.Tensor:
+    """Made anew, on a path of its own."""
+    assert experiment.counts is not None
+    pixels, image_pixels = torch.tensor(experiment.counts.pixels), torch.tensor(experiment.counts.image_pixels)
+    weights: torch.Tensor = rule.target(pixels, image_pixels, **rule.kwargs)
+    return weights
 
 
 def _sampling(experiment: Experiment, names: Names, path: str = "sampling") -> Any:
