@@ -207,11 +207,11 @@ def run_distributed(function: Callable[..., Any], world_size: int, *args: Any, t
     with tempfile.TemporaryDirectory(prefix="rayseg_group_") as folder:
         workers = _start(function, world_size, args, Path(folder), timeout_s)
         try:
-            _join(workers, time.monotonic() + timeout_s, timeout_s)
+            codes = _join(workers, time.monotonic() + timeout_s, timeout_s)
         finally:
             _kill(workers)
         outcomes = [_outcome(Path(folder), rank) for rank in range(world_size)]
-        _raise_first(outcomes, workers)
+        _raise_first(outcomes, codes)
         return [outcome["result"] for outcome in outcomes if outcome is not None]
 
 
@@ -251,6 +251,7 @@ def _worker(
 def _write_outcome(folder: Path, rank: int, outcome: dict[str, Any]) -> None:
     try:
         data = pickle.dumps(outcome)
+        pickle.loads(data)  # noqa: S301 - an error with arguments of its own may be written and not be read
     except Exception:  # noqa: BLE001 - what cannot be pickled is told as text
         text = outcome.get("traceback", traceback.format_exc())
         data = pickle.dumps({"error": RuntimeError(text.splitlines()[-1]), "at": time.monotonic(), "traceback": text})
@@ -264,14 +265,15 @@ def _outcome(folder: Path, rank: int) -> dict[str, Any] | None:
     return pickle.loads(path.read_bytes()) if path.is_file() else None  # noqa: S301 - written by our own worker
 
 
-def _join(workers: Sequence[BaseProcess], deadline: float, timeout_s: float) -> None:
-    """Wait until all workers are done, or one of them has failed."""
+def _join(workers: Sequence[BaseProcess], deadline: float, timeout_s: float) -> list[int | None]:
+    """Wait until all workers are done, or one of them has failed; their exit codes, None while running."""
     while running := [worker for worker in workers if worker.exitcode is None]:
         if not wait([worker.sentinel for worker in running], timeout=max(0.0, deadline - time.monotonic())):
             ranks = [rank for rank, worker in enumerate(workers) if worker.exitcode is None]
             raise TimeoutError(f"run_distributed: ranks {ranks} of {len(workers)} were not done after {timeout_s:g} s")
         if any(worker.exitcode for worker in workers):
-            return
+            break
+    return [worker.exitcode for worker in workers]
 
 
 def _kill(workers: Sequence[BaseProcess]) -> None:
@@ -281,14 +283,14 @@ def _kill(workers: Sequence[BaseProcess]) -> None:
         worker.join()
 
 
-def _raise_first(outcomes: Sequence[dict[str, Any] | None], workers: Sequence[BaseProcess]) -> None:
+def _raise_first(outcomes: Sequence[dict[str, Any] | None], codes: Sequence[int | None]) -> None:
+    """What went wrong first; a worker that died silently comes before what that did to the others."""
+    for rank, (outcome, code) in enumerate(zip(outcomes, codes, strict=True)):
+        if outcome is None and code is not None:
+            raise ChildProcessError(f"run_distributed: rank {rank} ended with exit code {code} and no exception")
     failed = [(each["at"], rank, each) for rank, each in enumerate(outcomes) if each is not None and "error" in each]
     if failed:
         _, rank, first = min(failed, key=lambda found: found[:2])
         error: BaseException = first["error"]
         error.add_note(f"on rank {rank} of {len(outcomes)}:\n{first['traceback']}")
         raise error
-    for rank, outcome in enumerate(outcomes):
-        if outcome is None:
-            code = workers[rank].exitcode
-            raise ChildProcessError(f"run_distributed: rank {rank} ended with exit code {code} and no exception")

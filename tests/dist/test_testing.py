@@ -32,6 +32,15 @@ def returns_what_cannot_be_sent() -> object:
     return lambda: None
 
 
+class Awkward(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def raises_what_cannot_be_read() -> None:
+    raise Awkward(1, 2)
+
+
 def one_rank_is_killed() -> None:
     if rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -63,6 +72,12 @@ def test_an_error_of_one_rank_is_raised_here_with_its_traceback() -> None:
 def test_a_result_that_cannot_be_sent_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="pickle"):
         run_distributed(returns_what_cannot_be_sent, 1)
+
+
+def test_an_error_that_cannot_be_sent_is_told_as_text() -> None:
+    with pytest.raises(RuntimeError, match=r"Awkward: 1 and 2") as caught:
+        run_distributed(raises_what_cannot_be_read, 1)
+    assert "in raises_what_cannot_be_read" in caught.value.__notes__[0]
 
 
 def test_a_killed_rank_is_noticed_at_once() -> None:
