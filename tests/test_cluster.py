@@ -191,6 +191,14 @@ def test_the_kubernetes_nodes_know_the_address_of_mlflow() -> None:
         assert {"name": "MLFLOW_TRACKING_URI", "value": f"http://{name}:{port}"} in container["env"]
 
 
+def test_rayseg_is_told_that_the_cluster_can_grow_in_the_words_that_it_reads(cluster: dict[str, Any]) -> None:
+    read = "\n".join(path.read_text() for path in (ROOT / "rayseg" / "launch").glob("*.py"))
+    (variable,) = set(re.findall(r"RAYSEG_\w*GROW\w*", read))
+    assert f"export {variable}=1\n" in "\n".join(cluster["setup_commands"])
+    (head,) = _manifests()["RayCluster"]["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    assert {"name": variable, "value": "1"} in head["env"]
+
+
 def test_the_policies_of_the_page_are_json_and_let_the_head_hand_its_workers_their_role(cluster: dict[str, Any]) -> None:
     policies = [json.loads(text) for text in re.findall(r"<<'JSON'\n(.*?)\nJSON\n", PAGE.read_text(), re.DOTALL)]
     assert policies
