@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT))  # a job's own copy comes before an installed pack
 import rayseg  # noqa: E402
 from rayseg.config import parse_assignments  # noqa: E402
 from rayseg.errors import RaysegError  # noqa: E402
-from rayseg.space import choice, log_uniform, uniform  # noqa: E402
+from rayseg.space import Space, choice, log_uniform, uniform  # noqa: E402
 
-SPACE = {
+SPACE: Space = {
     "sampling.thresh": uniform(0.5, 0.95),
     "sampling.min_kept": log_uniform(0.02, 0.5),  # a fraction of the crop
     "losses.ce.class_weight.power": uniform(0.0, 1.0),
