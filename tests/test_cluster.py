@@ -23,7 +23,13 @@ CLUSTER = ROOT / "cluster.yaml"
 PAGE = ROOT / "docs" / "cluster.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-COMMANDS = ("setup_commands", "head_setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
+COMMANDS = (
+    "setup_commands",
+    "head_setup_commands",
+    "worker_setup_commands",
+    "head_start_ray_commands",
+    "worker_start_ray_commands",
+)
 #: Mounted files that are not in the repository, and the documented command that makes them.
 MADE = {"~/.ray/auth_token": "ray get-auth-token --generate"}
 
@@ -199,11 +205,22 @@ def test_rayseg_is_told_that_the_cluster_can_grow_in_the_words_that_it_reads(clu
     assert {"name": variable, "value": "1"} in head["env"]
 
 
-def test_the_policies_of_the_page_are_json_and_let_the_head_hand_its_workers_their_role(cluster: dict[str, Any]) -> None:
+def test_the_documented_storage_is_a_directory_that_every_node_shares(cluster: dict[str, Any]) -> None:
+    manifests = _manifests()
+    said = [CLUSTER.read_text(), PAGE.read_text(), manifests["RayJob"]["spec"]["entrypoint"]]
+    assert all("experiments/ohem_sweep.py --gpu --storage /runs" in text for text in said)
+    assert any("/runs *(rw" in command for command in cluster["head_setup_commands"])
+    starts = cluster["worker_start_ray_commands"]
+    (mount,), (start,) = ([i for i, each in enumerate(starts) if word in each] for word in ("mount -t nfs4", "ray start"))
+    assert mount < start
+    spec = manifests["RayCluster"]["spec"]
+    for template in [spec["headGroupSpec"]["template"], *(group["template"] for group in spec["workerGroupSpecs"])]:
+        assert {"name": "runs", "mountPath": "/runs"} in template["spec"]["containers"][0]["volumeMounts"]
+
+
+def test_the_policies_of_the_page_are_json_and_allow_what_the_head_does(cluster: dict[str, Any]) -> None:
     policies = [json.loads(text) for text in re.findall(r"<<'JSON'\n(.*?)\nJSON\n", PAGE.read_text(), re.DOTALL)]
-    assert policies
-    profiles = {each["node_config"]["IamInstanceProfile"]["Name"] for each in cluster["available_node_types"].values()}
-    assert all(profile in PAGE.read_text() for profile in profiles)
-    statements = [statement for policy in policies for statement in policy["Statement"]]
-    assert any(each["Action"] == "iam:PassRole" and each["Resource"].endswith("role/rayseg-worker") for each in statements)
-    assert any("ssm:GetParameters" in each["Action"] for each in statements)
+    actions = {statement["Action"] for policy in policies for statement in policy["Statement"]}
+    assert actions == {"sts:AssumeRole", "s3:*", "ssm:GetParameters"}
+    profile = cluster["available_node_types"]["head"]["node_config"]["IamInstanceProfile"]["Name"]
+    assert f"create-instance-profile --instance-profile-name {profile}\n" in PAGE.read_text()
