@@ -170,14 +170,15 @@ def test_the_kubernetes_cluster_authenticates_with_tokens_in_a_version_that_can(
 
 def test_the_kubernetes_pieces_refer_to_each_other() -> None:
     manifests = _manifests()
-    assert set(manifests) == {"PersistentVolumeClaim", "Deployment", "Service", "RayCluster", "RayJob"}
+    assert set(manifests) == {"PersistentVolumeClaim", "StatefulSet", "Service", "RayCluster", "RayJob"}
+    own = {each["metadata"]["name"] for each in manifests["StatefulSet"]["spec"]["volumeClaimTemplates"]}
     spec = manifests["RayCluster"]["spec"]
     assert manifests["RayJob"]["spec"]["clusterSelector"] == {"ray.io/cluster": manifests["RayCluster"]["metadata"]["name"]}
     assert (
         manifests["Service"]["spec"]["selector"].items()
-        <= manifests["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+        <= manifests["StatefulSet"]["spec"]["template"]["metadata"]["labels"].items()
     )
-    pods = [manifests["Deployment"]["spec"]["template"], spec["headGroupSpec"]["template"]]
+    pods = [manifests["StatefulSet"]["spec"]["template"], spec["headGroupSpec"]["template"]]
     pods += [group["template"] for group in spec["workerGroupSpecs"]]
     for pod in (each["spec"] for each in pods):
         claims = {
@@ -185,7 +186,7 @@ def test_the_kubernetes_pieces_refer_to_each_other() -> None:
         }
         assert claims == {manifests["PersistentVolumeClaim"]["metadata"]["name"]}
         for container in pod["containers"]:
-            assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+            assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]} | own
 
 
 def test_the_kubernetes_nodes_know_the_address_of_mlflow() -> None:
