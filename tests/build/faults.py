@@ -76,6 +76,7 @@ NAMES = [
     Wrong("a required argument left out", loss("topo"), "losses.own.strength", ("is missing", "'topo' needs it")),
 ]
 VALUES = [
+    Wrong("an argument that rayseg gives", ce(args={"nll": 1}), "losses.ce.nll", ("rayseg passes 'nll'", "remove it here")),
     Wrong("text for a number", {"optim.lr": "fast"}, "optim.lr", ("must be a number", "got 'fast'")),
     Wrong("text for a number in a loss", loss("dice", smooth="1"), "losses.own.smooth", ("got '1'", "expected float")),
     Wrong("a negative rate", {"optim.lr": -1}, "optim.lr", ("must be more than 0", "got -1")),

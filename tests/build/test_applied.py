@@ -60,7 +60,16 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"train": {"epochs": 3, "batch_size": 2}}),
     (CROP, {"data.transforms.crop.size": (24, 24), "data.transforms.crop.cat_max_ratio": 0.9}),
     (CROP, {"data.transforms.crop": None, "data.transforms.flip": {"type": "random_flip", "prob": 0.2}}),
-    ({}, {"data.dataset.length": 6, "data.dataset.noise": 0.5, "data.mean": [1.0, 2.0, 3.0], "data.pad_size": [40, 40]}),
+    (
+        {},
+        {
+            "data.dataset.length": 6,
+            "data.dataset.noise": 0.5,
+            "data.mean": [1.0, 2.0, 3.0],
+            "data.std": [4.0, 5.0, 6.0],
+            "data.pad_size": [40, 40],
+        },
+    ),
     ({}, {"model.width": 8, "model.dropout": 0.1, "model.norm": "group"}),
     ({}, {"model.norm": "auto"}),
     ({}, {"eval.every": 2, "eval.batch_size": 3, "eval.at_end": False, "checkpoint.every": {"epochs": 1}}),
@@ -145,6 +154,11 @@ def test_arguments_reach_what_keeps_no_record_of_them() -> None:
     assert getattr(experiment.fit.mix.heads["main"].terms["own"].loss, "factor", None) == 0.7
     assert {group["name"]: group["lr"] / 0.001 for group in state.optimizer.param_groups} == {"default": 1.0, "head": 3.0}
     assert experiment.fit.batches is experiment.stream
+
+
+def test_true_is_not_one() -> None:
+    with pytest.raises(ConfigError, match="seed: true was sampled, but 1 was built"):
+        check_applied(built({"seed": 1}), {"seed": True})
 
 
 def test_a_multiplier_that_has_no_effect_is_refused() -> None:

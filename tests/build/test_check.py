@@ -124,6 +124,8 @@ def test_every_number_of_workers_of_an_elastic_run_is_looked_at() -> None:
     assert paths(elastic) == []
     assert paths({**elastic, "train.micro_batch": 1}) == ["train.micro_batch"]
     assert paths({**elastic, "train.batch_size": 2}) == ["train.batch_size"]
+    only_three_workers_cannot = {"scaling.workers": [1, 4], "train.batch_size": 8, "train.micro_batch": 1}
+    assert paths(only_three_workers_cannot) == ["train.micro_batch"]
 
 
 def test_callables_that_hide_their_arguments_are_listed() -> None:
