@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rayseg.build import evaluate, predict
     from rayseg.config import ExperimentConfig
-    from rayseg.inference import evaluate, predict
     from rayseg.launch import sweep, train
     from rayseg.load import load_config
 
@@ -25,9 +25,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ExperimentConfig": "rayseg.config",
-    "evaluate": "rayseg.inference",
+    "evaluate": "rayseg.build",
     "load_config": "rayseg.load",
-    "predict": "rayseg.inference",
+    "predict": "rayseg.build",
     "sweep": "rayseg.launch",
     "train": "rayseg.launch",
 }

@@ -5,18 +5,23 @@ from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.experiment import Evaluator, Experiment, assemble, configure_torch, pick_device
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
+from rayseg.build.trained import Trained, evaluate, load_trained, predict
 
 __all__ = [
     "Components",
     "Evaluator",
     "Experiment",
+    "Trained",
     "applied_values",
     "assemble",
     "check",
     "check_applied",
     "configure_torch",
+    "evaluate",
     "hidden_arguments",
+    "load_trained",
     "pick_device",
     "plan_of",
+    "predict",
     "worker_counts",
 ]

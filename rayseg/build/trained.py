@@ -1,0 +1,262 @@
+"""A checkpoint back to a model that can be used: scores over a split, masks of pictures.
+
+Letters: C classes, H x W pixels of an image. A checkpoint is the directory that training wrote, or a plain copy of it; those of
+Ray Train and Tune are such copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rayseg.build.data import open_data
+from rayseg.build.experiment import Evaluator, label_counts, pick_device
+from rayseg.build.objects import make_mix, make_model
+from rayseg.build.parts import Components, Parts, resolve_parts
+from rayseg.build.resolve import Problems, caught
+from rayseg.config import ExperimentConfig, read_config_file
+from rayseg.data import Palette
+from rayseg.data._decode import decode_image
+from rayseg.engine import read_checkpoint
+from rayseg.errors import CheckpointError, ConfigError, DataError, Problem
+from rayseg.inference import predict_images
+from rayseg.models import MODELS
+
+__all__ = ["Trained", "evaluate", "load_trained", "predict"]
+
+#: Parts of a config that training needs and a trained model does not.
+_TRAINING_ONLY = ("optim", "schedule", "hooks", "data.transforms")
+#: Arguments that name weights to start from: they are overwritten by those of the checkpoint.
+_STARTING_WEIGHTS = ("pretrained", "pretrained_backbone")
+_MAX_LISTED = 4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what one must know to use it.
+
+    Args:
+        config: as it was trained, with overrides.
+        model: in evaluation mode, on this machine's device.
+        class_names: C names.
+        palette: an RGB triple per class, or None.
+    """
+
+    config: ExperimentConfig
+    model: nn.Module
+    class_names: tuple[str, ...]
+    palette: Palette | None
+
+
+def load_trained(
+    checkpoint: str | Path, *, overrides: Mapping[str, Any] | None = None, components: Components | None = None
+) -> Trained:
+    """The model of a checkpoint.
+
+    The data set is opened for the names and colours of its classes. Where it is not there, the names are those in the config,
+    or numbers, as many as the weights have.
+
+    Args:
+        checkpoint: directory of a checkpoint.
+        overrides: dotted config key -> value, such as another place of the data.
+        components: name -> callable, for what was given to the training by value.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint, or its weights do not fit the config.
+        ConfigError: the model cannot be made.
+
+    Example:
+        >>> load_trained("runs/camvid/checkpoints/step_00000300").class_names  # doctest: +SKIP
+        ('sky', 'building', 'pole', 'road')
+    """
+    state, config = _read(checkpoint, overrides)
+    problems = Problems()
+    parts = resolve_parts(config, components or {}, problems)
+    _raise_needed(problems, ("model",))
+    names, palette = _classes(config, parts)
+    names = names or tuple(f"class {index}" for index in range(_count_classes(config, parts, state, checkpoint)))
+    return Trained(config, _model(config, parts, len(names), state, checkpoint), names, palette)
+
+
+def evaluate(
+    checkpoint: str | Path,
+    *,
+    split: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    components: Components | None = None,
+) -> dict[str, float]:
+    """Scores of a checkpoint over a split, computed as in training.
+
+    Args:
+        checkpoint: directory of a checkpoint.
+        split: of the data set; None: the validation split of the config.
+        overrides: dotted config key -> value, such as ``{"data.dataset.root": "/data/camvid"}``.
+        components: name -> callable, for what was given to the training by value.
+
+    Returns:
+        Scores as fractions 0-1 and losses: ``val/mIoU``, ``val/IoU/<class>``, ``val/loss``; under
+        ``<split>/`` where one is named.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint, or its weights do not fit the config.
+        ConfigError: the data cannot be opened, or a part cannot be made.
+
+    Example:
+        >>> evaluate("runs/camvid/checkpoints/step_00000300")["val/mIoU"]  # doctest: +SKIP
+        0.612
+    """
+    state, config = _read(checkpoint, overrides)
+    config = config if split is None else config.with_({"data.val_split": split})
+    problems = Problems()
+    parts = resolve_parts(config, components or {}, problems)
+    data = open_data(config, parts, problems)
+    _raise_needed(problems)
+    assert data is not None
+    model = _model(config, parts, len(data.class_names), state, checkpoint)
+    mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
+    _raise_needed(problems)
+    prefix = f"{split or 'val'}/"
+    return Evaluator(data.val, config, data.class_names, mix, prefix)(model)
+
+
+def predict(
+    checkpoint: str | Path | Trained,
+    images: Iterable[NDArray[np.uint8] | str | Path],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    components: Components | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Masks of images, one at a time; the checkpoint is read at once.
+
+    Args:
+        checkpoint: directory of a checkpoint, or what :func:`load_trained` made of one.
+        images: ``(H, W, 3)`` uint8 RGB, or picture files.
+        overrides: dotted config key -> value; not used with a ``Trained``.
+        components: name -> callable; not used with a ``Trained``.
+
+    Returns:
+        Class indices ``(H, W)`` uint8, at the size of each image.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint, or its weights do not fit the config.
+        DataError: an image is no picture, or not ``(H, W, 3)`` uint8.
+
+    Example:
+        >>> masks = predict("runs/camvid/checkpoints/step_00000300", ["street.jpg"])  # doctest: +SKIP
+        >>> next(masks).shape  # doctest: +SKIP
+        (360, 480)
+    """
+    trained = checkpoint
+    if not isinstance(trained, Trained):
+        trained = load_trained(trained, overrides=overrides, components=components)
+    data = trained.config.data
+    return predict_images(trained.model, map(_pixels, images), mean=data.mean, std=data.std)
+
+
+def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
+    """Weights and config of a directory whose every file is as it was written."""
+    directory = Path(checkpoint).expanduser()
+    if not (directory / "manifest.json").is_file():
+        raise CheckpointError(_no_checkpoint(str(checkpoint), directory))
+    state: dict[str, Tensor] = read_checkpoint(directory, "model.pt")
+    file = directory / "config.yaml"
+    if not file.is_file():
+        raise CheckpointError(f"{directory}: has no config.yaml, so its model is unknown; name a checkpoint of rayseg.train")
+    config = ExperimentConfig.from_dict(read_config_file(file), where=str(file))
+    return state, config.with_(dict(overrides or {}))
+
+
+def _no_checkpoint(name: str, directory: Path) -> str:
+    if "://" in name:
+        return f"{name}: a checkpoint is read from a local directory; copy it here first"
+    if not directory.is_dir():
+        return f"{name}: no such directory; expected a checkpoint, such as runs/NAME/checkpoints/step_00000300"
+    inside = sorted(path.parent for depth in ("*", "*/*", "*/*/*") for path in directory.glob(f"{depth}/manifest.json"))
+    if inside:
+        listed = ", ".join(str(path) for path in inside[-_MAX_LISTED:])
+        return f"{name}: not a checkpoint itself, but it holds {len(inside)}; name one of them: {listed}"
+    return f"{name}: not a checkpoint, or a torn one (no manifest.json); name another one"
+
+
+def _raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:
+    """Raise faults of the parts that a trained model needs; a name given by value must be given again."""
+    found = [
+        Problem(problem.path, problem.message + _by_value(problem))
+        for problem in problems.found
+        if (problem.path.startswith(only) if only else not problem.path.startswith(_TRAINING_ONLY))
+    ]
+    if found:
+        raise ConfigError(found, "trained checkpoint")
+
+
+def _by_value(problem: Problem) -> str:
+    if not problem.message.startswith("unknown name"):
+        return ""
+    return ". What was given to the training by value must be given again: components={name: callable}, from Python"
+
+
+def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | None, Palette | None]:
+    dataset = parts.dataset
+    opened = None if dataset is None else caught("data.dataset", Problems(), lambda: dataset(config.data.train_split))
+    if opened is None:
+        return config.data.class_names, None
+    return config.data.class_names or tuple(opened.class_names), opened.palette
+
+
+def _maker(config: ExperimentConfig, parts: Parts) -> Callable[[int], nn.Module]:
+    """``num_classes -> model`` without weights to start from, which this machine may not have."""
+    call = parts.model
+    assert call is not None
+    if call.target in MODELS.values():
+        call = replace(call, kwargs={key: value for key, value in call.kwargs.items() if key not in _STARTING_WEIGHTS})
+    bare = replace(parts, model=call)
+    return lambda num_classes: make_model(config, bare, num_classes)
+
+
+def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, Tensor], checkpoint: str | Path) -> int:
+    """C, read from the weights: the sizes that grow by one where the model has a class more."""
+    make = _maker(config, parts)
+    two, three = make(2).state_dict(), make(3).state_dict()
+    found = {
+        state[name].shape[axis]
+        for name in two.keys() & state.keys()
+        for axis, sizes in enumerate(zip(two[name].shape, three[name].shape, strict=True))
+        if sizes == (2, 3)
+    }
+    if len(found) != 1:
+        raise CheckpointError(
+            f"{checkpoint}: the data set is not here and the weights do not tell the number of classes ({sorted(found)}); "
+            "give overrides={'data.class_names': [...]}"
+        )
+    return found.pop()
+
+
+def _model(
+    config: ExperimentConfig, parts: Parts, num_classes: int, state: Mapping[str, Tensor], checkpoint: str | Path
+) -> nn.Module:
+    model = _maker(config, parts)(num_classes)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{checkpoint}: its weights do not fit the model of {num_classes} classes ({error}); "
+            "leave 'model' and the classes as they were in training"
+        ) from error
+    return model.to(pick_device(config)).eval()
+
+
+def _pixels(image: NDArray[np.uint8] | str | Path) -> NDArray[np.uint8]:
+    if isinstance(image, (str, Path)):
+        try:
+            return decode_image(Path(image).read_bytes(), str(image))
+        except OSError as error:
+            raise DataError(f"{image}: cannot be read ({error.strerror or error}); name a picture file") from error
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(f"image is {image.dtype} {image.shape}; expected uint8 (H, W, 3), RGB: convert it first")
+    return image

@@ -1,0 +1,12 @@
+"""``python -m rayseg.cli`` is ``rayseg``."""
+
+from __future__ import annotations
+
+import sys
+
+from rayseg.cli.entry import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""``rayseg check``: every problem at once; else what the run would be."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from rayseg.build import check, hidden_arguments
+from rayseg.build.data import open_data
+from rayseg.build.objects import make_model, make_plan
+from rayseg.build.parts import resolve_parts
+from rayseg.build.resolve import Problems
+from rayseg.cli.output import fill, say, table
+from rayseg.config import ExperimentConfig, parse_assignments
+from rayseg.errors import ConfigError
+from rayseg.load import load_config
+
+__all__ = ["run"]
+
+
+def run(args: Namespace) -> int:
+    """Check a config.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    config = load_config(args.config, parse_assignments(args.overrides))
+    if problems := check(config):
+        raise ConfigError(problems, args.config)
+    say(f"{args.config}: ok")
+    say(table(_sizes(config)))
+    if hidden := hidden_arguments(config):
+        say(fill(f"  arguments not checked, because the callable takes any (**kwargs): {', '.join(hidden)}"))
+    return 0
+
+
+def _sizes(config: ExperimentConfig) -> list[tuple[str, str]]:
+    """What was checked, in numbers."""
+    parts = resolve_parts(config, {}, Problems())
+    data = open_data(config, parts, Problems())
+    assert data is not None
+    plan = make_plan(config, len(data.train))
+    model = make_model(config, parts, len(data.class_names))
+    parameters = sum(each.numel() for each in model.parameters())
+    epochs = plan.total_steps * config.train.batch_size / len(data.train)
+    return [
+        ("  model", f"{config.model.type}, {parameters:,} parameters"),
+        ("  images", f"{len(data.train)} to train, {len(data.val)} to validate, {len(data.class_names)} classes"),
+        ("  steps", f"{plan.total_steps} of {config.train.batch_size} images ({epochs:.1f} epochs)"),
+        ("  scores", f"every {plan.eval_every} steps; the best checkpoint by {config.checkpoint.best}"),
+    ]

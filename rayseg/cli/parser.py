@@ -1,0 +1,141 @@
+"""The grammar of the command line. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rayseg import __version__
+
+__all__ = ["COMMANDS", "Command", "parse"]
+
+_OVERRIDES = "key=value"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line.
+
+    Args:
+        summary: one line for ``rayseg --help``.
+        add_arguments: declares its arguments.
+    """
+
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def _overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar=_OVERRIDES, help="such as optim.lr=0.02; the values are YAML")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a .yaml, .json, .toml or .py file")
+    _overrides(parser)
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar=f"CONFIG {_OVERRIDES}", help="without CONFIG the defaults")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--yaml", action="store_true", help="the whole config as a file that runs as it is")
+    form.add_argument("--schema", action="store_true", help="the JSON Schema of config files, for editors")
+
+
+def _sweep(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("--space", required=True, metavar="FILE", help="such as {optim.lr: {log_uniform: [1e-4, 1e-2]}}")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="trials besides the baseline (default 8)")
+    parser.add_argument("--searcher", choices=("random", "grid", "optuna"), default="random", help="default random")
+    parser.add_argument("--metric", metavar="NAME", help="to compare by; default: checkpoint.best of the config")
+    parser.add_argument("--mode", choices=("max", "min"), help="default: checkpoint.mode of the config")
+    parser.add_argument("--concurrent", type=int, metavar="N", help="trials at a time; default: as many as fit")
+    parser.add_argument("--no-early-stop", action="store_true", help="run every trial to its end")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a directory, such as runs/NAME/checkpoints/step_00000300")
+
+
+def _eval(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    _overrides(parser)
+    parser.add_argument("--split", metavar="NAME", help="val, test, ...; default: data.val_split of the config")
+
+
+def _predict(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("images", nargs="+", metavar="IMAGES", help="picture files, or folders of them")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="for the masks: palette PNGs whose values are class indices"
+    )
+    parser.add_argument("--overlay", action="store_true", help="also NAME_overlay.png: the classes over the picture")
+
+
+def _store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--storage", default="runs", metavar="DIR", help="tracking.storage of the runs (default runs)")
+    parser.add_argument("--uri", metavar="URI", help="of the MLflow store; default: MLFLOW_TRACKING_URI, else mlflow.db in DIR")
+
+
+def _ui(parser: argparse.ArgumentParser) -> None:
+    _store(parser)
+    parser.add_argument("--port", type=int, default=5000, metavar="N", help="default 5000")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    _store(parser)
+    parser.add_argument("--fix", action="store_true", help="close open runs whose process is dead")
+
+
+#: Every command, in the order of ``rayseg --help``.
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "check": Command("every problem of a config, at once, before anything starts", _config),
+        "show": Command("every effective value of a config and where it came from", _show),
+        "train": Command("train one experiment", _config),
+        "sweep": Command("search recipes around an experiment", _sweep),
+        "eval": Command("scores of a checkpoint over a split", _eval),
+        "predict": Command("masks of pictures", _predict),
+        "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),
+        "doctor": Command("what is wrong with this installation, and what to do", _doctor),
+    }
+)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Arguments of one command, whose name is ``command``.
+
+    Options may stand anywhere after the command. Abbreviations are off.
+
+    Args:
+        words: as the shell gives them.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version`` (0); with an unknown word (2), after saying so on stderr.
+
+    Example:
+        >>> args = parse(["eval", "runs/a/checkpoints/step_00000300", "--split", "test", "data.num_workers=2"])
+        >>> args.command, args.split, args.overrides
+        ('eval', 'test', ['data.num_workers=2'])
+    """
+    width = max(map(len, COMMANDS))
+    listed = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    top = argparse.ArgumentParser(
+        prog="rayseg",
+        usage="rayseg COMMAND ... | --help | --version",
+        description="Distributed semantic-segmentation training and recipe search on Ray.",
+        epilog="\n".join(["commands:", *listed, "", "rayseg COMMAND --help tells the rest."]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"rayseg {__version__}")
+    top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    found = top.parse_args(words)
+    command = COMMANDS[found.command]
+    own = argparse.ArgumentParser(prog=f"rayseg {found.command}", description=f"{command.summary}.", allow_abbrev=False)
+    command.add_arguments(own)
+    args = own.parse_intermixed_args(found.rest)
+    args.command = found.command
+    return args

@@ -1,0 +1,37 @@
+"""``rayseg show``: every effective value and where it came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from rayseg.cli.output import say
+from rayseg.config import json_schema, parse_assignments, render, to_yaml
+from rayseg.load import load_with_origins
+
+__all__ = ["run"]
+
+
+def run(args: Namespace) -> int:
+    """Show a config as a table, as YAML, or the schema of all configs.
+
+    Raises:
+        ConfigError: with every problem of the file or the overrides.
+    """
+    if args.schema:
+        say(json.dumps(json_schema(), indent=2))
+        return 0
+    path, overrides = _split(args.words)
+    config, origins = load_with_origins(path, parse_assignments(overrides), os.environ)
+    say(to_yaml(config.to_dict()).rstrip() if args.yaml else render(config, origins))
+    return 0
+
+
+def _split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The config file, if the first word is one, and the overrides."""
+    if words and ("=" not in words[0] or Path(words[0]).is_file()):
+        return words[0], words[1:]
+    return None, words

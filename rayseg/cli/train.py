@@ -1,0 +1,29 @@
+"""``rayseg train``: one experiment."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from rayseg.cli.output import say, table
+from rayseg.config import parse_assignments
+from rayseg.launch import train
+from rayseg.load import load_config
+
+__all__ = ["run"]
+
+
+def run(args: Namespace) -> int:
+    """Train, then say what came of it and where it lies.
+
+    Raises:
+        RaysegError: what was wrong with the config, or went wrong.
+    """
+    result = train(load_config(args.config, parse_assignments(args.overrides)))
+    scores = [
+        (name, f"{value:.4f}") for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1
+    ]
+    say()
+    say(table([*scores, ("run", str(result.directory)), ("best checkpoint", str(result.checkpoint))]))
+    if result.run_id is not None:
+        say(f"to look at it: rayseg ui --storage {result.config.tracking.storage}")
+    return 0
