@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).parent / "ray")
 TRIVIAL = "tests/ray/data/table.py"
 EXPERIMENT = "experiments/ohem_sweep.py"
-FINAL_TABLE = re.compile(r"^.*val/mIoU.*\n.*\d", re.MULTILINE)
+FINAL_TABLE = re.compile(r"^(rank|trial) +val/mIoU.*\n.*\d", re.MULTILINE)
 START_S, JOB_S, EXPERIMENT_S = 120, 180, 1500
 
 
@@ -125,16 +125,7 @@ def _head(folder: Path, **more: str) -> Iterator[Head]:
     environment = _environment(home, dashboard, **more)
     made = _run(RAY, "get-auth-token", "--generate", environment=environment, timeout_s=START_S)
     assert made.returncode == 0, made.stdout
-    command = [
-        RAY,
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=2",
-        "--num-gpus=0",
-        f"--port={port}",
-        f"--temp-dir={folder / 'ray'}",
-    ]
+    command = [RAY, "start", "--head", "--block", "--num-cpus=2", "--num-gpus=0", f"--port={port}"]
     command += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
     command += [f"--temp-dir={folder / 'ray'}", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
     log = folder / "head.log"
