@@ -43,6 +43,15 @@ def test_a_finished_run_does_no_step_and_returns_its_metrics(tmp_path: Path, uni
     assert fit(run) == uninterrupted.returned
 
 
+def test_metrics_lost_between_checkpoint_and_report_are_reported_again(tmp_path: Path) -> None:
+    returned = finish(full(**{"train.steps": 2}), tmp_path).returned
+    (tmp_path / "metrics.jsonl").unlink()
+    logged: dict[int, dict[str, float]] = {}
+    again = finish(full(**{"train.steps": 2}), tmp_path, logged)
+    assert again.history == [(2, returned)]
+    assert logged == {2: returned}
+
+
 class Forbidden:
     """A hook that fails if a step is taken."""
 
