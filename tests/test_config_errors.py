@@ -20,6 +20,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"heads": {"aux": {"wieght": 1}}}, "heads.aux.wieght", "it takes weight, losses, .*Did you mean 'weight'"),
     ({"train": {"ema": {"decai": 0.9}}}, "train.ema.decai", "it takes decay, warmup. Did you mean 'decay'"),
     ({"train": 3}, "train", "must be a mapping with the keys batch_size, .*; got 3"),
+    ({"tracking": {"storage": "s3://bucket/runs"}}, "tracking.storage", "expected a directory; mount the bucket on every node"),
     ({"losses": ["ce"]}, "losses", r"must be a mapping from names, got \[ce\]"),
     ({"losses": {"dice": {"weight": 1}}}, "losses.dice.type", "is missing; give 'type': built-in name or import path"),
     ({"losses": {"dice": None}}, "losses.dice", "must be a mapping with the keys type, .*; got null"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rayseg.config.spec import Section
 from rayseg.config.values import Bool, Count, Float, Gpu, Int, Interval, Length, NonNegative, Positive, Workers, one_length
@@ -96,8 +96,17 @@ class TrackingConfig(Section):
     """Where a run is recorded."""
 
     name: str | None = Field(default=None, description="run name; null: made from the time")
-    storage: str = Field(default="runs", description="directory (or cloud URI) of checkpoints, results and mlflow.db")
+    storage: str = Field(
+        default="runs", description="directory of checkpoints, results and mlflow.db; on a cluster one that every node shares"
+    )
     mlflow: MlflowConfig | None = MlflowConfig()
     text: Bool = True
     pictures: Int = Field(default=4, ge=0, description="validation images logged as image | truth | prediction | error")
     tags: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("storage")
+    @classmethod
+    def _directory(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError(f"got {value!r}, expected a directory; mount the bucket on every node and name the mount")
+        return value
