@@ -118,6 +118,7 @@ COMBINATIONS = [
     Wrong("a head without a recipe", AUXILIARY, "heads.auxiliary", ("is missing", "add heads.auxiliary: {}")),
     Wrong("the main head twice", {"heads.main": {}}, "heads.main", ("described by 'losses' and 'sampling'", "move them")),
     Wrong("an unknown metric", {"checkpoint.best": "val/miou"}, "checkpoint.best", ("known: val/mIoU", "mean 'val/mIoU'")),
+    Wrong("the smallest score", {"checkpoint.mode": "min"}, "checkpoint.mode", ("a smaller val/mIoU is not better", "max")),
     Wrong("the largest loss", {"checkpoint.best": "val/loss"}, "checkpoint.mode", ("a larger val/loss is not better", "min")),
     Wrong(
         "momentum for an optimizer without it",

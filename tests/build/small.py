@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rayseg.build import Experiment, assemble, check
 from rayseg.config import ExperimentConfig
-from rayseg.engine import LocalReporter, fit
+from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
 
 BASE = ExperimentConfig.from_dict(
@@ -35,13 +35,13 @@ def built(*overrides: Mapping[str, Any]) -> Experiment:
     return assemble(config, LocalReporter(Path("unused")), PARTS)
 
 
-def run(overrides: Mapping[str, Any], directory: Path) -> None:
-    """All that a user does: config, check, training."""
+def checked(overrides: Mapping[str, Any], directory: Path) -> Experiment:
+    """What comes before any worker starts: config, check, objects."""
     config = BASE.with_({"tracking.storage": str(directory / "runs"), **overrides})
     parts = {name: part for name, part in PARTS.items() if f"'type': {name!r}" in str(overrides)}
     if problems := check(config, parts):
         raise ConfigError(problems)
-    fit(assemble(config, LocalReporter(directory / "runs"), parts).fit)
+    return assemble(config, LocalReporter(directory / "runs"), parts)
 
 
 class TwoHeads(nn.Module):

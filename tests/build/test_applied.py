@@ -156,6 +156,12 @@ def test_arguments_reach_what_keeps_no_record_of_them() -> None:
     assert experiment.fit.batches is experiment.stream
 
 
+def test_a_transform_ignores_what_the_data_ignore() -> None:
+    experiment = built(CROP, {"data.ignore_index": 99, "data.dataset.ignore_index": 99})
+    key = "data.transforms.crop.ignore_index"
+    assert applied_values(experiment, [key]) == {key: 99}
+
+
 def test_true_is_not_one() -> None:
     with pytest.raises(ConfigError, match="seed: true was sampled, but 1 was built"):
         check_applied(built({"seed": 1}), {"seed": True})

@@ -11,14 +11,16 @@ from rayseg.engine import LocalReporter, fit
 from rayseg.errors import CheckpointError, ConfigError, RaysegError
 from rayseg.load import load_config
 from tests.build.faults import ALL, Wrong
-from tests.build.small import built, run
+from tests.build.small import built, checked
 
 
 @pytest.mark.parametrize("wrong", ALL, ids=[wrong.name for wrong in ALL])
 def test_a_fault_gets_one_error_that_says_where_what_and_what_to_do(wrong: Wrong, tmp_path: Path) -> None:
     overrides = wrong.overrides(tmp_path) if callable(wrong.overrides) else wrong.overrides
     with pytest.raises(RaysegError) as caught:
-        run(overrides, tmp_path)
+        experiment = checked(overrides, tmp_path)
+        assert wrong.error is not ConfigError, "a wrong config must not reach the loop"
+        fit(experiment.fit)
     assert type(caught.value) is wrong.error
     if isinstance(caught.value, ConfigError):
         assert [problem.path for problem in caught.value.problems] == [wrong.path], str(caught.value)
