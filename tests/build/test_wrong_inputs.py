@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,17 @@ from tests.build.faults import ALL, Wrong
 from tests.build.small import built, checked
 
 
+def _start(error: type[RaysegError], overrides: dict[str, Any], directory: Path) -> None:
+    experiment = checked(overrides, directory)
+    assert error is not ConfigError, "a wrong config must not reach the loop"
+    fit(experiment.fit)
+
+
 @pytest.mark.parametrize("wrong", ALL, ids=[wrong.name for wrong in ALL])
 def test_a_fault_gets_one_error_that_says_where_what_and_what_to_do(wrong: Wrong, tmp_path: Path) -> None:
     overrides = wrong.overrides(tmp_path) if callable(wrong.overrides) else wrong.overrides
     with pytest.raises(RaysegError) as caught:
-        experiment = checked(overrides, tmp_path)
-        assert wrong.error is not ConfigError, "a wrong config must not reach the loop"
-        fit(experiment.fit)
+        _start(wrong.error, overrides, tmp_path)
     assert type(caught.value) is wrong.error
     if isinstance(caught.value, ConfigError):
         assert [problem.path for problem in caught.value.problems] == [wrong.path], str(caught.value)
