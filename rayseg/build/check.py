@@ -119,9 +119,7 @@ def _check_optimizer(config: ExperimentConfig, parts: Parts, problems: Problems)
 
 
 def _check_storage(storage: str, problems: Problems) -> None:
-    """A local directory must be one that can be made and written; a cloud URI is seen by the workers only."""
-    if "://" in storage:
-        return
+    """The directory must be one that can be made and written."""
     path = Path(storage).expanduser().absolute()
     there = next(each for each in (path, *path.parents) if each.exists())
     if not there.is_dir():
