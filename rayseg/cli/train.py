@@ -19,10 +19,9 @@ def run(args: Namespace) -> int:
         RaysegError: what was wrong with the config, or went wrong.
     """
     result = train(load_config(args.config, parse_assignments(args.overrides)))
-    scores = [
-        (name, f"{value:.4f}") for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1
-    ]
-    say()
+    whole = {name: value for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1}
+    scores = [(name, f"{value:.4f}") for name, value in whole.items()]
+    say("\nafter the last step")
     say(table([*scores, ("run", str(result.directory)), ("best checkpoint", str(result.checkpoint))]))
     if result.run_id is not None:
         say(f"to look at it: rayseg ui --storage {result.config.tracking.storage}")

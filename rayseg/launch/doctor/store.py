@@ -41,13 +41,10 @@ def look_at_store(uri: str | None, storage: str, *, fix: bool) -> list[Finding]:
         check_reachable(resolved, _TIMEOUT_S)
         return _look_inside(resolved, fix=fix)
     except TrackingError as error:
-        return [Finding(_TOPIC, str(error), _remedy(str(error), uri))]
-
-
-def _remedy(message: str, uri: str | None) -> str:
-    if "schema" in message:
-        return f"copy the store, then: mlflow db upgrade {uri or 'sqlite:///<storage>/mlflow.db'}"
-    return "see there"
+        told, _, todo = str(error).rpartition("; ")
+        if "schema" in told:
+            todo = f"copy the store, then: mlflow db upgrade {uri or f'sqlite:///{storage}/mlflow.db'}"
+        return [Finding(_TOPIC, told, todo)]
 
 
 def _look_inside(uri: str, *, fix: bool) -> list[Finding]:
@@ -123,9 +120,9 @@ def _listed(runs: Sequence[StoredRun]) -> str:
 def _experiments(uri: str) -> list[str]:
     """Names of all experiments that are not deleted; where they cannot be listed, the one that runs go to by default."""
     path = sqlite_path(uri)
+    if path is not None:
+        return [str(name) for (name,) in _rows(path, "SELECT name FROM experiments WHERE lifecycle_stage = 'active'")]
     try:
-        if path is not None:
-            return [str(name) for (name,) in _rows(path, "SELECT name FROM experiments WHERE lifecycle_stage = 'active'")]
         if uri.startswith(("http://", "https://")):
             return [str(each["name"]) for each in _ask(uri)]
     except (OSError, ValueError, KeyError):  # a server that wants a password: MLflow's own client knows it

@@ -1,0 +1,218 @@
+"""Checkpoints used again: evaluate, predict, and their commands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import rayseg
+from rayseg.build import load_trained
+from rayseg.cli import main
+from rayseg.config import ExperimentConfig
+from rayseg.data import SyntheticStreets
+from rayseg.engine import read_checkpoint
+from rayseg.errors import CheckpointError, ConfigError, DataError
+from rayseg.launch import TrainResult, train
+from rayseg.models import small_unet
+
+NOWHERE = {"data.dataset": {"type": "folders", "root": "/nowhere"}}
+
+
+@pytest.fixture
+def checkpoint(trained: TrainResult) -> Path:
+    assert trained.checkpoint is not None
+    return trained.checkpoint
+
+
+@pytest.fixture
+def street() -> NDArray[np.uint8]:
+    return SyntheticStreets("test", size=(32, 48), length=1)[0].image
+
+
+def test_evaluate_gives_the_scores_of_training_to_the_last_bit(trained: TrainResult, checkpoint: Path) -> None:
+    before = {name: value for name, value in trained.metrics.items() if name.startswith("val/")}
+    np.testing.assert_equal(rayseg.evaluate(checkpoint), before)
+
+
+def test_evaluate_of_a_named_split_is_that_split(checkpoint: Path) -> None:
+    test = rayseg.evaluate(str(checkpoint), split="test")
+    as_val = rayseg.evaluate(checkpoint, overrides={"data.val_split": "test"})
+    np.testing.assert_equal(list(test.values()), list(as_val.values()))
+    assert all(name.startswith("test/") for name in test)
+    assert test["test/loss"] != rayseg.evaluate(checkpoint)["val/loss"]
+
+
+def test_a_plain_copy_of_a_checkpoint_is_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(checkpoint, tmp_path / "from_tune")
+    np.testing.assert_equal(rayseg.evaluate(copy), rayseg.evaluate(checkpoint))
+
+
+def test_masks_are_the_model_s_classes_at_each_image_s_size(
+    checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    Image.fromarray(street).save(tmp_path / "street.png")
+    trained = load_trained(checkpoint)
+    masks = list(rayseg.predict(checkpoint, [street, tmp_path / "street.png", np.zeros((20, 30, 3), np.uint8)]))
+    assert [mask.shape for mask in masks] == [(32, 48), (32, 48), (20, 30)]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    mean, std = (torch.tensor(each)[:, None, None] for each in (trained.config.data.mean, trained.config.data.std))
+    with torch.no_grad():
+        logits = trained.model(((torch.from_numpy(street).permute(2, 0, 1) - mean) / std)[None])["main"]
+    logits = torch.nn.functional.interpolate(logits, (32, 48), mode="bilinear", align_corners=False)
+    assert (masks[0] == logits.argmax(1)[0].numpy()).mean() > 0.99
+
+
+def test_what_was_loaded_once_predicts_the_same(checkpoint: Path, street: NDArray[np.uint8]) -> None:
+    loaded = load_trained(checkpoint)
+    assert not loaded.model.training
+    assert loaded.class_names == SyntheticStreets("train").class_names
+    np.testing.assert_array_equal(next(rayseg.predict(loaded, [street])), next(rayseg.predict(checkpoint, [street])))
+
+
+def test_prediction_needs_no_data_set(checkpoint: Path, street: NDArray[np.uint8]) -> None:
+    elsewhere = load_trained(checkpoint, overrides=NOWHERE)
+    assert elsewhere.class_names == tuple(f"class {index}" for index in range(9))
+    assert elsewhere.palette is None
+    np.testing.assert_array_equal(next(rayseg.predict(elsewhere, [street])), next(rayseg.predict(checkpoint, [street])))
+
+
+def test_the_average_is_what_is_used(small: ExperimentConfig, tmp_path: Path) -> None:
+    result = train(small.with_({"tracking.storage": str(tmp_path), "train.ema": {"decay": 0.9, "warmup": 1.0}}))
+    assert result.checkpoint is not None
+    weights = load_trained(result.checkpoint).model.state_dict()
+    state = read_checkpoint(result.checkpoint)
+    assert all(torch.equal(weights[name], state["ema"][name]) for name in weights)
+    assert any(not torch.equal(weights[name], state["model"][name]) for name in weights)
+
+
+def test_what_was_given_by_value_must_be_given_again(
+    small: ExperimentConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts: dict[str, Callable[..., Any]] = {"mine": lambda num_classes: small_unet(num_classes, width=4, depth=1)}
+    config = small.with_({"model": {"type": "mine"}, "tracking.storage": str(tmp_path)})
+    result = train(config, components=parts)
+    assert result.checkpoint is not None
+    with pytest.raises(ConfigError, match=r"model\.type: unknown name 'mine'.*components="):
+        rayseg.predict(result.checkpoint, [])
+    with pytest.raises(ConfigError, match="components="):
+        rayseg.evaluate(result.checkpoint)
+    assert rayseg.evaluate(result.checkpoint, components=parts)["val/mIoU"] == result.metrics["val/mIoU"]
+    assert main(["eval", str(result.checkpoint)]) == 2
+    assert "from Python" in capsys.readouterr().err
+
+
+class _Hook:
+    def on_start(self, run: Any) -> None: ...
+
+
+def test_parts_that_only_train_are_not_asked_for(small: ExperimentConfig, tmp_path: Path) -> None:
+    config = small.with_({"hooks.mine": {"type": "mine"}, "tracking.storage": str(tmp_path)})
+    result = train(config, components={"mine": _Hook})
+    assert result.checkpoint is not None
+    assert rayseg.evaluate(result.checkpoint)["val/loss"] == result.metrics["val/loss"]
+
+
+def _torn(folder: Path) -> Path:
+    (folder / "model.pt").write_bytes((folder / "model.pt").read_bytes()[:-1])
+    return folder
+
+
+def _unsealed(folder: Path) -> Path:
+    (folder / "manifest.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda folder: folder / "gone", "no such directory; expected a checkpoint"),
+        (lambda folder: folder / "model.pt", "no such directory"),
+        (_torn, "missing or changed since it was written"),
+        (_unsealed, "not a checkpoint, or a torn one"),
+        (lambda folder: folder.parent.parent, "it holds 1; name one of them: .*step_00000002"),
+        (lambda _: "s3://bucket/step_00000002", "copy it here first"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(
+    checkpoint: Path, tmp_path: Path, make: Callable[[Path], Path | str], told: str
+) -> None:
+    place = make(shutil.copytree(checkpoint, tmp_path / "checkpoints" / checkpoint.name))
+    for use in (rayseg.evaluate, lambda path: rayseg.predict(path, [])):
+        with pytest.raises(CheckpointError, match=told):
+            use(place)
+
+
+def test_weights_of_another_model_are_refused(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError, match="do not fit the model of 9 classes"):
+        load_trained(checkpoint, overrides={"model.width": 8})
+
+
+def test_weights_of_another_data_set_are_refused(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError, match="do not fit the model of 2 classes"):
+        load_trained(checkpoint, overrides={"data.class_names": ["a", "b"]})
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8), np.zeros((4, 4, 3)), "gone.png"])
+def test_what_is_no_picture_is_refused(checkpoint: Path, image: Any) -> None:
+    with pytest.raises(DataError, match=r"expected uint8|cannot be read"):
+        next(rayseg.predict(checkpoint, [image]))
+
+
+def test_the_command_eval_prints_the_scores(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(checkpoint), "--split", "test", "eval.batch_size=1"]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line}
+    scores = rayseg.evaluate(checkpoint, split="test")
+    assert rows["test/mIoU"] == [f"{scores['test/mIoU']:.4f}"]
+    assert rows["class"] == ["IoU", "Acc"]
+    assert rows["road"] == [f"{scores['test/IoU/road']:.4f}", f"{scores['test/Acc/road']:.4f}"]
+
+
+def test_the_command_predict_writes_masks_whose_values_are_classes(
+    checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.png", "deep/a.jpg"):
+        Image.fromarray(street).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    assert main(["predict", str(checkpoint), str(folder), "--out", str(out), "--overlay"]) == 0
+    with Image.open(out / "a.png") as mask:
+        assert mask.mode == "P"
+        np.testing.assert_array_equal(np.asarray(mask), next(rayseg.predict(checkpoint, [street])))
+        palette = SyntheticStreets("train").palette
+        assert palette is not None
+        assert mask.getpalette()[:27] == [level for colour in palette for level in colour]  # type: ignore[index]
+    written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert written == ["a.png", "a_overlay.png", "deep/a.png", "deep/a_overlay.png"]
+    with Image.open(out / "a_overlay.png") as overlay:
+        assert overlay.size == (48, 32)
+    told = capsys.readouterr().out
+    assert "2 masks in" in told
+    assert "road" in told
+
+
+def test_two_masks_of_one_name_are_refused_before_any_is_written(
+    checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "a.jpg"):
+        Image.fromarray(street).save(tmp_path / name)
+    words = ["predict", str(checkpoint), str(tmp_path / "a.png"), str(tmp_path / "a.jpg"), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "both masks would be a.png" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_pictures_is_refused(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["predict", str(checkpoint), str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "no pictures in this folder" in told
+    assert "no such file or folder" in told
