@@ -1,4 +1,10 @@
-"""Connecting to Ray, and asking whether it can run what is wanted before anything waits for ever."""
+"""Connecting to Ray, and asking whether it can run what is wanted before anything waits for ever.
+
+A cluster is joined where ``RAY_ADDRESS`` names one; otherwise one is started on this machine for as long as this process lives,
+with as many CPUs as it has cores. What a cluster does not have is refused. Where an autoscaler adds nodes when they are asked
+for, ``RAYSEG_CLUSTER_CAN_GROW=1`` (set in cluster.yaml) says so: then nothing is refused, and workers may take half an hour to
+start.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +12,21 @@ import logging
 import os
 from typing import Any
 
-import torch
-
 import ray
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["connect", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
+__all__ = ["can_grow", "connect", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
 
 #: Ray Train passes one report per interval on; its default of 2 s would be the length of every evaluation.
 _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "2",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -32,7 +37,7 @@ _ENVIRONMENT = {
 
 def connect() -> None:
     """Join the cluster that ``RAY_ADDRESS`` names (Ray sets it in every job), or start a local one for this process."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in {**_ENVIRONMENT, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800" if can_grow() else "60"}.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     if ray.is_initialized():
@@ -44,9 +49,9 @@ def connect() -> None:
 
 
 def use_gpu(config: ExperimentConfig) -> bool:
-    """Whether workers get a GPU each: as the config says, or if there are any."""
+    """Whether workers get a GPU each: as the config says, or if the cluster has any."""
     if config.scaling.gpu == "auto":
-        return ray.cluster_resources().get("GPU", 0) > 0 or torch.cuda.is_available()
+        return bool(ray.cluster_resources().get("GPU", 0) > 0)
     return config.scaling.gpu
 
 
@@ -59,9 +64,9 @@ def worker_resources(config: ExperimentConfig) -> dict[str, float]:
 def resource_problems(config: ExperimentConfig) -> list[Problem]:
     """Why a run could never start on this cluster; Ray itself would wait without a word.
 
-    A cluster that can grow is taken at its word: only what is there now is counted, unless an autoscaler is at work.
+    What is there now is counted, unless an autoscaler is at work.
     """
-    if _can_grow():
+    if can_grow():
         return []
     have = ray.cluster_resources()
     smallest = worker_counts(config)[0]
@@ -90,5 +95,6 @@ def require_resources(config: ExperimentConfig) -> None:
         raise ConfigError(problems)
 
 
-def _can_grow() -> bool:
+def can_grow() -> bool:
+    """Whether nodes come when they are asked for: ``RAYSEG_CLUSTER_CAN_GROW=1``."""
     return os.environ.get("RAYSEG_CLUSTER_CAN_GROW", "0") == "1"

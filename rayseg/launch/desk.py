@@ -1,26 +1,40 @@
 """The one writer: an actor that owns the MLflow store, and carries errors and decisions between processes.
 
 SQLite wants one writer on one node, MLflow is slow to import, and a restarted worker must not write a step twice. So one actor,
-on the driver's node, holds the store; workers and trials talk to it. It ends with the driver.
+on the driver's node, holds the store; the driver, workers and trials talk to it. It ends with its run, or with the driver.
+
+Notes at the desk, by key::
+
+    fault/<run directory>     a fault that would come again, left by a worker of the run
+    trial/<trial id>          a trial that has started: its run, its directory, its process
+    group/<run directory>     the placement group of a trial's workers
+    claimed/<group id>        a placement group that some trial had
+    before                    placement groups that were there before the sweep
 """
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import ray
-from rayseg.tracking import RunStatus
+from rayseg.config import ExperimentConfig
+from rayseg.errors import RaysegError
+from rayseg.tracking import RunStatus, owner_is_alive, resolve_uri
 
-__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "open_desk"]
+__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk"]
+
+#: Desks of this process by directory; Tune pickles its callbacks, and a handle would outlive its cluster there.
+_OPEN: dict[str, Any] = {}
 
 
 class Desk:
-    """Runs as an actor: see :func:`open_desk`.
+    """Runs as an actor: see :func:`opened_desk`.
 
     Args:
         uri: of the MLflow store, resolved; None: nothing is recorded.
@@ -38,6 +52,12 @@ class Desk:
         """Call a method of the store."""
         return None if self._store is None else getattr(self._store, method)(*args, **kwargs)
 
+    def prepare(self) -> None:
+        """Make the store's schema, and close runs whose driver died."""
+        if self._store is not None:
+            self._store.prepare()
+            self._store.close_stale_runs(owner_is_alive)
+
     def post(self, key: str, value: Any) -> None:
         """Leave a note for somebody else."""
         self._notes[key] = value
@@ -50,9 +70,9 @@ class Desk:
         """The note under ``key``, which stays; None where there is none."""
         return self._notes.get(key)
 
-    def notes(self, prefix: str) -> list[Any]:
-        """Every note whose key begins so."""
-        return [note for key, note in self._notes.items() if key.startswith(prefix)]
+    def notes(self, prefix: str) -> dict[str, Any]:
+        """Every note whose key begins so, by the rest of the key."""
+        return {key.removeprefix(prefix): note for key, note in self._notes.items() if key.startswith(prefix)}
 
     def say(self, line: str) -> None:
         """Take a line for the driver's terminal."""
@@ -64,10 +84,45 @@ class Desk:
         return lines
 
 
-def open_desk(uri: str | None, experiment: str) -> Any:
-    """Start the actor on this node; the handle may be given to workers."""
+@contextmanager
+def opened_desk(config: ExperimentConfig, directory: str) -> Iterator[Any]:
+    """The desk of a run or a sweep, on this node, its store made; the handle may be given to workers.
+
+    Args:
+        config: says where is recorded.
+        directory: of the run or the sweep.
+
+    Raises:
+        TrackingError: the store cannot be reached or written.
+    """
+    mlflow, uri = config.tracking.mlflow, None
+    if mlflow is not None:
+        uri = resolve_uri(mlflow.uri, config.tracking.storage)
     node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Desk).options(num_cpus=0, scheduling_strategy=node, max_concurrency=8).remote(uri, experiment)
+    options = {"num_cpus": 0, "scheduling_strategy": node, "max_concurrency": 8}
+    desk = ray.remote(Desk).options(**options).remote(uri, "" if mlflow is None else mlflow.experiment)
+    _OPEN[directory] = desk
+    try:
+        asked(desk.prepare.remote())
+        yield desk
+    finally:
+        del _OPEN[directory]
+        ray.kill(desk)
+
+
+def desk_of(directory: str) -> Any:
+    """The open desk of a sweep in this process."""
+    return _OPEN[directory]
+
+
+def asked(reference: Any, timeout_s: float | None = None) -> Any:
+    """``ray.get``, with a fault of ours raised as itself and not as one of a task."""
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RaysegError):
+            raise error.cause from None
+        raise
 
 
 class DeskStream(io.StringIO):
@@ -126,7 +181,7 @@ class DeskStore:
         self._timeout_s = timeout_s
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return ray.get(self._desk.record.remote(method, args, kwargs), timeout=self._timeout_s)
+        return asked(self._desk.record.remote(method, args, kwargs), self._timeout_s)
 
     def start_run(self, name: str, **kwargs: Any) -> str:
         """See ``MlflowStore.start_run``."""

@@ -35,6 +35,10 @@ class Gate:
             return None
 
     async def answer(self, go_on: bool) -> None:
-        """Let the worker go on, or end; after a no, every later result is answered with no."""
-        self._closed = self._closed or not go_on
+        """Let the worker go on, or end."""
         await self._answers.put(go_on)
+
+    async def close(self) -> None:
+        """Answer with no from now on: whoever waits, and every later result."""
+        self._closed = True
+        await self._answers.put(False)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray.train
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 import ray
 from rayseg.build import Components
 from rayseg.config import ExperimentConfig
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
-from rayseg.launch.cluster import connect, require_resources, use_gpu, worker_resources
-from rayseg.launch.desk import DeskStore, Echo, open_desk
+from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
+from rayseg.launch.desk import DeskStore, Echo, opened_desk
+from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.ray_worker import fault_key, train_worker
-from rayseg.launch.records import open_record, open_store
+from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory
-from rayseg.tracking import RunStatus
 
-__all__ = ["make_trainer", "run_trainer", "train_on_ray"]
+__all__ = ["import_paths", "make_trainer", "run_trainer", "train_on_ray"]
 
 
 def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResult:
@@ -30,52 +35,72 @@ def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResul
     connect()
     require_resources(config)
     directory = prepare_directory(config)
-    store = open_store(config)
-    desk = open_desk(None if store is None else store.uri, "" if store is None else store.experiment)
-    records = DeskStore(desk) if store is not None else None
-    run_id = open_record(records, config, directory)
-    info = RunInfo(config.to_dict(), str(directory), run_id, components)
-    echo = Echo(desk, sys.stdout)
-    status: RunStatus = "FAILED"
-    try:
-        result = run_trainer(make_trainer(config, info, desk), info, desk)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        echo.close()
-        if records is not None and run_id is not None:
-            records.finish(run_id, status)
-        ray.kill(desk)
+    before = groups_of_this_job()
+    with opened_desk(config, str(directory)) as desk:
+        records = None if config.tracking.mlflow is None else DeskStore(desk)
+        run_id = open_record(records, config, directory)
+        info = RunInfo(config.to_dict(), str(directory), run_id, components)
+        echo = Echo(desk, sys.stdout)
+        try:
+            with closing(finisher(records, run_id)), _interruptible():
+                result = run_trainer(make_trainer(config, info, desk), info, desk)
+        finally:
+            give_back_groups(groups_of_this_job() - before)
+            echo.close()
     return _brought_home(config, result, run_id, directory)
 
 
-def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, trial: Any = None) -> TorchTrainer:
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Train answers Ctrl-C by ending its workers and then this process, and leaves its handler behind.
+
+    Raises:
+        KeyboardInterrupt: as everywhere else.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        raise KeyboardInterrupt from end
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+class _Trainer(TorchTrainer):
+    """Without Ray's own keeper of placement groups: see ``groups.py``. It also costs a fifth of every start."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [each for each in super()._create_default_callbacks() if not isinstance(each, PlacementGroupCleanerCallback)]
+
+
+def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, gate: Any = None) -> TorchTrainer:
     """The trainer of a run; its checkpoints are kept in the run's directory by Ray.
 
     Args:
         config: the experiment.
         info: what every worker is told.
         desk: the one writer.
-        trial: in a sweep, the actor that is asked whether to go on.
+        gate: in a sweep, the actor that is asked whether to go on.
     """
     directory = Path(info.directory)
     keep = config.checkpoint
-    return TorchTrainer(
+    return _Trainer(
         train_worker,
-        train_loop_config={"info": info, "desk": desk, "trial": trial},
+        train_loop_config={"info": info, "desk": desk, "gate": gate},
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.scaling.workers, use_gpu=use_gpu(config), resources_per_worker=worker_resources(config)
         ),
         run_config=ray.train.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent),
-            failure_config=ray.train.FailureConfig(max_failures=config.scaling.max_failures, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(
+                max_failures=config.scaling.max_failures, controller_failure_limit=-1 if can_grow() else 3
+            ),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=keep.keep, checkpoint_score_attribute=keep.best, checkpoint_score_order=keep.mode
             ),
-            worker_runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_import_paths())}},
+            worker_runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(import_paths())}},
         ),
     )
 
@@ -105,7 +130,7 @@ def _told(error: Exception) -> str:
     return f"the workers failed: {first or error}"
 
 
-def _import_paths() -> list[str]:
+def import_paths() -> list[str]:
     """Where the driver imports from, so that an import path that works here works in every worker."""
     return [os.path.abspath(path) for path in sys.path if path == "" or os.path.isdir(path)]  # noqa: PTH100, PTH112
 

@@ -20,6 +20,7 @@ from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore, DeskStream
+from rayseg.launch.groups import claim_group
 from rayseg.launch.records import run_tracker
 from rayseg.launch.run import RunInfo, StopRun, run_worker
 from rayseg.tracking import NullTracker, Tracker
@@ -33,13 +34,13 @@ class TrainReporter:
     Args:
         tracker: where rank 0 records.
         history: file of evaluations in the run's directory.
-        desk: where a sweep's trial is asked whether to go on; None in a single run.
+        gate: where a sweep's trial is asked whether to go on; None in a single run.
     """
 
-    def __init__(self, tracker: Tracker, history: History, desk: Any = None) -> None:
+    def __init__(self, tracker: Tracker, history: History, gate: Any = None) -> None:
         self._tracker = tracker
         self._history = history
-        self._desk = desk
+        self._gate = gate
         self._open = ExitStack()
         self._last: dict[str, float] = {}
 
@@ -65,7 +66,7 @@ class TrainReporter:
         ray.train.report({"step": step, **self._last}, checkpoint=saved)
         if checkpoint is not None:
             shutil.rmtree(checkpoint.parent, ignore_errors=True)
-        if self._desk is not None and metrics:
+        if self._gate is not None and metrics:
             self._ask(step, metrics)
 
     def latest(self) -> Path | None:
@@ -80,7 +81,7 @@ class TrainReporter:
     def _ask(self, step: int, metrics: Mapping[str, float]) -> None:
         answer = None
         if is_main():
-            answer = ray.get(self._desk.result.remote({"step": step, **metrics}))
+            answer = ray.get(self._gate.result.remote({"step": step, **metrics}))
         if not broadcast_object(answer):
             raise StopRun
 
@@ -96,9 +97,10 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
     desk = loop_config["desk"]
     if ray.get(desk.look.remote(fault_key(info))) is not None:
         return {}
-    config = info.experiment_config()
-    tracker = _tracker(info, config, desk)
-    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), loop_config.get("trial"))
+    if is_main() and loop_config["gate"] is not None:
+        claim_group(desk, info.directory)
+    tracker = _tracker(info, info.experiment_config(), desk)
+    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), loop_config["gate"])
     try:
         return run_worker(info, reporter, tracker)
     except RaysegError as error:

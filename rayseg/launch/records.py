@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig, flatten
-from rayseg.tracking import MlflowTracker, StoreLike, TextTracker, Tracker, TrackerGroup, owner_tags, resolve_uri
+from rayseg.tracking import MlflowTracker, RunStatus, StoreLike, TextTracker, Tracker, TrackerGroup, owner_tags, resolve_uri
 
 if TYPE_CHECKING:
     from rayseg.tracking import MlflowStore
 
-__all__ = ["open_record", "open_store", "run_tags", "run_tracker"]
+__all__ = ["closing", "finisher", "open_record", "open_store", "run_tags", "run_tracker"]
 
 
 def open_store(config: ExperimentConfig) -> MlflowStore | None:
@@ -66,6 +67,34 @@ def open_record(
         path.write_text(run_id, encoding="utf-8")
         store.log_artifact(run_id, "config.yaml", (directory / "config.yaml").read_bytes())
     return run_id
+
+
+@contextmanager
+def closing(finish: Callable[[RunStatus], None]) -> Iterator[None]:
+    """Close a run when the block ends: FINISHED, KILLED where somebody ended it, FAILED otherwise.
+
+    Args:
+        finish: closes it.
+    """
+    status: RunStatus = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        finish(status)
+
+
+def finisher(store: StoreLike | None, run_id: str | None) -> Callable[[RunStatus], None]:
+    """Closes a run of the store; does nothing where none is recorded."""
+
+    def finish(status: RunStatus) -> None:
+        if store is not None and run_id is not None:
+            store.finish(run_id, status)
+
+    return finish
 
 
 def run_tags(config: ExperimentConfig) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rayseg.build import Components, assemble, check_applied, configure_torch
-from rayseg.config import ExperimentConfig, flatten, read_config_file, to_yaml
+from rayseg.build import Components, Experiment, applied_values, assemble, check_applied, configure_torch
+from rayseg.collective import is_main
+from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
 from rayseg.engine import Reporter, fit
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.pictures import Pictures
@@ -141,6 +143,8 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
     configure_torch(config)
     experiment = assemble(config, reporter, info.components)
     check_applied(experiment, info.sampled)
+    if info.sampled and is_main():
+        _record_applied(experiment, info, tracker)
     hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
     experiment.fit.state.hooks = hooks
     with contextlib.closing(_Flushing(tracker)):
@@ -148,6 +152,15 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
             return fit(experiment.fit)
         except StopRun:
             return dict(experiment.fit.state.metrics)
+
+
+def _record_applied(experiment: Experiment, info: RunInfo, tracker: Tracker) -> None:
+    """Keep what was read back as ``applied.json``; a sampled section was compared leaf by leaf and is kept as it was."""
+    whole = {key: value for key, value in info.sampled.items() if value is None or isinstance(value, Mapping)}
+    read = applied_values(experiment, [key for key in info.sampled if key not in whole])
+    text = json.dumps({key: plain({**whole, **read}[key])[0] for key in info.sampled}, indent=2)
+    (Path(info.directory) / "applied.json").write_text(text, encoding="utf-8")
+    tracker.log_artifact("applied.json", text.encode())
 
 
 class _Flushing:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import ray.tune
-
-import ray
 from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yaml
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
+from rayseg.launch.request import SweepRequest
+from rayseg.launch.search import EndedTrial
 from rayseg.report import rank_table, render_table, write_parquet
 
-__all__ = ["SweepResult", "summarise"]
+__all__ = ["SweepResult", "read_summary", "summarise"]
 
 
 @dataclass
@@ -72,62 +72,74 @@ def shortest_endings(keys: Sequence[str]) -> dict[str, str]:
 
 
 def summarise(
-    base: ExperimentConfig,
-    results: Sequence[ray.tune.Result],
-    directory: Path,
-    *,
-    metric: str,
-    mode: Literal["max", "min"],
-    searched: Sequence[str],
-    total_steps: int,
-    seconds: float,
+    request: SweepRequest, trials: Sequence[EndedTrial], directory: Path, total_steps: int, seconds: float, run_id: str | None
 ) -> SweepResult:
-    """Rank the trials and write ``best.yaml``, ``table.parquet`` and ``table.txt``.
+    """Rank the trials and write ``best.yaml``, ``table.parquet``, ``table.txt`` and ``summary.json``.
 
     A trial is judged by its last evaluation. One that was ended early is ranked like the others: it is in the table with its
-    step, so that nobody takes it for a full run.
+    step, so that nobody takes it for a full run. One that failed has no rank.
 
     Raises:
         RaysegError: no trial gave a score.
     """
-    rows = rank_table(
-        [row for result in results if (row := _row(result, directory, searched, total_steps)) is not None], metric, mode
-    )
-    scored = [row for row in rows if row.get(metric) is not None]
-    if not scored:
-        errors = "; ".join(sorted({str(result.error).strip().splitlines()[-1] for result in results if result.error}))
-        raise RaysegError(f"no trial of the sweep in {directory} gave {metric}; {errors or 'no trial ended'}")
-    best = scored[0]
+    rows = _ranked([_row(trial, request, total_steps) for trial in trials], request)
+    if rows[0]["rank"] is None:
+        faults = "; ".join(sorted({trial.fault.strip() for trial in trials if trial.fault}))
+        raise RaysegError(f"no trial of the sweep in {directory} gave {request.metric}; {faults or 'none of them reported it'}")
+    best = rows[0]
+    where = {key: getattr(request.base.tracking, key) for key in ("storage", "text")}
     config = ExperimentConfig.from_dict(read_config_file(Path(best["directory"]) / "config.yaml"))
-    config = config.with_(
-        {"tracking.name": None, "tracking.storage": base.tracking.storage, "tracking.text": base.tracking.text}
-    )
-    write_yaml(config, directory / "best.yaml")
-    write_parquet(rows, directory / "table.parquet")
+    config = config.with_({"tracking.name": None, **{f"tracking.{key}": value for key, value in where.items()}})
     step, metrics = History(Path(best["directory"]) / "metrics.jsonl").rows()[-1]
-    summary = SweepResult(config, metrics, step, str(best["trial"]), rows, None, directory, seconds, metric, tuple(searched))
-    (directory / "table.txt").write_text(f"{summary}\n", encoding="utf-8")
-    return summary
+    searched = tuple(request.space)
+    found = SweepResult(config, metrics, step, str(best["trial"]), rows, run_id, directory, seconds, request.metric, searched)
+    _write(found)
+    return found
 
 
-def _row(result: ray.tune.Result, directory: Path, searched: Sequence[str], total_steps: int) -> dict[str, Any] | None:
-    """One line of the table, from what the trial itself wrote."""
-    point = (result.config or {}).get("point", result.config) or {}
-    trial = "baseline" if point.get("baseline") else (result.metrics or {}).get("trial_id")
-    own = directory / f"{directory.name}-{trial}"
-    if not (own / "config.yaml").is_file():
+def read_summary(directory: Path) -> SweepResult | None:
+    """What a sweep that has ended brought home; None where it has not ended."""
+    path = directory / "summary.json"
+    if not path.is_file():
         return None
-    leaves = flatten(ExperimentConfig.from_dict(read_config_file(own / "config.yaml")))
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    config = ExperimentConfig.from_dict(read_config_file(directory / "best.yaml"))
+    return SweepResult(**{**kept, "best_config": config, "directory": directory, "searched": tuple(kept["searched"])})
+
+
+def _write(found: SweepResult) -> None:
+    """Every file; ``summary.json`` last, which says that the sweep has ended."""
+    write_yaml(found.best_config, found.directory / "best.yaml")
+    write_parquet(found.table, found.directory / "table.parquet")
+    (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
+    kept = {each.name: getattr(found, each.name) for each in fields(found) if each.name not in {"best_config", "directory"}}
+    staged = found.directory / ".summary.json"
+    staged.write_text(json.dumps(kept), encoding="utf-8")
+    staged.replace(found.directory / "summary.json")
+
+
+def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[str, Any]]:
+    whole = rank_table([row for row in rows if row["status"] != "failed"], request.metric, request.mode)
+    failed = [{"rank": None, request.metric: row.get(request.metric), **row} for row in rows if row["status"] == "failed"]
+    return [*whole, *failed]
+
+
+def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str, Any]:
+    """One line of the table, from what the trial itself wrote."""
+    own, leaves = trial.directory, dict(trial.point)
+    if (own / "config.yaml").is_file():
+        leaves = flatten(ExperimentConfig.from_dict(read_config_file(own / "config.yaml")))
     rows = History(own / "metrics.jsonl").rows()
     step, last = rows[-1] if rows else (0, {})
     run_id = own / "mlflow_run_id"
     ended = "full" if step >= total_steps else "stopped early"
     return {
-        "trial": own.name.removeprefix(f"{directory.name}-"),
+        "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,
-        "status": "failed" if result.error else ended,
-        **{key: leaves.get(key) for key in searched},
+        "status": "failed" if trial.fault else ended,
+        **{key: leaves.get(key, trial.point.get(key)) for key in request.space},
         **last,
+        "fault": trial.fault,
         "run_id": run_id.read_text(encoding="utf-8") if run_id.is_file() else None,
         "directory": str(own),
     }

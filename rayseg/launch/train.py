@@ -9,9 +9,8 @@ from rayseg.build import Components, check
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
-from rayseg.launch.records import open_record, open_store, run_tracker
+from rayseg.launch.records import closing, open_record, open_store, run_tracker
 from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker
-from rayseg.tracking import RunStatus
 
 __all__ = ["train"]
 
@@ -56,13 +55,6 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
         mode=config.checkpoint.mode,
         on_log=tracker.log_metrics,
     )
-    status: RunStatus = "FAILED"
-    try:
+    with closing(tracker.finish):
         metrics = run_worker(RunInfo(config.to_dict(), str(directory), run_id, components), reporter, tracker)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        tracker.finish(status)
     return TrainResult(config, metrics, reporter.history(), reporter.best(), reporter.latest(), run_id, directory)

@@ -1,12 +1,15 @@
-"""One trial of a sweep, inside the process that Tune gave it."""
+"""One trial of a sweep, inside the process that Tune gave it.
+
+A trial of one worker trains in that process, which Tune then uses again. A trial of several workers starts a group of Train
+workers and stands between them and Tune (``gate.py``). A fault of ours would come again, so it ends the trial without a second
+attempt: it is left in the trial's directory as ``fault.txt``. Only a process that died is started again.
+"""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import threading
+import os
+import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,19 +17,21 @@ from typing import Any
 import ray.tune
 
 import ray
-from rayseg.build import Components
+from rayseg.build import Components, worker_counts
 from rayseg.config import ExperimentConfig, flatten
 from rayseg.engine.history import History
-from rayseg.engine.reporter import checkpoint_name
+from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
+from rayseg.launch.group_thread import GroupThread
 from rayseg.launch.ray_train import make_trainer, run_trainer
-from rayseg.launch.records import open_record, run_tracker
+from rayseg.launch.records import closing, finisher, open_record, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
+from rayseg.launch.tune_reporter import TuneReporter
 from rayseg.report import changed_values
-from rayseg.tracking import RunStatus, Tracker
+from rayseg.tracking import NullTracker, Tracker
 
-__all__ = ["Trial", "TrialPlan", "TuneReporter", "as_function"]
+__all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,12 @@ class TrialPlan:
     Args:
         base: plain tree of the base config.
         directory: of the sweep.
-        components: name -> callable given by value.
         desk: the one writer.
         parent_run_id: the sweep's MLflow run, or None.
         owner: tags of the driver, whose death ends every run.
+        total_steps: of every trial; one that came so far is not one that was ended early.
+        import_paths: where the driver imports from.
+        components: name -> callable given by value.
     """
 
     base: Mapping[str, Any]
@@ -47,6 +54,8 @@ class TrialPlan:
     desk: Any
     parent_run_id: str | None
     owner: Mapping[str, str]
+    total_steps: int
+    import_paths: tuple[str, ...] = ()
     components: Components = field(default_factory=dict)
 
     def config(self, point: Mapping[str, Any], name: str) -> ExperimentConfig:
@@ -55,161 +64,134 @@ class TrialPlan:
         return ExperimentConfig.from_dict(dict(self.base)).with_({**point, **where})
 
 
-class TuneReporter:
-    """The loop's back end in a trial's own process: no second layer of actors.
-
-    Args:
-        tracker: where the trial records.
-        history: file of evaluations in the trial's directory.
-    """
-
-    def __init__(self, tracker: Tracker, history: History) -> None:
-        self._tracker = tracker
-        self._history = history
-        self._open = ExitStack()
-        self._last: dict[str, float] = {}
-
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record."""
-        self._tracker.log_metrics(step, metrics)
-
-    def staging(self, step: int) -> Path:
-        """A local directory that Tune copies from."""
-        return Path(tempfile.mkdtemp(prefix="rayseg-")) / checkpoint_name(step)
-
-    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
-        """Hand metrics and the checkpoint to Tune, which may end the trial here."""
-        if metrics:
-            self._history.record(step, metrics)
-            self._tracker.log_metrics(step, metrics)
-        self._last = {**self._last, **metrics}
-        if not self._last:
-            return
-        saved = None if checkpoint is None else ray.tune.Checkpoint.from_directory(str(checkpoint))
-        try:
-            ray.tune.report({"step": step, **self._last}, checkpoint=saved)
-        finally:
-            if checkpoint is not None:
-                shutil.rmtree(checkpoint.parent, ignore_errors=True)
-
-    def latest(self) -> Path | None:
-        """The checkpoint that Tune resumes this trial from."""
-        checkpoint = ray.tune.get_checkpoint()
-        return None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
-
-    def close(self) -> None:
-        """Let go of downloaded checkpoints."""
-        self._open.close()
+def on_workers(config: ExperimentConfig) -> bool:
+    """Whether a trial needs a group of workers besides its own process."""
+    return worker_counts(config)[-1] > 1
 
 
-@dataclass(frozen=True)
-class Trial:
-    """The function that Tune calls: overlay, validate, open the child run, train, close it with the right status."""
-
-    plan: TrialPlan
-
-    def __call__(self, chosen: dict[str, Any]) -> None:
-        """Run one trial to its end, or to where Tune ends it."""
-        point: dict[str, Any] = dict(chosen["point"]) if "point" in chosen else dict(chosen)
-        trial_id: str = ray.tune.get_context().get_trial_id()
-        is_baseline = point.pop("baseline", False)
-        name = f"{Path(self.plan.directory).name}-{'baseline' if is_baseline else trial_id}"
-        config = self.plan.config(point, name)
-        directory = prepare_directory(config)
-        store = DeskStore(self.plan.desk)
-        run_id = None
-        if self.plan.parent_run_id is not None:
-            tags = {"rayseg.trial": trial_id, **_changed_tags(self.plan, config, is_baseline=is_baseline)}
-            run_id = open_record(
-                store, config, directory, tags=tags, parent_run_id=self.plan.parent_run_id, owner=self.plan.owner
-            )
-        ray.get(self.plan.desk.post.remote(f"trial/{trial_id}", {"run_id": run_id, "name": name, "directory": str(directory)}))
-        sampled = {} if is_baseline else point
-        info = RunInfo(config.to_dict(), str(directory), run_id, self.plan.components, sampled)
-        if config.scaling.workers in (0, 1):
-            self._train_here(info, store)
-        else:
-            self._train_on_workers(info, config, store)
-
-    def _train_here(self, info: RunInfo, store: DeskStore) -> None:
-        tracker = run_tracker(store if info.run_id else None, info.run_id)
-        reporter = TuneReporter(tracker, History(Path(info.directory) / "metrics.jsonl"))
-        status: RunStatus = "FAILED"
-        try:
-            run_worker(info, reporter, tracker)
-            status = "FINISHED"
-        except (SystemExit, StopIteration, KeyboardInterrupt):
-            status = "KILLED"
-            raise
-        finally:
-            reporter.close()
-            tracker.finish(status)
-
-    def _train_on_workers(self, info: RunInfo, config: ExperimentConfig, store: DeskStore) -> None:
-        gate = ray.remote(Gate).options(num_cpus=0).remote()
-        trainer = make_trainer(config, info, self.plan.desk, trial=gate)
-        group = _Group(lambda: run_trainer(trainer, info, self.plan.desk))
-        status: RunStatus = "FAILED"
-        try:
-            _pass_on(gate, group)
-            status = "FINISHED"
-        except (SystemExit, StopIteration, KeyboardInterrupt):
-            status = "KILLED"
-            group.join()
-            raise
-        finally:
-            ray.kill(gate)
-            if info.run_id is not None:
-                store.finish(info.run_id, status)
+def trial_directory(directory: str, trial_id: str, point: Mapping[str, Any]) -> Path:
+    """Where a trial of the sweep in a directory writes; its last part is the trial's name."""
+    return Path(directory) / f"{Path(directory).name}-{'baseline' if point.get('baseline') else trial_id}"
 
 
-def as_function(trial: Trial) -> Any:
-    """A plain function, which is what Tune runs in a process that it uses again."""
+def fault_of(directory: str, trial_id: str, chosen: Mapping[str, Any]) -> str | None:
+    """The fault that ended a trial, or None."""
+    path = trial_directory(directory, trial_id, chosen["point"]) / "fault.txt"
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def as_function(plan: TrialPlan) -> Any:
+    """A plain function of ``{"point": overrides}``, which is what Tune runs in a process that it uses again."""
 
     def rayseg_trial(chosen: dict[str, Any]) -> None:
-        trial(chosen)
+        _prepare_process(plan)
+        Trial(plan, ray.tune.get_context().get_trial_id(), chosen["point"]).run()
 
     return rayseg_trial
 
 
-class _Group(threading.Thread):
-    """``fit`` of a trainer, beside the trial's own thread, which speaks to Tune."""
+def _prepare_process(plan: TrialPlan) -> None:
+    """A trial that Tune ends may be in the middle of storing pictures; and what the driver can import, it must."""
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+    sys.path.extend(path for path in plan.import_paths if path not in sys.path)
 
-    def __init__(self, fit: Any) -> None:
-        super().__init__(daemon=True)
-        self._fit = fit
-        self.error: BaseException | None = None
-        self.start()
+
+@dataclass(frozen=True)
+class Trial:
+    """Overlay, validate, open the child run, train, close it with the right status.
+
+    Args:
+        plan: of the sweep.
+        trial_id: Tune's.
+        point: overrides of the base; ``baseline: True`` marks trial 0.
+    """
+
+    plan: TrialPlan
+    trial_id: str
+    point: Mapping[str, Any]
 
     def run(self) -> None:
-        """Keep what went wrong for the trial's thread."""
+        """Run to the end, or to where Tune ends it."""
+        directory = trial_directory(self.plan.directory, self.trial_id, self.point)
+        overrides = {key: value for key, value in self.point.items() if key != "baseline"}
+        sampled = {} if self.point.get("baseline") else overrides
         try:
-            self._fit()
-        except BaseException as error:
-            self.error = error
+            config = self.plan.config(overrides, directory.name)
+            prepare_directory(config)
+            info = RunInfo(config.to_dict(), str(directory), self._open(config, directory), self.plan.components, sampled)
+            self._train(info, config)
+        except RaysegError as fault:
+            directory.mkdir(exist_ok=True)
+            (directory / "fault.txt").write_text(f"{type(fault).__name__}: {fault}\n", encoding="utf-8")
 
+    def _open(self, config: ExperimentConfig, directory: Path) -> str | None:
+        """Start or continue the child run, and say at the desk that this process has this trial now."""
+        run_id = None
+        store = DeskStore(self.plan.desk)
+        if self.plan.parent_run_id is not None:
+            parent, owner = self.plan.parent_run_id, self.plan.owner
+            run_id = open_record(store, config, directory, tags=self._tags(config), parent_run_id=parent, owner=owner)
+        actor = ray.get_runtime_context().current_actor
+        note = {"run_id": run_id, "directory": str(directory), "actor": actor}
+        desk = self.plan.desk
+        ray.get([desk.take.remote(f"group/{directory}"), desk.post.remote(f"trial/{self.trial_id}", note)])
+        return run_id
 
-def _pass_on(gate: Any, group: _Group) -> None:
-    """Give every evaluation to Tune, and Tune's answer to the workers."""
-    while True:
-        alive = group.is_alive()
-        metrics = ray.get(gate.next.remote(0.5))
-        if metrics is not None:
+    def _train(self, info: RunInfo, config: ExperimentConfig) -> None:
+        """Tune ends a trial by SystemExit; one that it ends at its last evaluation has ended by itself."""
+        store = DeskStore(self.plan.desk) if info.run_id is not None else None
+        last, ended = _LastStep(), None
+        tracker = NullTracker() if on_workers(config) else run_tracker(store, info.run_id)
+        with closing(finisher(store, info.run_id) if on_workers(config) else tracker.finish):
             try:
+                if on_workers(config):
+                    self._train_on_workers(info, config, last)
+                else:
+                    _train_here(info, tracker, last)
+            except SystemExit as end:
+                if last.step < self.plan.total_steps:
+                    raise
+                ended = end
+        if ended is not None:
+            raise ended
+
+    def _train_on_workers(self, info: RunInfo, config: ExperimentConfig, last: _LastStep) -> None:
+        gate = ray.remote(Gate).options(num_cpus=0).remote()
+        trainer = make_trainer(config, info, self.plan.desk, gate=gate)
+        group = GroupThread(lambda: run_trainer(trainer, info, self.plan.desk))
+        try:
+            for metrics in group.evaluations(gate):
+                last.step = metrics["step"]
                 ray.tune.report(metrics)
-            except BaseException:
-                ray.get(gate.answer.remote(False))
-                raise
-            ray.get(gate.answer.remote(True))
-        elif not alive:
-            break
-    if group.error is not None:
-        raise group.error
+        finally:
+            ray.get(gate.close.remote())
+            group.join()
+            ray.kill(gate)
+
+    def _tags(self, config: ExperimentConfig) -> dict[str, str]:
+        """What the trial changed, for people and filters."""
+        base = flatten(ExperimentConfig.from_dict(dict(self.plan.base)))
+        changed = changed_values(base, flatten(config)).items()
+        text = ", ".join(f"{key}={value}" for key, value in changed if not key.startswith("tracking."))
+        is_baseline = bool(self.point.get("baseline"))
+        return {
+            "rayseg.trial": self.trial_id,
+            "rayseg.changed": text or "nothing",
+            "rayseg.baseline": str(is_baseline).lower(),
+        }
 
 
-def _changed_tags(plan: TrialPlan, config: ExperimentConfig, *, is_baseline: bool) -> dict[str, str]:
-    """What the trial changed, for people and filters."""
-    base = flatten(ExperimentConfig.from_dict(dict(plan.base)))
-    changed = {key: value for key, value in changed_values(base, flatten(config)).items() if not key.startswith("tracking.")}
-    text = ", ".join(f"{key}={value}" for key, value in changed.items())
-    return {"rayseg.changed": text or "nothing", "rayseg.baseline": str(is_baseline).lower()}
+@dataclass
+class _LastStep:
+    """The step of the last evaluation that Tune was told of."""
+
+    step: int = 0
+
+
+def _train_here(info: RunInfo, tracker: Tracker, last: _LastStep) -> None:
+    reporter = TuneReporter(tracker, History(Path(info.directory) / "metrics.jsonl"))
+    try:
+        run_worker(info, reporter, tracker)
+    finally:
+        last.step = reporter.step
+        reporter.close()

@@ -7,53 +7,48 @@ from typing import Any
 
 import ray.tune
 
-import ray
+from rayseg.launch.trial import fault_of
 
 __all__ = ["Watch"]
 
 
 class Watch(ray.tune.Callback):
-    """Prints a line when a trial ends, and closes the run of one that could not.
+    """Prints a line when a trial ends. It remembers nothing, so that a sweep that goes on counts on.
 
     Args:
-        desk: the one writer.
+        directory: of the sweep.
         metric: to compare by.
         mode: ``max`` or ``min``.
         num_trials: in the sweep.
     """
 
-    def __init__(self, desk: Any, metric: str, mode: str, num_trials: int) -> None:
-        self._desk = desk
+    def __init__(self, directory: str, metric: str, mode: str, num_trials: int) -> None:
+        self._directory = directory
         self._metric = metric
-        self._sign = 1.0 if mode == "max" else -1.0
+        self._best_of = max if mode == "max" else min
         self._num_trials = num_trials
-        self._best: float | None = None
-        self._ended = 0
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A trial came to its end, or was ended."""
-        self._tell(trial, "")
+        self._tell(trials, trial, failed=fault_of(self._directory, trial.trial_id, trial.config) is not None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """A trial failed for good."""
-        self._tell(trial, "  FAILED")
-        note = ray.get(self._desk.look.remote(f"trial/{trial.trial_id}"))
-        if note is not None and note["run_id"] is not None:
-            self._desk.record.remote("finish", (note["run_id"], "FAILED"), {})
+        """The process of a trial died, or it raised what is not ours, once too often."""
+        self._tell(trials, trial, failed=True)
 
-    def _tell(self, trial: Any, more: str) -> None:
-        self._ended += 1
-        score = trial.last_result.get(self._metric)
-        if score is not None and (self._best is None or self._sign * score > self._sign * self._best):
-            self._best = score
-        point = trial.config.get("point", trial.config)
-        values = "  ".join(f"{key.split('.', 1)[-1]}={_short(value)}" for key, value in point.items())
-        told = "-" if score is None else f"{score:.4f}"
-        best = "-" if self._best is None else f"{self._best:.4f}"
-        step = trial.last_result.get("step", 0)
-        line = f"trial {self._ended:>2}/{self._num_trials}  {self._metric} {told}  best {best}  step {step:>4}  {values}{more}"
-        sys.stdout.write(line + "\n")
+    def _tell(self, trials: list[Any], trial: Any, *, failed: bool) -> None:
+        ended = sum(1 for each in trials if each.is_finished() or each is trial)
+        scores = [each.last_result[self._metric] for each in trials if self._metric in (each.last_result or {})]
+        score = (trial.last_result or {}).get(self._metric)
+        step = (trial.last_result or {}).get("step", 0)
+        values = "  ".join(f"{key.split('.', 1)[-1]}={_short(value)}" for key, value in trial.config["point"].items())
+        told = f"{self._metric} {_score(score)}  best {_score(self._best_of(scores, default=None))}  step {step:>4}"
+        sys.stdout.write(f"trial {ended:>2}/{self._num_trials}  {told}  {values}{'  FAILED' if failed else ''}\n")
         sys.stdout.flush()
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,123 @@
+"""What was asked of a sweep, and every reason why it cannot be done, before Ray is started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rayseg.build import Components, check, worker_counts
+from rayseg.build.corners import CornerCheck
+from rayseg.config import ExperimentConfig, plain
+from rayseg.errors import ConfigError, Problem
+from rayseg.launch.searchers import Scheduler, Searcher, check_searcher
+from rayseg.space import Space, corners
+
+__all__ = ["SweepRequest", "preflight", "same_search"]
+
+#: Keys that decide how long a trial is: ASHA compares trials at the same step of equally long runs.
+_LENGTHS = ("train.steps", "train.epochs", "eval.every", "eval.at_end", "data.dataset", "data.train_split")
+#: Keys that belong to the sweep as a whole.
+_OURS = ("tracking", "scaling", "checkpoint")
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What the caller of ``sweep`` asked for; see there."""
+
+    base: ExperimentConfig
+    space: Space
+    metric: str
+    mode: Literal["max", "min"]
+    num_samples: int
+    searcher: Searcher
+    scheduler: Scheduler | None
+    baseline: Mapping[str, Any]
+    max_concurrent: int | None
+    grace_steps: int | None
+    components: Components
+
+    @property
+    def name(self) -> str:
+        """Of the sweep."""
+        assert self.base.tracking.name is not None
+        return self.base.tracking.name
+
+
+def preflight(request: SweepRequest) -> None:
+    """Validate the base, every corner of the space and the baseline in the driver.
+
+    Raises:
+        ConfigError: every problem; those of a corner say at which value.
+    """
+    problems = [*check(request.base, request.components), *_request_problems(request), *check_searcher(request.searcher)]
+    if not problems:
+        checked = CornerCheck(request.base, request.components)
+        for point in [*corners(request.space), dict(request.baseline)]:
+            problems += [each for each in _problems_at(request, point, checked) if each not in problems]
+    if problems:
+        raise ConfigError(problems, where="sweep")
+
+
+def _request_problems(request: SweepRequest) -> list[Problem]:
+    problems = [Problem(key, message) for key in request.space if (message := _why_not(key))]
+    if not request.space:
+        text = "the search space is empty; give at least one key, such as {'optim.lr': log_uniform(1e-4, 1e-2)}"
+        problems.append(Problem("", text))
+    if request.num_samples < 1:
+        problems.append(Problem("num_samples", f"got {request.num_samples}; give at least 1"))
+    if request.max_concurrent is not None and request.max_concurrent < 1:
+        problems.append(Problem("max_concurrent", f"got {request.max_concurrent}; give at least 1, or None"))
+    every, saves = request.base.eval.every, request.base.checkpoint.every
+    if saves is not None and saves != every:
+        problems.append(Problem("checkpoint.every", "in a sweep checkpoints are taken at evaluations; set it to null"))
+    return problems
+
+
+def _why_not(key: str) -> str | None:
+    if any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in _LENGTHS):
+        return "cannot be searched: trials are compared at equal steps of equally long runs; choose one value for all"
+    if key.split(".", 1)[0] in _OURS:
+        return "cannot be searched: it belongs to the sweep and not to a recipe; set it in the base"
+    return None
+
+
+def _problems_at(request: SweepRequest, point: Mapping[str, Any], checked: CornerCheck) -> list[Problem]:
+    try:
+        found = checked(request.base.with_(point))
+    except ConfigError as error:
+        found = list(error.problems)
+    return [Problem(each.path, f"{each.message}{_at(point, each.path)}") for each in found]
+
+
+def _at(point: Mapping[str, Any], path: str) -> str:
+    """The values of the point that lie where the problem lies."""
+    near = {key: value for key, value in point.items() if path.startswith(key) or key.startswith(f"{path}.")}
+    return f" (at {', '.join(f'{key}={value}' for key, value in near.items())})" if near and path else ""
+
+
+def same_search(request: SweepRequest, directory: Path) -> None:
+    """A sweep goes on only as what it was.
+
+    Raises:
+        ConfigError: the directory holds a sweep over another space.
+    """
+    path = directory / "sweep.json"
+    asked = {
+        "space": {key: str(dimension) for key, dimension in request.space.items()},
+        "baseline": plain(dict(request.baseline))[0],
+        "num_samples": request.num_samples,
+        "searcher": request.searcher,
+        "scheduler": request.scheduler,
+        "grace_steps": request.grace_steps,
+        "workers": list(worker_counts(request.base)),
+    }
+    if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:
+        changed = ", ".join(key for key in asked if asked[key] != before.get(key))
+        message = f"{directory} holds a sweep with another {changed}; put it back to go on, or choose another name"
+        raise ConfigError([Problem("tracking.name", message)], where="sweep")
+    staged = directory / ".sweep.json"
+    staged.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+    staged.replace(path)

@@ -1,0 +1,68 @@
+"""The loop's back end in a trial's own process: no second layer of actors."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import ray.tune
+
+from rayseg.engine.history import History
+from rayseg.engine.reporter import checkpoint_name
+from rayseg.tracking import Tracker
+
+__all__ = ["TuneReporter"]
+
+
+class TuneReporter:
+    """Evaluations and checkpoints go to Tune, which may end the trial there.
+
+    Args:
+        tracker: where the trial records.
+        history: file of evaluations in the trial's directory.
+    """
+
+    def __init__(self, tracker: Tracker, history: History) -> None:
+        self._tracker = tracker
+        self._history = history
+        self._open = ExitStack()
+        self._last: dict[str, float] = {}
+        self.step = 0
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record."""
+        self._tracker.log_metrics(step, metrics)
+
+    def staging(self, step: int) -> Path:
+        """A local directory that Tune copies from."""
+        return Path(tempfile.mkdtemp(prefix="rayseg-")) / checkpoint_name(step)
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Hand metrics and the checkpoint to Tune.
+
+        Raises:
+            SystemExit: Tune ends the trial here.
+        """
+        if metrics:
+            self._history.record(step, metrics)
+            self._tracker.log_metrics(step, metrics)
+        self._last = {**self._last, **metrics}
+        self.step = step
+        saved = None if checkpoint is None else ray.tune.Checkpoint.from_directory(str(checkpoint))
+        try:
+            ray.tune.report({"step": step, **self._last}, checkpoint=saved)
+        finally:
+            if checkpoint is not None:
+                shutil.rmtree(checkpoint.parent, ignore_errors=True)
+
+    def latest(self) -> Path | None:
+        """The checkpoint that Tune resumes this trial from."""
+        checkpoint = ray.tune.get_checkpoint()
+        return None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
+
+    def close(self) -> None:
+        """Let go of downloaded checkpoints."""
+        self._open.close()

@@ -1,0 +1,155 @@
+"""Drivers that are killed or interrupted: what goes on, what is recorded, what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.chaos
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVER = Path(__file__).with_name("driver.py")
+MARK = "RAYSEG_TEST_MARK"
+START_S, END_S = 240, 30
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process with everything that it started, known by a marker in the environment."""
+
+    process: subprocess.Popen[bytes]
+    mark: str
+    log: Path
+
+    def family(self) -> list[psutil.Process]:
+        """Processes with the marker that still live."""
+        found = []
+        for each in psutil.process_iter():
+            try:
+                if each.environ().get(MARK) == self.mark and each.status() != psutil.STATUS_ZOMBIE:
+                    found.append(each)
+            except psutil.Error:
+                continue
+        return found
+
+    def wait_until(self, what: Callable[[], bool]) -> None:
+        """Poll; fail when the driver ended before, or it takes too long."""
+        deadline = time.monotonic() + START_S
+        while not what():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def left_after(self, seconds: float) -> list[str]:
+        """Processes that still live then, the last time that one looks."""
+        deadline = time.monotonic() + seconds
+        while self.family() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return [" ".join(each.cmdline())[:100] for each in self.family()]
+
+
+@contextmanager
+def driver(what: str, storage: Path) -> Iterator[Driver]:
+    """Start it in a process group of its own; nothing of it lives afterwards."""
+    mark = uuid.uuid4().hex
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
+    log = storage / f"{what}-{mark[:6]}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(DRIVER), what, str(storage)],
+            env={**kept, MARK: mark, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    running = Driver(process, mark, log)
+    try:
+        yield running
+    finally:
+        for each in running.family():
+            each.kill()
+        process.kill()
+        process.wait(timeout=30)
+
+
+def _steps(directory: Path) -> int:
+    path = directory / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+def _trials(storage: Path) -> dict[str, int]:
+    return {path.name: _steps(path) for path in (storage / "sweep").glob("sweep-*")}
+
+
+def _runs(storage: Path) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+
+
+def _interrupted(running: Driver) -> None:
+    """Ctrl-C in a terminal goes to the whole group."""
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.process.wait(timeout=END_S) in {130, 1, -signal.SIGINT}, running.log.read_text()
+    assert "KeyboardInterrupt" in running.log.read_text()
+    assert not running.left_after(END_S)
+
+
+def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
+    def some_are_done() -> bool:
+        steps = _trials(tmp_path).values()
+        return 12 in steps and any(3 <= step < 12 for step in steps)
+
+    with driver("sweep", tmp_path) as first:
+        first.wait_until(some_are_done)
+        time.sleep(2.5)  # longer than the time between two snapshots
+        first.process.send_signal(signal.SIGKILL)
+        assert not first.left_after(END_S)
+    before = _trials(tmp_path)
+    done = [name for name, step in before.items() if step == 12]
+    files = {name: (tmp_path / "sweep" / name / "metrics.jsonl").stat().st_mtime_ns for name in done}
+    with driver("sweep", tmp_path) as second:
+        assert second.process.wait(timeout=START_S) == 0, second.log.read_text()
+        assert not second.left_after(END_S)
+        text = second.log.read_text()
+    assert {name: (tmp_path / "sweep" / name / "metrics.jsonl").stat().st_mtime_ns for name in done} == files
+    assert len(re.findall(r"\bfull\b", text)) == 4, text
+    children = [run for run in _runs(tmp_path) if run.info.run_name != "sweep"]
+    assert sorted(run.info.run_name for run in children) == sorted(_trials(tmp_path))
+    assert {run.info.status for run in _runs(tmp_path)} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("what", ["sweep", "train"])
+def test_ctrl_c_ends_everything(tmp_path: Path, what: str) -> None:
+    with driver(what, tmp_path) as running:
+        pattern = "sweep/sweep-*" if what == "sweep" else "run"
+        running.wait_until(lambda: any(_steps(path) >= 3 for path in tmp_path.glob(pattern)))
+        _interrupted(running)
+    runs = _runs(tmp_path)
+    assert runs
+    assert {run.info.status for run in runs} == {"KILLED"}
+
+
+def test_nothing_of_others_is_on_the_terminal_of_a_sweep(tmp_path: Path) -> None:
+    ours = (r"", r"trial +\d+/4  val/mIoU .*", r"rank .*", r" +\d+  .*")
+    with driver("sweep", tmp_path) as running:
+        assert running.process.wait(timeout=START_S) == 0, running.log.read_text()
+        lines = running.log.read_text().splitlines()
+    assert lines
+    assert not [line for line in lines if not any(re.fullmatch(pattern, line) for pattern in ours)]

@@ -1,0 +1,68 @@
+"""Parts that the configs of these tests name."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rayseg.collective import rank
+from rayseg.engine import Fit
+from rayseg.errors import DataError
+
+
+class Marks:
+    """Writes ``name-<pid>`` into the folder when a run starts in this process."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def on_start(self, _run: Fit) -> None:
+        (self._folder / f"{os.getpid()}-{len(list(self._folder.iterdir()))}").touch()
+
+
+class KillOnce:
+    """Kills the last rank by SIGKILL after a step, once."""
+
+    def __init__(self, marker: str, after: int) -> None:
+        self._marker = Path(marker)
+        self._after = after
+
+    def after_step(self, run: Fit, _parts: dict[str, Tensor]) -> None:
+        if run.state.step == self._after and rank() == 1 and not self._marker.exists():
+            self._marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def troubled(driver: int) -> Any:
+    """A cross-entropy with a trouble that is there in other processes than the driver's only."""
+
+    def loss(logits: Tensor, target: Tensor, *, ignore_index: int, trouble: str = "none", log: str = "") -> Tensor:
+        value = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none")
+        if os.getpid() == driver or trouble == "none":
+            return value
+        if log:
+            with Path(log).open("a") as file:
+                file.write(f"{rank()}\n")
+        if trouble == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "trial killed":
+            kill_trials()
+        if trouble == "raises":
+            raise DataError("images/7.png: cannot be read; restore it")
+        return value * torch.nan
+
+    return loss
+
+
+def kill_trials() -> None:
+    """SIGKILL to the processes of all trials of this user's clusters that have this process's parent."""
+    for each in psutil.Process().parent().children():
+        if "ImplicitFunc" in " ".join(each.cmdline()):
+            each.kill()

@@ -1,0 +1,151 @@
+"""A sweep whose trials have one worker each: what runs, what fails, what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import ray
+import rayseg
+from rayseg.config import ExperimentConfig
+from rayseg.errors import ConfigError
+from rayseg.launch import SweepResult
+from rayseg.space import Space, choice, log_uniform, uniform
+from tests.ray.parts import troubled
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+Tiny = Callable[..., ExperimentConfig]
+SPACE = {"losses.ce.trouble": choice(["none", "nan", "killed"]), "optim.lr": choice([1e-2, 1e-7])}
+
+
+@pytest.fixture(scope="module")
+def base(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> ExperimentConfig:
+    marks = {"type": "tests.ray.parts:Marks", "folder": str(tmp_path_factory.mktemp("marks"))}
+    overrides = {"losses": {"ce": {"type": "troubled", "trouble": "none"}}, "hooks.marks": marks, "scaling.max_failures": 0}
+    return tiny("sweep", **overrides, **{"train.log_every": 1})
+
+
+def _run(base: ExperimentConfig, space: Any = None, **more: Any) -> SweepResult:
+    components = {"troubled": troubled(os.getpid())}
+    asked: dict[str, Any] = {"metric": "val/loss", "mode": "min", "searcher": "grid", "max_concurrent": 1, "grace_steps": 3}
+    return rayseg.sweep(base, space or SPACE, components=components, **asked | more)
+
+
+@pytest.fixture(scope="module")
+def result(ray_cluster: None, base: ExperimentConfig) -> SweepResult:
+    return _run(base)
+
+
+def _children(mlflow: Any, result: SweepResult) -> dict[str, Any]:
+    (experiment,) = {mlflow.get_run(result.run_id).info.experiment_id}
+    runs = mlflow.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{result.run_id}'")
+    return {run.info.run_name.removeprefix("sweep-"): run for run in runs}
+
+
+def test_every_trial_is_in_the_table_and_ranked(result: SweepResult) -> None:
+    assert Counter(row["status"] for row in result.table) == {"full": 2, "stopped early": 1, "failed": 4}
+    scores = [row["val/loss"] for row in result.table if row["rank"] is not None]
+    assert scores == sorted(scores)
+    assert [row["rank"] for row in result.table] == [1, 2, 3, None, None, None, None]
+    assert {row["losses.ce.trouble"] for row in result.table if row["status"] == "failed"} == {"nan", "killed"}
+    assert pq.read_table(result.directory / "table.parquet").num_rows == 7
+    assert "stopped early" in (result.directory / "table.txt").read_text()
+
+
+def test_every_child_run_is_closed_as_what_it_was(result: SweepResult, mlflow: Any) -> None:
+    children = _children(mlflow, result)
+    wanted = {"full": "FINISHED", "stopped early": "KILLED", "failed": "FAILED"}
+    assert {name: run.info.status for name, run in children.items()} == {
+        row["trial"]: wanted[row["status"]] for row in result.table
+    }
+    assert mlflow.get_run(result.run_id).info.status == "FINISHED"
+    assert [name for name, run in children.items() if run.data.tags["rayseg.baseline"] == "true"] == ["baseline"]
+    for row in result.table:
+        assert float(children[row["trial"]].data.params["optim.lr"]) == row["optim.lr"]
+
+
+def test_the_values_that_were_sampled_are_those_that_were_built(result: SweepResult, mlflow: Any) -> None:
+    results = ray.tune.ExperimentAnalysis(str(result.directory / "tune")).results
+    chosen = {trial: row["config"]["point"] for trial, row in results.items() if not row["config"]["point"].get("baseline")}
+    built = {row["trial"]: Path(row["directory"]) / "applied.json" for row in result.table if row["trial"] != "baseline"}
+    assert chosen
+    for trial, point in chosen.items():
+        assert json.loads(built[trial].read_text()) == point
+    files = {each.path for each in mlflow.list_artifacts(result.table[0]["run_id"])}
+    assert "applied.json" in files or result.best_name == "baseline"
+
+
+def test_the_process_of_a_trial_is_used_again(result: SweepResult, base: ExperimentConfig) -> None:
+    marks = sorted(Path(base.hooks["marks"].kwargs["folder"]).iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    processes = [path.name.split("-")[0] for path in marks]
+    assert len(processes) == 7
+    assert len(set(processes[:6])) == 1
+
+
+def test_the_best_recipe_runs_as_it_is(result: SweepResult) -> None:
+    config = rayseg.load_config(result.directory / "best.yaml")
+    assert config == result.best_config
+    again = rayseg.train(config.with_({"tracking.name": "best"}), components={"troubled": troubled(os.getpid())})
+    assert again.metrics["val/loss"] == pytest.approx(result.best_metrics["val/loss"], rel=1e-5)
+
+
+def test_a_sweep_that_has_ended_returns_its_table(
+    result: SweepResult, base: ExperimentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rayseg.launch.sweep.connect", lambda: pytest.fail("Ray was asked"))
+    again = _run(base)
+    assert (again.table, again.best_config, str(again)) == (result.table, result.best_config, str(result))
+
+
+def test_another_space_under_the_same_name_is_refused(result: SweepResult, base: ExperimentConfig) -> None:
+    with pytest.raises(ConfigError, match=r"tracking.name: .*another space"):
+        _run(base, {"optim.lr": choice([1e-2, 1e-3])})
+
+
+def test_nothing_is_left(result: SweepResult) -> None:
+    assert not [each for each in ray.util.placement_group_table().values() if each["state"] == "CREATED"]
+
+
+def test_optuna_searches_after_the_baseline(tiny: Tiny) -> None:
+    pytest.importorskip("optuna")
+    space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce": choice([{"type": "cross_entropy"}, {"type": "focal"}])}
+    base = tiny("optuna", **{"losses": {"ce": {"type": "cross_entropy"}}, "tracking.mlflow": None, "train.steps": 3})
+    found = rayseg.sweep(base, space, searcher="optuna", num_samples=2, scheduler=None, baseline={"optim.lr": 0.005})
+    assert Counter(row["status"] for row in found.table) == {"full": 3}
+    (first,) = [row for row in found.table if row["trial"] == "baseline"]
+    assert first["optim.lr"] == 0.005
+    assert len({row["optim.lr"] for row in found.table}) == 3
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ({"sampling.min_kept": uniform(0.1, 3.5)}, r"sampling.*min_kept=3.5"),
+        ({"optim.lrr": choice([1, 2])}, r"optim.lrr.*lr"),
+        ({"losses.ce.class_weight.clip": choice([-1.0, 2.0])}, r"clip=-1.0"),
+        ({"train.steps": choice([3, 6])}, r"train.steps: cannot be searched"),
+        ({"eval.every": choice([3, 6])}, r"eval.every: cannot be searched"),
+        ({"train": choice([{"steps": 3}])}, r"train: cannot be searched"),
+        ({"scaling.workers": choice([0, 2])}, r"scaling.workers: cannot be searched"),
+        ({}, r"empty"),
+    ],
+)
+def test_a_bad_space_is_refused_before_ray_is_asked(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, space: Any, told: str) -> None:
+    monkeypatch.setattr("rayseg.launch.sweep.connect", lambda: pytest.fail("Ray was asked"))
+    losses = {"ce": {"type": "cross_entropy", "class_weight": {"type": "median_frequency", "clip": 4.0}}}
+    base = tiny("bad", losses=losses, sampling={"type": "ohem", "thresh": 0.7, "min_kept": 0.2})
+    with pytest.raises(ConfigError, match=told):
+        rayseg.sweep(base, space)
+
+
+def test_optuna_that_is_not_installed_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'rayseg\[optuna\]'"):
+        rayseg.sweep(tiny("none"), {"optim.lr": choice([1e-3])}, searcher="optuna")

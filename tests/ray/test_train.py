@@ -1,0 +1,147 @@
+"""``rayseg.train`` on a real cluster: whatever it does, one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import rayseg
+from rayseg.config import ExperimentConfig, flatten
+from rayseg.engine.checkpoint import is_whole
+from rayseg.errors import ConfigError, DataError, NonFiniteLossError
+from rayseg.launch import TrainResult
+from tests.ray.parts import troubled
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+Tiny = Callable[..., ExperimentConfig]
+
+
+@pytest.fixture(scope="module")
+def runs(ray_cluster: None, tiny: Tiny) -> dict[int, TrainResult]:
+    """The same experiment by 0, 1 and 2 workers."""
+    return {workers: rayseg.train(tiny(f"workers-{workers}", **{"scaling.workers": workers})) for workers in (0, 1, 2)}
+
+
+def _weights(result: TrainResult) -> dict[str, Tensor]:
+    assert result.last_checkpoint is not None
+    weights: dict[str, Tensor] = torch.load(result.last_checkpoint / "model.pt", weights_only=True)
+    return weights
+
+
+def _steps(mlflow: Any, result: TrainResult, metric: str) -> list[int]:
+    return [each.step for each in mlflow.get_metric_history(result.run_id, metric)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_does_not_change_the_scores(runs: dict[int, TrainResult], workers: int) -> None:
+    steps, alone = [step for step, _ in runs[0].history], runs[0].metrics
+    assert [step for step, _ in runs[workers].history] == steps == [3, 6]
+    assert alone.keys() == runs[workers].metrics.keys()
+    assert runs[workers].metrics["val/loss"] == pytest.approx(alone["val/loss"], rel=1e-4)
+    for name, weight in _weights(runs[workers]).items():
+        torch.testing.assert_close(weight, _weights(runs[0])[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_files_are_the_same(runs: dict[int, TrainResult], workers: int) -> None:
+    result = runs[workers]
+    assert {"config.yaml", "metrics.jsonl", "mlflow_run_id"} <= {path.name for path in result.directory.iterdir()}
+    assert rayseg.load_config(result.directory / "config.yaml") == result.config
+    lines = [json.loads(line) for line in (result.directory / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    for checkpoint in (result.checkpoint, result.last_checkpoint):
+        assert checkpoint is not None
+        assert is_whole(checkpoint)
+        assert {"model.pt", "train.pt", "config.yaml", "manifest.json"} <= {path.name for path in checkpoint.iterdir()}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_record_is_whole_and_closed(runs: dict[int, TrainResult], mlflow: Any, workers: int) -> None:
+    result = runs[workers]
+    run = mlflow.get_run(result.run_id)
+    assert run.info.status == "FINISHED"
+    assert set(flatten(result.config)) <= set(run.data.params)
+    assert any(name.startswith("val/IoU/") for name in run.data.metrics)
+    assert {"train/loss", "val/mIoU", "perf/images_per_s"} <= run.data.metrics.keys()
+    assert {"config.yaml", "confusion.png", "pictures"} <= {each.path for each in mlflow.list_artifacts(result.run_id)}
+    assert _steps(mlflow, result, "val/mIoU") == [3, 6]
+    assert _steps(mlflow, result, "train/loss") == [2, 4, 6]
+
+
+def test_a_killed_worker_changes_nothing(runs: dict[int, TrainResult], mlflow: Any, tiny: Tiny, tmp_path: Path) -> None:
+    killer = {"type": "tests.ray.parts:KillOnce", "marker": str(tmp_path / "killed"), "after": 5}
+    result = rayseg.train(tiny("killed", **{"scaling.workers": 2, "hooks.killer": killer}))
+    assert (tmp_path / "killed").exists()
+    assert [step for step, _ in result.history] == [3, 6]
+    assert mlflow.get_run(result.run_id).info.status == "FINISHED"
+    assert _steps(mlflow, result, "val/mIoU") == [3, 6]
+    assert _steps(mlflow, result, "train/loss") == [2, 4, 6]
+    expected, found = _weights(runs[2]), _weights(result)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(("trouble", "error"), [("raises", DataError), ("nan", NonFiniteLossError)])
+def test_a_fault_is_raised_as_itself_and_once(
+    mlflow: Any, tiny: Tiny, tmp_path: Path, trouble: str, error: type[Exception]
+) -> None:
+    log = tmp_path / "calls"
+    loss = {"type": "troubled", "trouble": trouble, "log": str(log)}
+    config = tiny(f"fault-{trouble}", **{"scaling.workers": 2, "losses": {"ce": loss}, "train.log_every": 1})
+    with pytest.raises(error) as caught:
+        rayseg.train(config, components={"troubled": troubled(os.getpid())})
+    assert caught.type is error
+    assert log.read_text().splitlines().count("0") <= 1
+    run_id = (Path(config.tracking.storage) / f"fault-{trouble}" / "mlflow_run_id").read_text()
+    assert mlflow.get_run(run_id).info.status == "FAILED"
+
+
+def test_components_reach_the_workers(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_module_of_a_test.py").write_text(
+        "class Touch:\n"
+        "    def __init__(self, path):\n"
+        "        self.path = path\n"
+        "    def on_end(self, run):\n"
+        "        open(self.path, 'a').write('x')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    factor = 2.0
+
+    def topo(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+        return factor * F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none")
+
+    hook = {"type": "own_module_of_a_test:Touch", "path": str(tmp_path / "touched")}
+    config = tiny(
+        "components", **{"scaling.workers": 2, "losses.topo": {"type": "topo"}, "hooks.touch": hook, "train.steps": 3}
+    )
+    with pytest.raises(ConfigError, match=r"losses\.topo"):
+        rayseg.train(config)
+    result = rayseg.train(config, components={"topo": topo})
+    assert result.metrics["val/loss/topo"] > 0
+    assert (tmp_path / "touched").read_text() == "xx"
+    sys.modules.pop("own_module_of_a_test", None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"scaling.workers": 5, "train.batch_size": 8}, "5 workers with 1 CPU each need 5, the cluster has 4"),
+        ({"scaling.workers": 1, "scaling.gpu": True}, "1 workers with 1 GPU each need 1, the cluster has 0"),
+    ],
+)
+def test_what_the_cluster_does_not_have_is_refused_at_once(
+    tiny: Tiny, storage: Path, overrides: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"scaling\.workers") as caught:
+        rayseg.train(tiny("too-much", **overrides))
+    assert told in str(caught.value)
+    assert "add nodes" in str(caught.value)
+    assert not (storage / "too-much").exists()
