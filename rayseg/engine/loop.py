@@ -71,12 +71,14 @@ def fit(run: Fit) -> dict[str, float]:
 def _train(run: Fit) -> None:
     state, plan, guard, clock = run.state, run.plan, FiniteGuard(), _Clock()
     device = next(state.model.parameters()).device
-    model: nn.Module | None = None
+    model: nn.Module = state.model
+    wrapped: list[bool] | None = None
     for micro_batches in run.batches(state.step, plan.total_steps):
         batches = [_to(batch, device) for batch in micro_batches]
-        if model is None:
-            model = wrap(state.model, batches[0], seed=plan.seed)
         call_hooks(state.hooks, "before_step", run)
+        trainable = [parameter.requires_grad for parameter in state.model.parameters()]
+        if trainable != wrapped:  # DDP adds up the gradients of what was trainable when it was made
+            model, wrapped = wrap(state.model, batches[0], seed=plan.seed), trainable
         seed_everything(plan.seed, state.step)
         parts = train_step(run, model, batches)
         guard.observe(state.step, parts)
@@ -159,6 +161,7 @@ def _evaluate(run: Fit) -> None:
     metrics = run.evaluate(state.published)
     state.model.train()
     call_hooks(state.hooks, "on_eval", run, metrics)
+    metrics = {name: float(value) for name, value in metrics.items()}  # hooks add numbers of any kind
     if plan.best in metrics and plan.is_better(metrics[plan.best], state.best):
         state.best = metrics[plan.best]
     state.metrics = metrics
