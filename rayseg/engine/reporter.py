@@ -85,7 +85,7 @@ class LocalReporter:
                 self._history.record(step, metrics)
                 self.log(step, metrics)
             if checkpoint is not None:
-                self._prune()
+                self._prune(checkpoint)
         barrier()
 
     def latest(self) -> Path | None:
@@ -112,7 +112,11 @@ class LocalReporter:
     def _scores(self) -> dict[int, float]:
         return {step: row[self._best] for step, row in self.history() if not math.isnan(row.get(self._best, math.nan))}
 
-    def _prune(self) -> None:
+    def _prune(self, newest: Path) -> None:
+        """Drop the old ones; and later ones: they are torn, or this run would have gone on from them."""
+        for path in self._saved():
+            if _step_of(path) > _step_of(newest):
+                shutil.rmtree(path, ignore_errors=True)
         saved, best = self._saved(), self.best()
         for path in saved[: -self._keep]:
             if path != best:
