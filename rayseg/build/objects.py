@@ -15,7 +15,7 @@ from rayseg.build.parts import HeadParts, Parts, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
-from rayseg.engine import Plan, Schedule
+from rayseg.engine import Plan, Schedule, borrowed_generators, set_generators
 from rayseg.losses import LOSSES
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import prepare
@@ -43,9 +43,10 @@ def make_transforms(parts: Parts, problems: Problems) -> dict[str, Transform]:
 def make_model(config: ExperimentConfig, parts: Parts, num_classes: int) -> nn.Module:
     """The network with the normalisation layers and dropout that the config asks for; the same on every rank."""
     assert parts.model is not None
-    torch.manual_seed(config.seed)
     norm = "sync" if config.model.norm == "auto" else config.model.norm
-    return prepare(parts.model(num_classes), norm=norm)
+    with borrowed_generators():
+        set_generators(config.seed)
+        return prepare(parts.model(num_classes), norm=norm)
 
 
 def needs_counts(parts: Parts) -> bool:

@@ -2,6 +2,7 @@
 
 from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.ema import Ema
+from rayseg.engine.generators import borrowed_generators, set_generators
 from rayseg.engine.guard import FiniteGuard
 from rayseg.engine.hooks import Hook
 from rayseg.engine.loop import Fit, fit
@@ -23,9 +24,11 @@ __all__ = [
     "Schedule",
     "TrainState",
     "backward",
+    "borrowed_generators",
     "fit",
     "read_checkpoint",
     "read_manifest",
+    "set_generators",
     "wrap",
     "write_checkpoint",
 ]

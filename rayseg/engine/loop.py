@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from rayseg.collective import is_main, rank, world_size
+from rayseg.collective import is_main, world_size
 from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
+from rayseg.engine.generators import borrowed_generators, seed_everything
 from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
 from rayseg.engine.plan import Plan, Schedule
@@ -60,11 +59,12 @@ def fit(run: Fit) -> dict[str, float]:
         CheckpointError: the checkpoint to resume from does not fit, or the storage cannot be written.
     """
     state, plan = run.state, run.plan
-    _resume(run)
-    call_hooks(state.hooks, "on_start", run)
-    if state.step < plan.total_steps:
-        _train(run)
-    call_hooks(state.hooks, "on_end", run)
+    with borrowed_generators():
+        _resume(run)
+        call_hooks(state.hooks, "on_start", run)
+        if state.step < plan.total_steps:
+            _train(run)
+        call_hooks(state.hooks, "on_end", run)
     return dict(state.metrics)
 
 
@@ -113,18 +113,6 @@ def clip_gradients(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
     if plan.clip_value is not None:
         nn.utils.clip_grad_value_(parameters, plan.clip_value)
     return measured
-
-
-def seed_everything(seed: int, step: int) -> None:
-    """Set the generators of Python, NumPy and torch as a function of (seed, step, rank).
-
-    So code that draws from them draws the same after a resume. What should not depend on the number of workers must not
-    draw from them: data and dropout have generators of their own.
-    """
-    word = int(np.random.SeedSequence([seed, step, rank()]).generate_state(1)[0])
-    random.seed(word)
-    np.random.seed(word)  # noqa: NPY002 - other people's code draws from it
-    torch.manual_seed(word)
 
 
 def _publish(run: Fit, guard: FiniteGuard, clock: _Clock) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from rayseg.engine import Ema, FiniteGuard, Meter, Plan
+from rayseg.build import assemble
+from rayseg.engine import Ema, FiniteGuard, LocalReporter, Meter, Plan, fit
+from rayseg.engine.generators import seed_everything, set_generators
 from rayseg.engine.guard import check_weights
 from rayseg.engine.hooks import POINTS, call_hooks, hook_states, restore_hooks
-from rayseg.engine.loop import clip_gradients, seed_everything
-from rayseg.errors import NonFiniteLossError
+from rayseg.engine.loop import clip_gradients
+from rayseg.errors import CheckpointError, NonFiniteLossError
+from rayseg.testing import tiny_experiment
 
 
 def test_a_plan_says_when_to_evaluate_save_and_log() -> None:
@@ -140,6 +144,15 @@ def test_every_generator_is_a_function_of_seed_and_step() -> None:
     assert len({tuple(drawn) for drawn in found.values()}) == 3
 
 
+def test_a_run_gives_the_generators_back_as_they_were(tmp_path: Path) -> None:
+    set_generators(5)
+    expected = draws()
+    set_generators(5)
+    run = assemble(tiny_experiment(**{"train.steps": 1, "eval.every": 1}), LocalReporter(tmp_path)).fit
+    fit(run)
+    assert draws() == expected
+
+
 class Recorder:
     """A hook with every point and a state."""
 
@@ -174,3 +187,14 @@ def test_a_hook_gets_its_own_state_back_and_a_new_one_none() -> None:
     old, new = Recorder("old", []), Recorder("new", [])
     restore_hooks({"old": old, "new": new, "stateless": object()}, {"old": {"count": 7}, "gone": {"count": 9}})
     assert (old.count, new.count) == (7, 0)
+
+
+def test_a_state_that_no_checkpoint_could_give_back_is_refused_when_it_is_saved() -> None:
+    class Hook:
+        def __init__(self, state: object) -> None:
+            self.state_dict = lambda: state
+
+    fine = {"a": [1, (2.0, None)], "b": torch.zeros(2), "c": {"d": "e"}}
+    assert hook_states({"h": Hook(fine)}) == {"h": fine}
+    with pytest.raises(CheckpointError, match=r"hooks\.h: state_dict\(\)\['a'\]\[0\] is a float64; expected .*convert it"):
+        hook_states({"h": Hook({"a": [np.float64(1.0)]})})

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -112,6 +113,17 @@ def test_hooks_are_called_as_drawn_and_their_state_is_restored(tmp_path: Path) -
     assert resumed.calls[0] == "start 3"
 
 
+def test_numbers_of_any_kind_that_a_hook_adds_are_resumed(tmp_path: Path) -> None:
+    class Measure:
+        def on_eval(self, run: Fit, metrics: dict[str, Any]) -> None:
+            metrics |= {"val/numpy": np.float64(run.state.step), "val/tensor": torch.tensor(0.5)}
+
+    config = full(**{"train.steps": 2})
+    first = fit(start(config, tmp_path, hooks={"measure": Measure()}))
+    assert (first["val/numpy"], first["val/tensor"]) == (2.0, 0.5)
+    assert fit(start(config, tmp_path)) == first
+
+
 def test_the_newest_and_the_best_checkpoint_are_kept(tmp_path: Path) -> None:
     scores = iter([0.1, 0.9, 0.3, 0.4, 0.2])
     run = start(full(**{"train.steps": 5, "eval.every": 1, "checkpoint.every": None}), tmp_path)
@@ -207,6 +219,15 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint(tmp_path: Path, uninterrup
     stop(full(), tmp_path, 7, logged)
     torn(tmp_path / "checkpoints" / "step_00000006", "truncated")
     assert compare(finish(full(), tmp_path, logged), uninterrupted) == []
+
+
+def test_a_torn_checkpoint_takes_no_place_of_a_whole_one(tmp_path: Path) -> None:
+    reporter = LocalReporter(tmp_path, keep=1)
+    for step in (2, 9):
+        write_checkpoint(reporter.staging(step), {}, {"config.yaml": ""}, step=step)
+    torn(reporter.staging(9), "no manifest")
+    reporter.report(4, {}, write_checkpoint(reporter.staging(4), {}, {"config.yaml": ""}, step=4))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000004"]
 
 
 def test_what_a_killed_writer_left_is_cleaned_up(tmp_path: Path) -> None:
