@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from rayseg.build import Components, check, worker_counts
 from rayseg.build.corners import CornerCheck
 from rayseg.config import ExperimentConfig, plain
 from rayseg.errors import ConfigError, Problem
-from rayseg.launch.searchers import Scheduler, Searcher, check_searcher
 from rayseg.space import Space, corners
 
-__all__ = ["SweepRequest", "preflight", "same_search"]
+__all__ = ["Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
+
+Searcher = Literal["random", "grid", "optuna"]
+Scheduler = Literal["asha"]
 
 #: Keys that decide how long a trial is: ASHA compares trials at the same step of equally long runs.
 _LENGTHS = ("train.steps", "train.epochs", "eval.every", "eval.at_end", "data.dataset", "data.train_split")
@@ -52,7 +55,7 @@ def preflight(request: SweepRequest) -> None:
     Raises:
         ConfigError: every problem; those of a corner say at which value.
     """
-    problems = [*check(request.base, request.components), *_request_problems(request), *check_searcher(request.searcher)]
+    problems = [*check(request.base, request.components), *_request_problems(request)]
     if not problems:
         checked = CornerCheck(request.base, request.components)
         for point in [*corners(request.space), dict(request.baseline)]:
@@ -70,6 +73,9 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
         problems.append(Problem("num_samples", f"got {request.num_samples}; give at least 1"))
     if request.max_concurrent is not None and request.max_concurrent < 1:
         problems.append(Problem("max_concurrent", f"got {request.max_concurrent}; give at least 1, or None"))
+    if request.searcher == "optuna" and importlib.util.find_spec("optuna") is None:
+        text = "'optuna' is not installed; pip install 'rayseg[optuna]', or use random or grid"
+        problems.append(Problem("searcher", text))
     every, saves = request.base.eval.every, request.base.checkpoint.every
     if saves is not None and saves != every:
         problems.append(Problem("checkpoint.every", "in a sweep checkpoints are taken at evaluations; set it to null"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,11 @@ from rayseg.launch.cluster import can_grow, worker_resources
 from rayseg.launch.groups import GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import make_points, make_scheduler, make_search
+from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch
 
-__all__ = ["EndedTrial", "max_concurrent", "run_trials"]
-
-
-@dataclass(frozen=True)
-class EndedTrial:
-    """A trial that will not go on.
-
-    Args:
-        trial_id: Tune's.
-        point: overrides of the base.
-        directory: what it wrote.
-        fault: why it failed, or None.
-    """
-
-    trial_id: str
-    point: dict[str, Any]
-    directory: Path
-    fault: str | None
+__all__ = ["max_concurrent", "run_trials"]
 
 
 def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[EndedTrial]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ray.tune
 from ray.tune.schedulers import ASHAScheduler
@@ -16,15 +15,13 @@ from ray.tune.search import Searcher as TuneSearcher
 import ray
 from rayseg.engine.plan import Plan
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.request import Scheduler, Searcher
 from rayseg.space import Choice, Dimension, IntUniform, LogUniform, Space, Uniform, grid_points, random_points
 
-__all__ = ["FirstThen", "Point", "Scheduler", "Searcher", "check_searcher", "make_points", "make_scheduler", "make_search"]
+__all__ = ["FirstThen", "Point", "make_points", "make_scheduler", "make_search"]
 
 #: Dotted config key -> value; ``baseline: True`` marks trial 0.
 Point = dict[str, Any]
-
-Searcher = Literal["random", "grid", "optuna"]
-Scheduler = Literal["asha"]
 
 #: A trial of ASHA goes on if it is among the best 1/3 that came as far.
 _REDUCTION = 3
@@ -36,13 +33,6 @@ def make_points(searcher: Searcher, space: Space, num_samples: int, seed: int, b
     if searcher == "optuna":
         return [first]
     return [first, *(grid_points(space) if searcher == "grid" else random_points(space, num_samples, seed))]
-
-
-def check_searcher(searcher: Searcher) -> list[Problem]:
-    """Why it cannot be used here."""
-    if searcher == "optuna" and importlib.util.find_spec("optuna") is None:
-        return [Problem("searcher", "'optuna' is not installed; pip install 'rayseg[optuna]', or use random or grid")]
-    return []
 
 
 def make_search(searcher: Searcher, space: Space, seed: int, metric: str, mode: str, first: Point) -> TuneSearcher | None:

@@ -12,10 +12,26 @@ from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yam
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.search import EndedTrial
 from rayseg.report import rank_table, render_table, write_parquet
 
-__all__ = ["SweepResult", "read_summary", "summarise"]
+__all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial that will not go on.
+
+    Args:
+        trial_id: Tune's.
+        point: overrides of the base.
+        directory: what it wrote.
+        fault: why it failed, or None.
+    """
+
+    trial_id: str
+    point: dict[str, Any]
+    directory: Path
+    fault: str | None
 
 
 @dataclass

@@ -1,28 +1,17 @@
-"""A recipe search: preflight, parent run, Tune over light trials, summary."""
+"""A recipe search: what is asked is checked here, without Ray."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import ray
-from rayseg.build import Components, plan_of
+from rayseg.build import Components
 from rayseg.config import ExperimentConfig, read_config_file
-from rayseg.engine.plan import Plan
-from rayseg.launch.cluster import connect, require_resources
-from rayseg.launch.desk import DeskStore, opened_desk
-from rayseg.launch.ray_train import import_paths
-from rayseg.launch.records import closing, finisher, open_record
-from rayseg.launch.request import SweepRequest, preflight, same_search
+from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
-from rayseg.launch.search import EndedTrial, run_trials
-from rayseg.launch.searchers import Scheduler, Searcher
-from rayseg.launch.summary import SweepResult, read_summary, summarise
-from rayseg.launch.trial import TrialPlan
+from rayseg.launch.summary import SweepResult, read_summary
 from rayseg.space import Space
-from rayseg.tracking import RunStatus, owner_tags
 
 __all__ = ["sweep"]
 
@@ -87,58 +76,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     directory = prepare_directory(request.base)
     same_search(request, directory)
     done = read_summary(directory)
-    return _run(request, directory) if done is None else done
+    if done is not None:
+        return done
+    from rayseg.launch.searching import run_sweep  # noqa: PLC0415  ray takes seconds to import
 
-
-def _run(request: SweepRequest, directory: Path) -> SweepResult:
-    connect()
-    require_resources(request.base)
-    started, lengths = time.time(), plan_of(request.base, request.components)
-    with opened_desk(request.base, str(directory)) as desk:
-        records = None if request.base.tracking.mlflow is None else DeskStore(desk)
-        parent = open_record(records, request.base, directory, tags={"rayseg.kind": "sweep"})
-        with closing(finisher(records, parent)):
-            plan = _plan(request, directory, desk, parent, lengths)
-            trials = _trials(request, plan, lengths)
-            summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
-            if records is not None and parent is not None:
-                _record_summary(records, parent, summary)
-    return summary
-
-
-def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None, lengths: Plan) -> TrialPlan:
-    return TrialPlan(
-        base=request.base.to_dict(),
-        directory=str(directory),
-        desk=desk,
-        parent_run_id=parent,
-        owner=owner_tags(),
-        total_steps=lengths.total_steps,
-        import_paths=tuple(import_paths()),
-        components=request.components,
-    )
-
-
-def _trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[EndedTrial]:
-    """Run the trials; afterwards no child run is open, whatever became of the process that had it."""
-    status: RunStatus = "FAILED"
-    trials: list[EndedTrial] = []
-    try:
-        trials = run_trials(request, plan, lengths)
-        return trials
-    except (KeyboardInterrupt, SystemExit):
-        status = "KILLED"
-        raise
-    finally:
-        ended: dict[str, RunStatus] = {trial.trial_id: "FAILED" if trial.fault else "KILLED" for trial in trials}
-        for trial_id, note in ray.get(plan.desk.notes.remote("trial/")).items():
-            finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
-
-
-def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
-    """Leaderboard and best recipe on the sweep's own run."""
-    for name in ("best.yaml", "table.parquet", "table.txt", "sweep.json"):
-        records.log_artifact(parent, name, (summary.directory / name).read_bytes())
-    scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
-    records.log_batch(parent, [(summary.best_step, scores)])
-    records.set_tags(parent, {"rayseg.best": summary.best_name, "rayseg.trials": str(len(summary.table))})
+    return run_sweep(request, directory)
