@@ -33,7 +33,7 @@ def run(args: Namespace) -> int:
         max_concurrent=args.concurrent,
     )
     say(f"\n{result}\n")
-    say(f"best recipe: {result.directory / 'best.yaml'}, runnable as it is: rayseg train {result.directory / 'best.yaml'}")
+    say(f"the best recipe runs as it is: rayseg train {result.directory / 'best.yaml'}")
     if result.run_id is not None:
         say(f"to compare the trials: rayseg ui --storage {base.tracking.storage}")
     return 0

@@ -13,9 +13,9 @@ from rayseg import __version__
 from rayseg.cli import main
 from rayseg.cli.output import fill
 from rayseg.cli.space import read_space
-from rayseg.config import ExperimentConfig, flatten, from_yaml, read_config_file
+from rayseg.config import ExperimentConfig, flatten, from_yaml, read_config_file, write_yaml
 from rayseg.errors import ConfigError
-from rayseg.space import choice, log_uniform
+from rayseg.space import choice, int_uniform, log_uniform, uniform
 
 
 def test_check_tells_every_problem_at_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,8 +145,16 @@ def test_long_messages_are_broken_at_100_columns_and_lose_nothing() -> None:
 
 def test_a_space_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
-    path.write_text("optim.lr: {log_uniform: [1e-4, 1e-2]}\nlosses.dice: {choice: [null, {type: dice}]}\n")
-    assert read_space(str(path)) == {"optim.lr": log_uniform(1e-4, 1e-2), "losses.dice": choice([None, {"type": "dice"}])}
+    path.write_text(
+        "optim.lr: {log_uniform: [1e-4, 1e-2]}\nsampling.thresh: {uniform: [0.5, 0.9]}\nmodel.depth: {int_uniform: [1, 3]}\n"
+        "losses.dice: {choice: [null, {type: dice}]}\n"
+    )
+    assert read_space(str(path)) == {
+        "optim.lr": log_uniform(1e-4, 1e-2),
+        "sampling.thresh": uniform(0.5, 0.9),
+        "model.depth": int_uniform(1, 3),
+        "losses.dice": choice([None, {"type": "dice"}]),
+    }
 
 
 def test_every_wrong_dimension_of_a_space_is_told(tmp_path: Path) -> None:
@@ -164,6 +172,22 @@ def test_every_wrong_dimension_of_a_space_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as told:
         read_space(str(path))
     assert [problem.path for problem in told.value.problems] == list(wrong)
+
+
+@pytest.mark.ray
+def test_a_sweep_ends_with_its_table_and_a_recipe_that_runs(
+    small: ExperimentConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], ray_cluster: None
+) -> None:
+    base = small.with_({"tracking.storage": str(tmp_path), "tracking.name": "search"})
+    (tmp_path / "space.yaml").write_text("losses.dice.weight: {choice: [0.5, 2.0]}\n")
+    words = [str(write_yaml(base, tmp_path / "base.yaml")), "--space", str(tmp_path / "space.yaml"), "--searcher", "grid"]
+    assert main(["sweep", *words, "--no-early-stop"]) == 0
+    told = capsys.readouterr().out
+    assert "losses.dice.weight  one of 0.5, 2.0\n" in told
+    assert "baseline" in told
+    best = ExperimentConfig.from_dict(read_config_file(tmp_path / "search" / "best.yaml"))
+    assert best.train == base.train
+    assert f"rayseg train {tmp_path}/search/best.yaml\n" in told
 
 
 @pytest.mark.ray

@@ -55,19 +55,27 @@ def test_a_plain_copy_of_a_checkpoint_is_a_checkpoint(checkpoint: Path, tmp_path
     np.testing.assert_equal(rayseg.evaluate(copy), rayseg.evaluate(checkpoint))
 
 
-def test_masks_are_the_model_s_classes_at_each_image_s_size(
-    checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_masks_have_the_size_of_each_image(checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path) -> None:
     Image.fromarray(street).save(tmp_path / "street.png")
-    trained = load_trained(checkpoint)
     masks = list(rayseg.predict(checkpoint, [street, tmp_path / "street.png", np.zeros((20, 30, 3), np.uint8)]))
     assert [mask.shape for mask in masks] == [(32, 48), (32, 48), (20, 30)]
     np.testing.assert_array_equal(masks[0], masks[1])
-    mean, std = (torch.tensor(each)[:, None, None] for each in (trained.config.data.mean, trained.config.data.std))
+
+
+def test_masks_are_the_model_s_classes_of_the_image_as_the_config_normalises_it(
+    checkpoint: Path, street: NDArray[np.uint8]
+) -> None:
+    mean, std = [30.0, 120.0, 210.0], [4.0, 8.0, 16.0]
+    trained = load_trained(checkpoint, overrides={"data.mean": mean, "data.std": std})
+    normalised = (torch.from_numpy(street).permute(2, 0, 1) - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[
+        :, None, None
+    ]
     with torch.no_grad():
-        logits = trained.model(((torch.from_numpy(street).permute(2, 0, 1) - mean) / std)[None])["main"]
-    logits = torch.nn.functional.interpolate(logits, (32, 48), mode="bilinear", align_corners=False)
-    assert (masks[0] == logits.argmax(1)[0].numpy()).mean() > 0.99
+        logits = trained.model(normalised[None])["main"]
+    wanted = torch.nn.functional.interpolate(logits, (32, 48), mode="bilinear", align_corners=False).argmax(1)[0].numpy()
+    mask = next(rayseg.predict(trained, [street]))
+    assert (mask == wanted).mean() > 0.99
+    assert (mask != next(rayseg.predict(checkpoint, [street]))).any()
 
 
 def test_what_was_loaded_once_predicts_the_same(checkpoint: Path, street: NDArray[np.uint8]) -> None:

@@ -20,7 +20,7 @@ _LITTLE_SHARED_GB = 1.0
 def look_at_storage(storage: str) -> Finding:
     """Whether runs can be written, and whether there is room; nothing is made."""
     if "://" in storage:
-        return Finding("storage", f"{storage}: a URI; the workers reach it, not this command")
+        return Finding("storage", f"{storage}: a URI", "name a directory that every node sees under the same name")
     return _look_at_place("storage", Path(storage), "name another one: tracking.storage, here --storage")
 
 
