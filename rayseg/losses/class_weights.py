@@ -41,6 +41,12 @@ def _require(where: str, name: str, ok: bool, expected: str, got: float) -> None
         raise ConfigError([Problem(name, f"must be {expected}, got {got!r}")], where)
 
 
+def _require_tempered(where: str, power: float, clip: float | None) -> None:
+    _require(where, "power", power >= 0, "0 or more (below, frequent classes would weigh more)", power)
+    if clip is not None:
+        _require(where, "clip", clip > 0, "above 0", clip)
+
+
 def inverse_frequency(
     counts_pixels: Tensor,
     counts_image_pixels: Tensor,  # noqa: ARG001
@@ -63,10 +69,14 @@ def inverse_frequency(
     Returns:
         ``(C,)`` float32.
 
+    Raises:
+        ConfigError: ``power`` or ``clip`` is out of range.
+
     Example:
         >>> inverse_frequency(torch.tensor([75, 25, 0]), torch.tensor([100, 100, 0]))
         tensor([0.6667, 2.0000, 0.0000])
     """
+    _require_tempered("inverse_frequency", power, clip)
     weights = _share(counts_pixels.sum(), counts_pixels) ** power
     return _finish(weights, counts_pixels, normalize=normalize, clip=clip)
 
@@ -94,10 +104,14 @@ def median_frequency(
     Returns:
         ``(C,)`` float32.
 
+    Raises:
+        ConfigError: ``power`` or ``clip`` is out of range.
+
     Example:
         >>> median_frequency(torch.tensor([60, 30, 10]), torch.tensor([100, 100, 100]))
         tensor([0.5000, 1.0000, 3.0000])
     """
+    _require_tempered("median_frequency", power, clip)
     frequency = _share(counts_pixels, counts_image_pixels)
     occurs = frequency[counts_pixels > 0]
     median = occurs.quantile(0.5) if len(occurs) else frequency.new_ones(())
@@ -130,13 +144,14 @@ def effective_number(
         ``(C,)`` float32.
 
     Raises:
-        ConfigError: ``beta`` is out of range.
+        ConfigError: ``beta`` or ``clip`` is out of range.
 
     Example:
         >>> effective_number(torch.tensor([1, 2]), torch.tensor([3, 3]), beta=0.5)
         tensor([1.2000, 0.8000])
     """
     _require("effective_number", "beta", 0 <= beta < 1, "from 0 to below 1", beta)
+    _require_tempered("effective_number", 0, clip)
     counts = counts_pixels.to(torch.float64)
     log_beta = torch.tensor(beta, dtype=torch.float64, device=counts.device).log()
     occurs = counts > 0

@@ -117,3 +117,8 @@ def test_numbers_out_of_range_are_refused() -> None:
         effective_number(CAMVID_PIXELS, CAMVID_IMAGE_PIXELS, beta=1.0)
     with pytest.raises(ConfigError, match="c: must be above 1"):
         enet(CAMVID_PIXELS, CAMVID_IMAGE_PIXELS, c=1.0)
+    for rule in (inverse_frequency, median_frequency, effective_number):
+        with pytest.raises(ConfigError, match=r"clip: must be above 0, got -1\.0"):
+            rule(CAMVID_PIXELS, CAMVID_IMAGE_PIXELS, clip=-1.0)
+    with pytest.raises(ConfigError, match=r"power: must be 0 or more .*, got -0\.5"):
+        inverse_frequency(CAMVID_PIXELS, CAMVID_IMAGE_PIXELS, power=-0.5)
