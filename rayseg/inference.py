@@ -66,7 +66,7 @@ def evaluate_split(
     device = next(model.parameters()).device
     num_classes = len(class_names)
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
-    loss = None if mix is None else ValidationLoss(mix.heads[MAIN_HEAD], num_classes)
+    loss = None if mix is None else ValidationLoss(mix.heads[MAIN_HEAD], num_classes, device)
     was_training = model.training
     model.eval()
     for cpu_batch, indices in batches:

@@ -59,6 +59,7 @@ class Head:
         sampler: ``(logits, target, *, ignore_index) -> (N, H, W)`` pixel weights, or None.
         sampler_start: first step at which the sampler is used.
         ignore_index: label that means: not labelled.
+        void: label that means it in the masks, where that is another one; such pixels are ignored too.
         weight: factor of the whole head in the total.
         target: ``(masks, *, ignore_index) -> masks`` for heads with a target of their own.
     """
@@ -67,6 +68,7 @@ class Head:
     sampler: Callable[..., Tensor] | None = None
     sampler_start: int = 0
     ignore_index: int = 255
+    void: int | None = None
     weight: float = 1.0
     target: Callable[..., Tensor] | None = None
 

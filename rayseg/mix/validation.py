@@ -12,6 +12,9 @@ from rayseg.mix.sums import Finish, Sums, contribute
 
 __all__ = ["ValidationLoss"]
 
+#: Height and width of an image that every loss can take.
+_SMALL = (8, 8)
+
 
 class ValidationLoss:
     """Accumulates the terms of one head over batches, without a collective per batch, so uneven shares cannot hang.
@@ -22,28 +25,38 @@ class ValidationLoss:
     Args:
         head: whose terms are taken.
         num_classes: C.
+        device: of the workers' sums; None: that of the CPU.
     """
 
-    def __init__(self, head: Head, num_classes: int) -> None:
+    def __init__(self, head: Head, num_classes: int, device: torch.device | None = None) -> None:
         self._head = head
-        shapes, self._finishes = self._sums(torch.zeros(1, num_classes, 1, 1), torch.full((1, 1, 1), head.ignore_index))
-        self._totals = [torch.zeros_like(values, dtype=torch.float64) for values in shapes.local]
+        self._device = device
+        self._num_classes = num_classes
+        self._totals: list[Tensor] = []
+        self._finishes: dict[str, Finish] = {}
 
     def add(self, logits: Tensor, masks: Tensor) -> None:
         """Add one batch: logits ``(N, C, h, w)``, masks ``(N, H, W)``."""
-        sums, _ = self._sums(logits, masks)
-        self._totals = [
-            total.to(values.device) + values.detach().double() for total, values in zip(self._totals, sums.local, strict=True)
-        ]
+        sums, self._finishes = self._sums(logits, masks)
+        values = [local.detach().double() for local in sums.local]
+        self._totals = [total + value for total, value in zip(self._totals, values, strict=True)] if self._totals else values
 
     def result(self) -> dict[str, float]:
         """``loss`` and ``loss/<term>`` over the split on all workers; a collective."""
+        if not self._totals:
+            self._add_nothing()
         flat = all_sum(torch.cat([total.reshape(-1) for total in self._totals]))
         pieces = torch.split(flat, [total.numel() for total in self._totals])
         totals = [piece.view(total.shape) for piece, total in zip(pieces, self._totals, strict=True)]
         values = {name: float(finish(totals)) for name, finish in self._finishes.items()}
         weighted = sum(term.weight * values[f"loss/{name}"] for name, term in self._head.terms.items())
         return {"loss": float(weighted), **values}
+
+    def _add_nothing(self) -> None:
+        """Zeros of the right shapes, for a worker without images: the sums of an image of void, thrown away."""
+        void = torch.full((1, *_SMALL), self._head.ignore_index, device=self._device)
+        sums, self._finishes = self._sums(torch.zeros(1, self._num_classes, *_SMALL, device=self._device), void)
+        self._totals = [torch.zeros_like(values, dtype=torch.float64) for values in sums.local]
 
     def _sums(self, logits: Tensor, masks: Tensor) -> tuple[Sums, dict[str, Finish]]:
         sums = Sums()

@@ -169,6 +169,15 @@ def test_an_auxiliary_head_counts_with_its_weight_and_its_own_ignore_index() -> 
     assert set(parts) == {"loss", "loss/ce", "loss/auxiliary.ce"}
 
 
+def test_what_the_masks_call_void_is_ignored_by_a_head_with_a_label_of_its_own() -> None:
+    target = make_target()
+    head = Head({"ce": Term(cross_entropy)}, ignore_index=2, void=VOID)
+    expected = F.cross_entropy(make_logits(), target.masked_fill(target == VOID, 2), ignore_index=2)
+    mix = Mix({"main": head})
+    torch.testing.assert_close(mix({"main": make_logits()}, target, step=0).total, expected)
+    assert mix.label_normalisers([target])["loss/ce"] == ((target != VOID) & (target != 2)).sum()
+
+
 def test_logits_of_low_resolution_are_interpolated_to_the_mask() -> None:
     target, small = make_target(), make_logits(size=(3, 5))
     head = Head({"ce": Term(cross_entropy, class_weight=WEIGHT), "dice": Term(Dice())}, sampler=partial(ohem, min_kept=3))

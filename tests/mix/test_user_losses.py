@@ -175,3 +175,15 @@ def test_the_validation_loss_is_the_loss_over_the_joined_split(split: list[int])
 def test_the_validation_loss_of_an_empty_share_is_zero() -> None:
     head = Head({"ce": Term(LOSSES["cross_entropy"]), "dice": Term(LOSSES["dice"]())})
     assert ValidationLoss(head, 3).result() == {"loss": 0.0, "loss/ce": 0.0, "loss/dice": 0.0}
+
+
+@pytest.mark.parametrize("batches", [0, 1])
+def test_the_validation_loss_takes_losses_that_look_at_neighbours(batches: int) -> None:
+    def smooth(logits: Tensor, target: Tensor) -> Tensor:
+        return F.avg_pool2d(logits, 3).square().mean() + 0 * target.sum()
+
+    loss = ValidationLoss(Head({"smooth": Term(smooth, scope="rank")}), 3)
+    for _ in range(batches):
+        loss.add(LOGITS, TARGET)
+    expected = float(F.avg_pool2d(LOGITS, 3).square().mean()) if batches else 0.0
+    assert loss.result()["loss"] == pytest.approx(expected)
