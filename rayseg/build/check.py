@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from rayseg.build.data import Data, open_data
+from rayseg.build.gradients import probe_gradients
 from rayseg.build.objects import (
     make_mix,
     make_model,
@@ -19,10 +21,11 @@ from rayseg.build.objects import (
     make_transforms,
 )
 from rayseg.build.parts import Components, Parts, resolve_parts
-from rayseg.build.probes import probe_images, probe_mix, probe_model, probe_schedule
+from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
 from rayseg.build.resolve import Problems, call_hidden, caught, nearest, takes
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
+from rayseg.engine.hooks import POINTS
 from rayseg.errors import Problem, ShapeError
 from rayseg.optim import apply_schedule
 
@@ -54,6 +57,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     _check_scaling(config, problems)
     _check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
+    _try_hooks(parts, problems)
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
@@ -91,6 +95,9 @@ def worker_counts(config: ExperimentConfig) -> tuple[int, ...]:
 
 def _check_scaling(config: ExperimentConfig, problems: Problems) -> None:
     """Every number of workers that an elastic run may have; the first that does not fit is told."""
+    if config.scaling.workers == 0 and config.scaling.gpu is True and not torch.cuda.is_available():
+        message = "true, but this process has no GPU and scaling.workers is 0; give workers, or write auto or false"
+        problems.add("scaling.gpu", message)
     batch, counts = config.train.batch_size, worker_counts(config)
     if batch < counts[-1]:
         message = f"{batch} images for {counts[-1]} workers; give at least {counts[-1]}, or fewer workers"
@@ -129,6 +136,25 @@ def _check_storage(storage: str, problems: Problems) -> None:
         problems.add("tracking.storage", message)
 
 
+def _try_hooks(parts: Parts, problems: Problems) -> None:
+    """Make each once; what a function returned must have a method that is called."""
+    for name, call in parts.hooks.items():
+        hook = caught(f"hooks.{name}", problems, call)
+        if not problems.has(f"hooks.{name}") and not any(hasattr(hook, point) for point in POINTS):
+            message = f"{call.name!r} would never be called; give it at least one of the methods {', '.join(POINTS)}"
+            problems.add(f"hooks.{name}", message)
+
+
+def _smallest_batch(config: ExperimentConfig) -> int:
+    """The fewest images that a batch norm takes its statistics of, over all numbers of workers that a run may have."""
+    batch, counts = config.train.batch_size, worker_counts(config)
+    together = config.model.norm in {"auto", "sync"}
+    return min(
+        batch // micro_batches(batch, workers, config.train.micro_batch) // (1 if together else workers)
+        for workers in range(counts[0], counts[-1] + 1)
+    )
+
+
 def _try_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module, problems: Problems) -> None:
     optimizer = caught("optim", problems, lambda: make_optimizer(config, parts, model))
     if optimizer is not None and parts.momentum is not None and not problems.has("schedule.momentum"):
@@ -142,9 +168,31 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
     transforms = make_transforms(parts, problems)
     whole = len(transforms) == len(config.data.transforms)
     size = probe_images(config, data, transforms, problems) if whole else None
-    channels = {} if model is None or size is None else probe_model(model, parts, data.class_names, size, problems)
+    channels: dict[str, int] = {}
+    if (
+        model is not None
+        and size is not None
+        and not problems.has("train.batch_size")
+        and not problems.has("train.micro_batch")
+    ):
+        images = torch.zeros(min(2, _smallest_batch(config)), 3, *size)
+        channels = probe_model(model, parts, data.class_names, size, problems, images=images)
+        if worker_counts(config)[-1] > 1 and channels:
+            probe_gradients(model, images, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems)
+
+
+def _try_model(
+    config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module, size: Size, problems: Problems
+) -> dict[str, int]:
+    """As few images forward as training has; channels of each head."""
+    shares_fit = not problems.has("train.batch_size") and not problems.has("train.micro_batch")
+    images = torch.zeros(min(2, _smallest_batch(config)) if shares_fit else 2, 3, *size)
+    channels = probe_model(model, parts, data.class_names, size, problems, images=images)
+    if channels and worker_counts(config)[-1] > 1:
+        probe_gradients(model, images, problems)
+    return channels
 
 
 def _try_schedules(config: ExperimentConfig, parts: Parts, num_images: int, problems: Problems) -> None:

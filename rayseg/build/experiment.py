@@ -171,7 +171,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     problems.raise_if_any()
     assert data is not None
     counts = label_counts(config, parts, data)
-    mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems)
+    mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems, pick_device(config))
     problems.raise_if_any()
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)

@@ -61,6 +61,7 @@ def make_mix(
     counts: LabelCounts | None,
     num_images: int,
     problems: Problems,
+    device: torch.device | None = None,
 ) -> Mix:
     """Heads and terms with their class weights as tensors.
 
@@ -71,15 +72,17 @@ def make_mix(
         counts: of the training set; needed where :func:`needs_counts`.
         num_images: in the training set, for a sampler that starts after some epochs.
         problems: faults of losses and class weights are added here; a term with a fault is left out.
+        device: where losses that are modules keep their constants; None: as they were made.
     """
     heads: dict[str, Head] = {}
     for name, head in parts.heads.items():
-        terms = {term: _make_term(head, term, class_names, counts, problems) for term in head.terms}
+        terms = {term: _make_term(head, term, class_names, counts, problems, device) for term in head.terms}
         heads[name] = Head(
             terms={term: made for term, made in terms.items() if made is not None},
             sampler=_partial(head.sampler),
             sampler_start=_sampler_start(config, head, num_images),
             ignore_index=head.ignore_index,
+            void=config.data.ignore_index,
             weight=head.weight,
             target=_partial(head.target),
         )
@@ -91,13 +94,28 @@ def _partial(call: Resolved | None) -> partial[Any] | None:
 
 
 def _make_term(
-    head: HeadParts, name: str, class_names: Sequence[str], counts: LabelCounts | None, problems: Problems
+    head: HeadParts,
+    name: str,
+    class_names: Sequence[str],
+    counts: LabelCounts | None,
+    problems: Problems,
+    device: torch.device | None,
 ) -> Term | None:
     term, call = head.terms[name]
     path = f"{head.losses_path}.{name}"
     loss = caught(path, problems, lambda: call() if inspect.isclass(call.target) else _partial(call))
+    if isinstance(loss, nn.Module):
+        loss = loss.to(device)
+        _require_no_parameters(loss, call.name, path, problems)
     class_weight = _class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
     return None if loss is None else _term(term, call, loss, class_weight)
+
+
+def _require_no_parameters(loss: nn.Module, name: str, path: str, problems: Problems) -> None:
+    learned = [parameter for parameter, value in loss.named_parameters() if value.requires_grad]
+    if learned:
+        message = f"{name!r} has parameters ({', '.join(learned)}) that nothing would train; put them into the model, or make "
+        problems.add(path, f"{message}them constants with register_buffer")
 
 
 def _term(term: LossTerm, call: Resolved, loss: Callable[..., Any], class_weight: Tensor | None) -> Term:
@@ -128,6 +146,8 @@ def _class_weight(
     if len(given) != len(class_names):
         problems.add(path, f"{len(given)} weights for {len(class_names)} classes ({', '.join(class_names)}); give one for each")
         return None
+    if not any(given):
+        problems.add(path, "every weight is 0, so the term would be 0 always; give a class some weight, or remove the term")
     return torch.tensor(given)
 
 

@@ -20,6 +20,7 @@ from rayseg.build.resolve import Problems, caught
 from rayseg.config import ExperimentConfig, LossTerm
 from rayseg.data import Transform, check_sample, sample_of
 from rayseg.engine import Schedule
+from rayseg.errors import ShapeError
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Mix, Term, accepted_inputs
 from rayseg.mix.pixels import head_target
@@ -80,12 +81,28 @@ def _is_sample(sample: Any, path: str, config: ExperimentConfig, data: Data, pro
     return len(problems.found) == before
 
 
-def probe_model(model: nn.Module, parts: Parts, class_names: Sequence[str], size: Size, problems: Problems) -> dict[str, int]:
-    """Two images forward, as in training; the number of channels of each head."""
-    images = torch.zeros(2, 3, *size)
-    model.train()
-    with torch.no_grad(), sample_keys(0, torch.arange(2)):
-        output = caught("model", problems, lambda: named_logits(model(images)))
+def probe_model(
+    model: nn.Module,
+    parts: Parts,
+    class_names: Sequence[str],
+    size: Size,
+    problems: Problems,
+    *,
+    images: Tensor | None = None,
+) -> dict[str, int]:
+    """Images forward, as in training; the number of channels of each head.
+
+    Args:
+        model: of the experiment.
+        parts: what it was made from.
+        class_names: C names.
+        size: (height, width) px of a training image.
+        problems: every fault is added here.
+        images: ``(N, 3, H, W)``, as few as a batch may have; None: two of that size.
+    """
+    images = torch.zeros(2, 3, *size) if images is None else images
+    with torch.no_grad():
+        output = caught("model", problems, lambda: _forward(model, images))
     if output is None:
         return {}
     _check_heads(set(output), parts, problems)
@@ -97,6 +114,20 @@ def probe_model(model: nn.Module, parts: Parts, class_names: Sequence[str], size
             )
             problems.add("model", message)
     return channels
+
+
+def _forward(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    model.train()
+    try:
+        with sample_keys(0, torch.arange(len(images))):
+            return named_logits(model(images))
+    except ValueError as error:
+        if len(images) > 1:
+            raise
+        raise ShapeError(
+            f"fails on a single image, and batches of one are what the config asks for ({error}); "
+            "give a larger train.batch_size or train.micro_batch, or model.norm: group"
+        ) from error
 
 
 def _check_heads(names: set[str], parts: Parts, problems: Problems) -> None:

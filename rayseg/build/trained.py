@@ -95,7 +95,7 @@ def evaluate(
 
     Args:
         checkpoint: directory of a checkpoint.
-        split: of the data set; None: the validation split of the config.
+        split: of the data set; ``test`` is the one that the config calls so; None: the validation split of the config.
         overrides: dotted config key -> value, such as ``{"data.dataset.root": "/data/camvid"}``.
         components: name -> callable, for what was given to the training by value.
 
@@ -112,7 +112,8 @@ def evaluate(
         0.612
     """
     state, config = _read(checkpoint, overrides)
-    config = config if split is None else config.with_({"data.val_split": split})
+    wanted = config.data.test_split or split if split == "test" else split
+    config = config if wanted is None else config.with_({"data.val_split": wanted})
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
     data = open_data(config, parts, problems)

@@ -175,6 +175,22 @@ COMBINATIONS = [
     Wrong("a scalar over all workers", loss("scalar"), "losses.own", ("returned a scalar", "say 'scope: rank'")),
     Wrong("a loss of another shape", loss("small_map"), "losses.own", ("returned (2, 8)", "expected (2, 8, 8)")),
     Wrong("a loss without a gradient", loss("detached"), "losses.own", ("has no gradient", "without detach")),
+    Wrong("weights of nothing", ce(class_weight=[0] * 9), "losses.ce.class_weight", ("every weight is 0", "give a class")),
+    Wrong("a loss with parameters", loss("learned"), "losses.own", ("(scale) that nothing would train", "register_buffer")),
+    Wrong("a hook from a function", {"hooks.h": {"type": "makes_silent"}}, "hooks.h", ("would never be called",)),
+    Wrong("a hook that refuses", {"hooks.h": {"type": "refusing", "every": 3}}, "hooks.h", ("must be even, got 3",)),
+    Wrong(
+        "a layer that is not used, with two workers",
+        {"model": {"type": "pooled", "idle": True}, "scaling.workers": 2},
+        "model",
+        ("2 trainable parameters take no part in its output (idle.weight, idle.bias)", "freeze them"),
+    ),
+    Wrong(
+        "a batch norm over a single value",
+        {"model": {"type": "pooled"}, "train.micro_batch": 1},
+        "model",
+        ("fails on a single image", "larger train.batch_size or train.micro_batch"),
+    ),
     Wrong("two classes of one name", {"data.class_names": [*"abcdefgh", "a"]}, "data.class_names", ("got 'a' more than once",)),
 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -124,6 +125,40 @@ class Silent:
     def after_stepp(self, run: Any, parts: Any) -> None: ...
 
 
+class Refusing:
+    """A hook that does not like its argument."""
+
+    def __init__(self, every: int) -> None:
+        raise ValueError(f"every must be even, got {every}")
+
+    def on_end(self, run: Any) -> None: ...
+
+
+class Learned(nn.Module):
+    """A loss with a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return logits.square().mean(1) * self.scale * (target >= 0)
+
+
+class Pooled(nn.Module):
+    """A batch norm over one value per image, and a layer that is never used."""
+
+    def __init__(self, num_classes: int, idle: bool = False) -> None:
+        super().__init__()
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.decode_head = nn.Conv2d(4, num_classes, 1)
+        self.idle = nn.Conv2d(4, 4, 1) if idle else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.decode_head(self.pool(images).expand(-1, -1, *images.shape[-2:]))
+        return logits
+
+
 class Nothing:
     """A data set without images."""
 
@@ -149,6 +184,10 @@ PARTS: dict[str, Callable[..., Any]] = {
     "edges": edges,
     "real_target": real_target,
     "silent": Silent,
+    "makes_silent": lambda: Silent(),  # noqa: PLW0108  # a function, whose result is seen only when it is called
+    "refusing": Refusing,
+    "learned": Learned,
+    "pooled": Pooled,
     "nothing": Nothing,
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rayseg.build import assemble, check, hidden_arguments, worker_counts
 from rayseg.build.resolve import Problems, bind, nearest
@@ -88,6 +89,34 @@ def test_a_head_with_a_target_of_its_own_is_tried_with_it() -> None:
 def test_a_loss_may_be_a_module_a_function_or_a_pair_of_sums() -> None:
     good = {"topo": {"type": "topo", "strength": 2.0}, "pair": {"type": "pair"}, "mean": {"type": "scalar", "scope": "rank"}}
     assert paths({"losses": good}) == []
+
+
+def test_a_layer_that_is_not_used_hurts_several_workers_only() -> None:
+    idle = {"model": {"type": "pooled", "idle": True}}
+    assert paths(idle) == []
+    assert paths({**idle, "scaling.workers": [1, 2]}) == ["model"]
+
+
+def test_a_batch_norm_over_one_value_per_image_needs_two_images_together() -> None:
+    pooled = {"model": {"type": "pooled"}, "train.batch_size": 4, "train.micro_batch": 1}
+    assert paths({**pooled, "scaling.workers": 2}) == []
+    assert paths({**pooled, "scaling.workers": [1, 2]}) == ["model"]
+    assert paths({**pooled, "scaling.workers": 2, "model.norm": "batch"}) == ["model"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_this_process_does_not_have_is_refused() -> None:
+    assert paths({"scaling.gpu": True}) == ["scaling.gpu"]
+
+
+def test_a_head_with_an_ignore_index_of_its_own_ignores_the_void_of_the_masks_too(tmp_path: Path) -> None:
+    run = built({"model": {"type": "two_heads"}, "heads.auxiliary": {"ignore_index": 0}}).fit
+    masks = torch.full((2, 8, 8), 255)
+    masks[0] = 0
+    output = run.state.model(torch.zeros(2, 3, 8, 8))
+    parts = run.mix(output, masks, step=0).parts
+    assert parts["loss/ce"] > 0
+    assert parts["loss/auxiliary.ce"] == 0
 
 
 def test_images_of_several_sizes_are_sound_when_cropped_or_padded(tmp_path: Path) -> None:

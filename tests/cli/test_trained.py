@@ -50,6 +50,12 @@ def test_evaluate_of_a_named_split_is_that_split(checkpoint: Path) -> None:
     assert test["test/loss"] != rayseg.evaluate(checkpoint)["val/loss"]
 
 
+def test_the_test_split_is_the_one_that_the_config_calls_so(checkpoint: Path) -> None:
+    scores = rayseg.evaluate(checkpoint, split="test", overrides={"data.test_split": "train"})
+    as_val = rayseg.evaluate(checkpoint, overrides={"data.val_split": "train"})
+    assert scores["test/loss"] == as_val["val/loss"]
+
+
 def test_a_plain_copy_of_a_checkpoint_is_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(checkpoint, tmp_path / "from_tune")
     np.testing.assert_equal(rayseg.evaluate(copy), rayseg.evaluate(checkpoint))
