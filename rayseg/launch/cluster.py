@@ -40,6 +40,7 @@ def connect() -> None:
     for name, value in {**_ENVIRONMENT, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800" if can_grow() else "60"}.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.train").setLevel(logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial that failed is told by our own line, and in the table
     if ray.is_initialized():
         return
     where: dict[str, Any] = (

@@ -29,8 +29,11 @@ from ray.util.placement_group import (
 import ray
 from rayseg.launch.desk import desk_of
 
-__all__ = ["GroupKeeper", "claim_group", "give_back_groups", "groups_of_this_job"]
+__all__ = ["TRIAL_BUNDLE", "GroupKeeper", "claim_group", "give_back_groups", "groups_of_this_job"]
 
+#: What the process of a trial takes that starts workers; Tune holds it in a placement group of its own. A hundredth of a CPU
+#: would be too much where the workers take all that there are.
+TRIAL_BUNDLE = {"memory": float(2**20)}
 _EVERY_S = 2.0
 
 
@@ -42,13 +45,14 @@ def claim_group(desk: Any, directory: str) -> None:
 
 
 def groups_of_this_job() -> set[str]:
-    """Ids of placement groups that this driver's job has, without those in which Tune itself runs trials."""
+    """Ids of the placement groups that this driver's job has."""
+    return set(_groups())
+
+
+def _groups() -> dict[str, list[dict[str, float]]]:
     job = ray.get_runtime_context().get_job_id()  # the last part of the id of everything that belongs to a job
-    return {
-        group
-        for group, row in placement_group_table().items()
-        if group.endswith(job) and row["state"] != "REMOVED" and not row["name"].startswith("__tune")
-    }
+    table = placement_group_table().items()
+    return {group: list(row["bundles"].values()) for group, row in table if group.endswith(job) and row["state"] != "REMOVED"}
 
 
 def give_back_groups(groups: set[str]) -> None:
@@ -73,7 +77,8 @@ class GroupKeeper(ray.tune.Callback):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _EVERY_S
-        groups = groups_of_this_job() - ray.get(desk_of(self._directory).look.remote("before"))
+        groups = {group for group, bundles in _groups().items() if bundles != [TRIAL_BUNDLE]}
+        groups -= ray.get(desk_of(self._directory).look.remote("before"))
         if groups:
             give_back_groups(self._orphans(groups, [trial.trial_id for trial in trials if trial.status == "RUNNING"]))
 

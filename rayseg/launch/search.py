@@ -12,7 +12,7 @@ from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import can_grow, worker_resources
-from rayseg.launch.groups import GroupKeeper, give_back_groups, groups_of_this_job
+from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import make_points, make_scheduler, make_search
 from rayseg.launch.summary import EndedTrial
@@ -55,7 +55,7 @@ def _new_tuner(request: SweepRequest, plan: TrialPlan, lengths: Plan, trainable:
             search_alg=search,
             scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps),
             max_concurrent_trials=max_concurrent(request, num_trials),
-            reuse_actors=not on_workers(base),
+            reuse_actors=True,  # also gives the workers of a trial that is ended early the time to end by themselves
             trial_dirname_creator=_trial_id,
         ),
         run_config=ray.tune.RunConfig(
@@ -74,12 +74,15 @@ def _trial_id(trial: Any) -> str:
 
 
 def _ended(plan: TrialPlan, result: ray.tune.Result) -> EndedTrial:
-    assert result.config is not None
-    trial_id, point = Path(result.path).name, dict(result.config["point"])
-    fault = fault_of(plan.directory, trial_id, result.config)
+    """What became of a trial; one that never started has no config."""
+    trial_id, point = Path(result.path).name, dict((result.config or {}).get("point", {}))
+    directory = trial_directory(plan.directory, trial_id, point)
+    fault = fault_of(directory)
     if fault is None and result.error is not None:
         fault = f"{type(result.error).__name__}: {result.error}"
-    return EndedTrial(trial_id, point, trial_directory(plan.directory, trial_id, point), fault)
+    if fault is None and not (directory / "metrics.jsonl").is_file():
+        fault = "it did not come to its first evaluation"
+    return EndedTrial(trial_id, point, directory, fault)
 
 
 def _end_trials(plan: TrialPlan) -> None:
@@ -88,11 +91,9 @@ def _end_trials(plan: TrialPlan) -> None:
         ray.kill(note["actor"])
 
 
-def _trial_resources(config: ExperimentConfig) -> dict[str, float]:
+def _trial_resources(config: ExperimentConfig) -> ray.tune.PlacementGroupFactory:
     """A trial of one worker takes what the worker takes; a trial that starts workers takes next to nothing itself."""
-    if on_workers(config):
-        return {"cpu": 0.01}
-    return {kind.lower(): each for kind, each in worker_resources(config).items()}
+    return ray.tune.PlacementGroupFactory([TRIAL_BUNDLE if on_workers(config) else worker_resources(config)])
 
 
 def max_concurrent(request: SweepRequest, num_trials: int) -> int:

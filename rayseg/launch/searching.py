@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 from rayseg.build import plan_of
+from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk
@@ -63,9 +64,16 @@ def _trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[Ended
         status = "KILLED"
         raise
     finally:
-        ended: dict[str, RunStatus] = {trial.trial_id: "FAILED" if trial.fault else "KILLED" for trial in trials}
+        ended = {trial.trial_id: _status(trial, lengths) for trial in trials}
         for trial_id, note in ray.get(plan.desk.notes.remote("trial/")).items():
             finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
+
+
+def _status(trial: EndedTrial, lengths: Plan) -> RunStatus:
+    if trial.fault:
+        return "FAILED"
+    rows = History(trial.directory / "metrics.jsonl").rows()
+    return "FINISHED" if rows[-1][0] >= lengths.total_steps else "KILLED"
 
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:

@@ -74,9 +74,9 @@ def trial_directory(directory: str, trial_id: str, point: Mapping[str, Any]) -> 
     return Path(directory) / f"{Path(directory).name}-{'baseline' if point.get('baseline') else trial_id}"
 
 
-def fault_of(directory: str, trial_id: str, chosen: Mapping[str, Any]) -> str | None:
-    """The fault that ended a trial, or None."""
-    path = trial_directory(directory, trial_id, chosen["point"]) / "fault.txt"
+def fault_of(directory: Path) -> str | None:
+    """The fault that ended the trial of a directory, or None."""
+    path = directory / "fault.txt"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
@@ -162,7 +162,9 @@ class Trial:
         try:
             for metrics in group.evaluations(gate):
                 last.step = metrics["step"]
-                ray.tune.report(metrics)
+                if last.step < self.plan.total_steps:
+                    ray.tune.report(metrics)
+            ray.tune.report(metrics)  # the last one when the workers have ended: Tune ends the trial, and may end its process
         finally:
             ray.get(gate.close.remote())
             group.join()

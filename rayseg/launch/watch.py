@@ -7,7 +7,7 @@ from typing import Any
 
 import ray.tune
 
-from rayseg.launch.trial import fault_of
+from rayseg.launch.trial import fault_of, trial_directory
 
 __all__ = ["Watch"]
 
@@ -30,7 +30,8 @@ class Watch(ray.tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A trial came to its end, or was ended."""
-        self._tell(trials, trial, failed=fault_of(self._directory, trial.trial_id, trial.config) is not None)
+        directory = trial_directory(self._directory, trial.trial_id, trial.config["point"])
+        self._tell(trials, trial, failed=fault_of(directory) is not None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The process of a trial died, or it raised what is not ours, once too often."""

@@ -23,16 +23,16 @@ Tiny = Callable[..., ExperimentConfig]
 
 @pytest.fixture(scope="module")
 def result(ray_cluster: None, tiny: Tiny) -> SweepResult:
-    """Four trials, one after the other; the process of the second is killed, the last is stopped early."""
-    overrides = {"scaling.workers": 2, "scaling.max_failures": 0, "losses": {"ce": {"type": "troubled", "trouble": "none"}}}
-    space = {"optim.lr": choice([1e-2, 1e-7]), "losses.ce.trouble": choice(["trial killed", "none"])}
+    """Three trials, each as large as the cluster; the process of the second is killed, the last is stopped early."""
+    large = {"scaling.workers": 2, "scaling.cpus_per_worker": 2}
+    overrides = {**large, "scaling.max_failures": 0, "losses": {"ce": {"type": "troubled", "trouble": "none"}}}
+    space = {"optim.lr": choice([1e-7]), "losses.ce.trouble": choice(["trial killed", "none"])}
     return rayseg.sweep(
         tiny("groups", **overrides),
         space,
         metric="val/loss",
         mode="min",
         searcher="grid",
-        max_concurrent=1,
         grace_steps=3,
         components={"troubled": troubled(os.getpid())},
     )
@@ -42,9 +42,7 @@ def test_a_trial_is_stopped_at_its_gate_and_a_killed_one_costs_itself_only(resul
     found = {(row["optim.lr"], row["losses.ce.trouble"]): (row["status"], row["step"]) for row in result.table}
     assert found == {
         (1e-3, "none"): ("full", 6),
-        (1e-2, "none"): ("full", 6),
         (1e-7, "none"): ("stopped early", 3),
-        (1e-2, "trial killed"): ("failed", 0),
         (1e-7, "trial killed"): ("failed", 0),
     }
     wanted = {"full": "FINISHED", "stopped early": "KILLED", "failed": "FAILED"}
@@ -58,7 +56,8 @@ def test_everything_is_given_back(result: SweepResult) -> None:
     while ray.available_resources().get("CPU") != 4 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert ray.available_resources()["CPU"] == 4
-    assert not ray.util.list_named_actors(all_namespaces=True)
+    named = {each["name"] for each in ray.util.list_named_actors(all_namespaces=True)}
+    assert named <= {"AutoscalingCoordinator"}  # one per cluster, Ray's own
 
 
 def test_a_group_of_this_job_is_found_and_given_back() -> None:
