@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rayseg.build.check import (
     _check_optimizer,
@@ -16,7 +15,7 @@ from rayseg.build.check import (
 )
 from rayseg.build.data import Data, open_data
 from rayseg.build.objects import make_mix, make_model, make_transforms
-from rayseg.build.parts import Components, Parts, resolve_parts
+from rayseg.build.parts import Components, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model
 from rayseg.build.resolve import Problems
 from rayseg.config import ExperimentConfig
@@ -69,7 +68,6 @@ class CornerCheck:
         _try_schedules(config, parts, num_images, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
         probe_mix(mix, parts, len(names), ground.channels, ground.size, problems)
-        _check_weights(parts, len(names), problems)
         return problems.found
 
     @cached_property
@@ -83,16 +81,3 @@ class CornerCheck:
         size = probe_images(self._base, data, make_transforms(parts, problems), problems)
         channels = {} if size is None else probe_model(model, parts, data.class_names, size, problems)
         return _Ground(data, model, size, channels)
-
-
-def _check_weights(parts: Parts, num_classes: int, problems: Problems) -> None:
-    """Class weights that a rule makes are not negative; a search reaches arguments that nobody would write."""
-    pixels = torch.arange(1, num_classes + 1)
-    for head in parts.heads.values():
-        for term, rule in head.rules.items():
-            path = f"{head.losses_path}.{term}.class_weight"
-            weights = None if problems.has(path) else rule(pixels, pixels.sum().expand(num_classes))
-            if isinstance(weights, Tensor) and bool((weights < 0).any()):
-                problems.add(
-                    path, f"{rule.name!r} gives negative weights, such as {weights.min().item():g}; give other arguments"
-                )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,14 @@ class Trial:
         group = GroupThread(lambda: run_trainer(trainer, info, self.plan.desk))
         try:
             for metrics in group.evaluations(gate):
-                last.step = metrics["step"]
+                last.step, final = metrics["step"], metrics
                 if last.step < self.plan.total_steps:
                     ray.tune.report(metrics)
-            ray.tune.report(metrics)  # the last one when the workers have ended: Tune ends the trial, and may end its process
+            if last.step >= self.plan.total_steps:  # told when the workers have ended: Tune may end this process then
+                ray.tune.report(final)
         finally:
-            ray.get(gate.close.remote())
+            with suppress(ray.exceptions.RayError):  # the sweep may be over by now; that is not what ended the trial
+                ray.get(gate.close.remote())
             group.join()
             ray.kill(gate)
 
