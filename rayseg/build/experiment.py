@@ -221,7 +221,11 @@ def label_counts(config: ExperimentConfig, parts: Parts, data: Data) -> LabelCou
     counts = None
     if is_main():
         counts = count_labels(
-            data.train, num_classes=len(data.class_names), ignore_index=config.data.ignore_index, cache_dir=cache_directory()
+            data.train,
+            num_classes=len(data.class_names),
+            ignore_index=config.data.ignore_index,
+            cache_dir=cache_directory(),
+            num_workers=config.data.num_workers,
         )
     result: LabelCounts = broadcast_object(counts)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,13 @@ class LabelCounts:
     images: int
 
 
+@runtime_checkable
+class _HasMasks(Protocol):
+    """A data set that gives masks without decoding the images, most of the work of counting."""
+
+    def mask(self, index: int) -> NDArray[np.uint8]: ...
+
+
 @dataclass(frozen=True)
 class _CountLoad:
     """Indices -> ``(2, C)``: pixels and image pixels, summed over these images."""
@@ -51,12 +59,19 @@ class _CountLoad:
         return total
 
     def _one(self, index: int) -> NDArray[np.int64]:
-        sample = self.dataset[index]
-        check_sample(sample, self.num_classes, self.ignore_index)
-        pixels = np.bincount(sample.mask.ravel(), minlength=256)
-        pixels[self.ignore_index] = 0
-        pixels = pixels[: self.num_classes]
+        pixels = self._histogram(self.dataset.mask(index)) if isinstance(self.dataset, _HasMasks) else None
+        if pixels is None:
+            sample = self.dataset[index]
+            check_sample(sample, self.num_classes, self.ignore_index)
+            pixels = self._histogram(sample.mask)
+        assert pixels is not None
         return np.stack([pixels, np.where(pixels > 0, pixels.sum(), 0)])
+
+    def _histogram(self, mask: NDArray[np.uint8]) -> NDArray[np.int64] | None:
+        """Pixels per class; None where a label is none, which is told with the whole sample."""
+        pixels = np.bincount(mask.ravel(), minlength=256)
+        pixels[self.ignore_index] = 0
+        return None if pixels[self.num_classes :].any() else pixels[: self.num_classes]
 
 
 def count_labels(
@@ -65,7 +80,7 @@ def count_labels(
     """Count the labels of a split; remembered in ``cache_dir`` under the data set's digest.
 
     Args:
-        dataset: usually the training split, without transforms.
+        dataset: usually the training split, without transforms; where it has ``mask(index)``, no image is decoded.
         num_classes: C.
         ignore_index: the void label, which is not counted.
         cache_dir: None: count anew.

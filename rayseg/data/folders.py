@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rayseg.data._decode import decode_image, decode_mask
 from rayseg.data.dataset import Palette
 from rayseg.errors import DataError
@@ -141,6 +144,11 @@ class FolderSegmentation:
             raise IndexError(f"folders {self._split}: no image {index}; there are {len(self)}")
         image, mask = self._paths(self._stems[index])
         return Sample(decode_image(_bytes(image), str(image)), decode_mask(_bytes(mask), str(mask)), str(image))
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Mask number ``index`` alone."""
+        path = self._paths(self._stems[index])[1]
+        return decode_mask(_bytes(path), str(path))
 
     def digest(self) -> str:
         """Digest of names, sizes of the images and contents of the masks; it does not depend on where they lie."""

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from rayseg.data._cache import cache_directory, cached_json, file_digest, write_atomically
 from rayseg.data._decode import decode_image, decode_mask
@@ -99,6 +101,14 @@ class ParquetSegmentation:
             )
         return Sample(decode_image(image, name), decode_mask(mask, name), name)
 
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Mask of row number ``index`` alone."""
+        table = self._table()
+        name, data = table["name"][index].as_py(), table["mask"][index].as_buffer()
+        if data is None:
+            raise DataError(f"{name}: row {index} of split {self._split} has no mask; remove it")
+        return decode_mask(data, name)
+
     def digest(self) -> str:
         """Digest of the files' content and of the split that is taken from them."""
         return self._digest
@@ -145,7 +155,7 @@ class ParquetSegmentation:
         return tuple(f"class_{label}" for label in range(cached_json(path, self._largest_label) + 1))
 
     def _largest_label(self) -> int:
-        masks = (self[index].mask for index in range(len(self)))
+        masks = (self.mask(index) for index in range(len(self)))
         return max(int(mask[mask != _VOID_LABEL].max(initial=0)) for mask in masks)
 
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.data import FolderSegmentation, ParquetSegmentation, check_sample
+from rayseg.data import FolderSegmentation, ParquetSegmentation, check_sample, count_labels
 from rayseg.errors import DataError
 
 Array = NDArray[np.uint8]
@@ -220,3 +220,17 @@ def test_real_sets_can_be_read(shared_data: Path, tmp_path: Path, name: str, cla
     assert len(data.class_names) == classes
     for index in range(0, rows, 7):
         check_sample(data[index], classes, ignore)
+
+
+# -- counting ---------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_counted_without_decoding_images(parquet_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ParquetSegmentation("train", path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
+    own: dict[str, Any] = {"ignore_index": 255, "cache_dir": None}
+    expected = sum((np.bincount(data[index].mask.ravel(), minlength=256) for index in range(len(data))), np.zeros(256, int))
+    monkeypatch.setattr("rayseg.data.parquet.decode_image", None)
+    assert count_labels(data, num_classes=3, **own).pixels == tuple(expected[:3].tolist())
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"scene\d.*label"):
+        count_labels(data, num_classes=1, **own)
