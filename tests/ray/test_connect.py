@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import ray
 
+import ray
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError
 from rayseg.launch.cluster import connect, require_resources, use_gpu, worker_resources
