@@ -25,7 +25,7 @@ import torch
 
 from rayseg.errors import CheckpointError
 
-__all__ = ["is_whole", "read_checkpoint", "read_manifest", "write_checkpoint"]
+__all__ = ["is_whole", "newest_whole", "read_checkpoint", "read_manifest", "step_of", "write_checkpoint"]
 
 FORMAT = 1
 
@@ -109,6 +109,22 @@ def is_whole(directory: Path) -> bool:
     except CheckpointError:
         return False
     return True
+
+
+def newest_whole(run: Path) -> Path | None:
+    """Newest whole checkpoint in a run's directory, whoever wrote it; torn ones are passed over.
+
+    A run in one process keeps ``checkpoints/step_*``, Ray Train keeps ``checkpoint_*``. A run that goes on with another number
+    of workers may find either.
+    """
+    found = [*run.glob("checkpoints/step_*"), *run.glob("checkpoint_*")]
+    return max((each for each in found if is_whole(each)), key=step_of, default=None)
+
+
+def step_of(directory: Path) -> int:
+    """Optimizer steps done at a whole checkpoint."""
+    step: int = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["step"]
+    return step
 
 
 def read_checkpoint(directory: Path, name: str = "train.pt", *, map_location: torch.device | str = "cpu") -> Any:

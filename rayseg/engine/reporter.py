@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rayseg.collective import barrier, is_main
-from rayseg.engine.checkpoint import is_whole
+from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.history import History
 
 __all__ = ["LocalReporter", "Reporter", "checkpoint_name"]
@@ -89,8 +89,8 @@ class LocalReporter:
         barrier()
 
     def latest(self) -> Path | None:
-        """Newest whole checkpoint; torn ones are passed over."""
-        return next((path for path in reversed(self._saved()) if is_whole(path)), None)
+        """Newest whole checkpoint, of Ray Train's too; torn ones are passed over."""
+        return newest_whole(self.directory)
 
     def best(self) -> Path | None:
         """Checkpoint with the best reported score, or the newest where none has a score."""

@@ -18,6 +18,7 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 import ray
 from rayseg.build import Components
 from rayseg.config import ExperimentConfig
+from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
@@ -143,8 +144,8 @@ def _brought_home(config: ExperimentConfig, result: ray.train.Result, run_id: st
         config=config,
         metrics=dict(history[-1][1]) if history else {},
         history=history,
-        checkpoint=None if best is None else Path(best.path),
-        last_checkpoint=None if last is None else Path(last.path),
+        checkpoint=newest_whole(directory) if best is None else Path(best.path),
+        last_checkpoint=newest_whole(directory) if last is None else Path(last.path),
         run_id=run_id,
         directory=directory,
     )

@@ -16,6 +16,7 @@ import ray.train.v2._internal.execution.context as train_context
 import ray
 from rayseg.collective import broadcast_object, is_main
 from rayseg.config import ExperimentConfig
+from rayseg.engine.checkpoint import is_whole, newest_whole, step_of
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
@@ -70,9 +71,11 @@ class TrainReporter:
             self._ask(step, metrics)
 
     def latest(self) -> Path | None:
-        """The checkpoint that Ray resumes this attempt from."""
+        """The newest of what Ray resumes this attempt from and what the run's directory holds, such as from one process."""
         checkpoint = ray.train.get_checkpoint()
-        return None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
+        known = [] if checkpoint is None else [Path(self._open.enter_context(checkpoint.as_directory()))]
+        own = newest_whole(self._history.path.parent)
+        return max([*(each for each in known if is_whole(each)), *([] if own is None else [own])], key=step_of, default=None)
 
     def close(self) -> None:
         """Let go of downloaded checkpoints."""

@@ -27,6 +27,18 @@ class Marks:
         (self._folder / f"{os.getpid()}-{len(list(self._folder.iterdir()))}").touch()
 
 
+class Starts:
+    """Notes at which step every part of a run starts; rank 0 only."""
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+
+    def on_start(self, run: Fit) -> None:
+        if rank() == 0:
+            with self._file.open("a") as file:
+                file.write(f"{run.state.step} ")
+
+
 class KillOnce:
     """Kills the last rank by SIGKILL after a step, once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,20 @@ def test_components_reach_the_workers(tiny: Tiny, tmp_path: Path, monkeypatch: p
     assert result.metrics["val/loss/topo"] > 0
     assert (tmp_path / "touched").read_text() == "xx"
     sys.modules.pop("own_module_of_a_test", None)
+
+
+def test_a_run_goes_on_with_workers_where_one_process_left_it_and_back(tiny: Tiny, storage: Path, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    hook = {"hooks": {"starts": {"type": "tests.ray.parts:Starts", "file": str(starts)}}}
+    alone = rayseg.train(tiny("moved", **hook))
+    assert alone.last_checkpoint is not None
+    shutil.rmtree(alone.last_checkpoint)  # as if it had been killed before its last checkpoint, after 3 of 6 steps
+    moved = rayseg.train(tiny("moved", **hook, **{"scaling.workers": 2}))
+    back = rayseg.train(tiny("moved", **hook))
+    assert starts.read_text().split() == ["0", "3", "6"]
+    assert moved.metrics["val/loss"] == pytest.approx(alone.metrics["val/loss"], rel=1e-4)
+    assert back.metrics == moved.metrics
+    assert back.checkpoint is not None
 
 
 @pytest.mark.parametrize(
