@@ -2,7 +2,7 @@
 
 from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
-from rayseg.build.experiment import Evaluator, Experiment, assemble, configure_torch, pick_device
+from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
 from rayseg.build.trained import Trained, evaluate, load_trained, predict
@@ -16,12 +16,12 @@ __all__ = [
     "assemble",
     "check",
     "check_applied",
-    "configure_torch",
     "evaluate",
     "hidden_arguments",
     "load_trained",
     "pick_device",
     "plan_of",
     "predict",
+    "torch_settings",
     "worker_counts",
 ]

@@ -19,12 +19,14 @@ from rayseg.build.objects import (
     make_plan,
     make_schedule,
     make_transforms,
+    num_steps,
 )
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
 from rayseg.build.resolve import Problems, call_hidden, caught, nearest, takes
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
+from rayseg.engine import Plan
 from rayseg.engine.hooks import POINTS
 from rayseg.errors import Problem, ShapeError
 from rayseg.optim import apply_schedule
@@ -199,12 +201,29 @@ def _try_schedules(config: ExperimentConfig, parts: Parts, num_images: int, prob
     plan = caught("train", problems, lambda: make_plan(config, num_images))
     if plan is None:
         return
+    _check_lengths(config, parts, plan, num_images, problems)
     if parts.schedule is not None:
         schedule = caught("schedule", problems, lambda: make_schedule(config, parts, num_images))
         probe_schedule(schedule, "schedule", plan.total_steps, problems)
     probe_schedule(
         caught("schedule.momentum", problems, lambda: make_momentum(parts)), "schedule.momentum", plan.total_steps, problems
     )
+
+
+def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_images: int, problems: Problems) -> None:
+    """What begins after the last step would never be used."""
+    total = plan.total_steps
+    if plan.eval_every > total and not plan.eval_at_end:
+        problems.add(
+            "eval.every", f"{plan.eval_every} of {total} steps: there would be no evaluation; give less, or set eval.at_end"
+        )
+    sampling = config.sampling
+    if sampling is not None and sampling.start is not None and parts.heads:
+        start = num_steps(sampling.start, config, num_images)
+        if start >= total:
+            problems.add(
+                "sampling.start", f"step {start} of {total}: the sampler would never be used; give less, or remove sampling"
+            )
 
 
 def _check_best(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> None:

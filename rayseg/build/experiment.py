@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
 from rayseg.types import Batch
 
-__all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "configure_torch", "pick_device"]
+__all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device", "torch_settings"]
 
 
 @dataclass
@@ -243,11 +244,20 @@ def pick_device(config: ExperimentConfig) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def configure_torch(config: ExperimentConfig) -> None:
-    """Set what torch keeps per process: threads and determinism."""
-    if config.train.threads is not None:
-        torch.set_num_threads(config.train.threads)
+@contextmanager
+def torch_settings(config: ExperimentConfig) -> Iterator[None]:
+    """What torch keeps per process, threads and determinism, set for a run and put back on exit."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fills, benchmark = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(config.train.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not config.train.deterministic
+    try:
+        torch.set_num_threads(config.train.threads or threads)
+        torch.use_deterministic_algorithms(config.train.deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = not config.train.deterministic
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = benchmark

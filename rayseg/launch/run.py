@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rayseg.build import Components, Experiment, applied_values, assemble, check_applied, configure_torch
+from rayseg.build import Components, Experiment, applied_values, assemble, check_applied, torch_settings
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
 from rayseg.engine import Reporter, fit
@@ -140,14 +140,13 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         Metrics of the last evaluation.
     """
     config = info.experiment_config()
-    configure_torch(config)
-    experiment = assemble(config, reporter, info.components)
-    check_applied(experiment, info.sampled)
-    if info.sampled and is_main():
-        _record_applied(experiment, info, tracker)
-    hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
-    experiment.fit.state.hooks = hooks
-    with contextlib.closing(_Flushing(tracker)):
+    with torch_settings(config), contextlib.closing(_Flushing(tracker)):
+        experiment = assemble(config, reporter, info.components)
+        check_applied(experiment, info.sampled)
+        if info.sampled and is_main():
+            _record_applied(experiment, info, tracker)
+        hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
+        experiment.fit.state.hooks = hooks
         try:
             return fit(experiment.fit)
         except StopRun:

@@ -98,6 +98,18 @@ VALUES = [
     ),
 ]
 COMBINATIONS = [
+    Wrong(
+        "a sampler that starts after the run",
+        {"sampling": {"type": "ohem", "min_kept": 0.1, "start": {"steps": 2}}},
+        "sampling.start",
+        ("step 2 of 2", "never be used", "give less"),
+    ),
+    Wrong(
+        "an evaluation after the run",
+        {"eval.every": 3, "eval.at_end": False},
+        "eval.every",
+        ("3 of 2 steps", "no evaluation", "set eval.at_end"),
+    ),
     Wrong("steps and epochs", {"train.epochs": 2}, "train", ("exactly one of 'steps' and 'epochs'", "steps=2, epochs=2.0")),
     Wrong(
         "normalize on dice", loss("dice", normalize="valid"), "losses.own.normalize", ("function of class sums", "remove it")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rayseg.build import assemble, check, hidden_arguments, worker_counts
+from rayseg.build import assemble, check, hidden_arguments, torch_settings, worker_counts
 from rayseg.build.resolve import Problems, bind, nearest
 from rayseg.config import SUFFIXES, ExperimentConfig, Spec
 from rayseg.engine import LocalReporter
@@ -188,3 +188,11 @@ def test_shipped_configs_have_no_problem(path: Path) -> None:
     config = load_config(path)
     streets = {"type": "synthetic", "length": 8, "size": [192, 256], "ignore_index": config.data.ignore_index}
     assert check(config.with_({} if config.data.dataset.type == "synthetic" else {"data.dataset": streets})) == []
+
+
+def test_what_torch_keeps_per_process_is_put_back_after_a_run() -> None:
+    kept = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    with torch_settings(BASE.with_({"train.threads": 2, "train.deterministic": not kept[1]})):
+        assert torch.get_num_threads() == 2
+        assert torch.are_deterministic_algorithms_enabled() is not kept[1]
+    assert kept == (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
