@@ -75,6 +75,7 @@ def make_mix(
         device: where losses that are modules keep their constants; None: as they were made.
     """
     heads: dict[str, Head] = {}
+    voids = (config.data.ignore_index, *_ignored_classes(config, class_names, problems))
     for name, head in parts.heads.items():
         terms = {term: _make_term(head, term, class_names, counts, problems, device) for term in head.terms}
         heads[name] = Head(
@@ -82,11 +83,22 @@ def make_mix(
             sampler=_partial(head.sampler),
             sampler_start=_sampler_start(config, head, num_images),
             ignore_index=head.ignore_index,
-            void=config.data.ignore_index,
+            voids=tuple(label for label in voids if label != head.ignore_index),
             weight=head.weight,
             target=_partial(head.target),
         )
     return Mix(heads)
+
+
+def _ignored_classes(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> list[int]:
+    """Labels of the classes that no loss looks at."""
+    names = list(class_names)
+    for name in config.ignore_classes:
+        if name not in names:
+            problems.add("ignore_classes", f"no class {name!r}; classes: {', '.join(names)}.{nearest(name, names)}")
+    if names and set(names) <= set(config.ignore_classes):
+        problems.add("ignore_classes", "every class is ignored, so nothing would be learned; leave some out")
+    return [names.index(name) for name in config.ignore_classes if name in names]
 
 
 def _partial(call: Resolved | None) -> partial[Any] | None:

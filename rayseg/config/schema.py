@@ -78,6 +78,9 @@ class ExperimentConfig(Section):
     model: ModelConfig = ModelConfig()
     losses: Annotated[dict[str, LossTerm], Named] = Field(default_factory=lambda: {"ce": LossTerm(type="cross_entropy")})
     sampling: SamplingConfig | None = None
+    ignore_classes: tuple[str, ...] = Field(
+        default=(), description="classes whose pixels no loss and no sampler looks at; scores still count them"
+    )
     heads: Annotated[dict[str, HeadConfig], Named] = Field(default_factory=dict)
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -59,7 +59,8 @@ class Head:
         sampler: ``(logits, target, *, ignore_index) -> (N, H, W)`` pixel weights, or None.
         sampler_start: first step at which the sampler is used.
         ignore_index: label that means: not labelled.
-        void: label that means it in the masks, where that is another one; such pixels are ignored too.
+        voids: further labels in the masks that are ignored: what means void there, where that is another label, and classes
+            that no loss shall look at.
         weight: factor of the whole head in the total.
         target: ``(masks, *, ignore_index) -> masks`` for heads with a target of their own.
     """
@@ -68,7 +69,7 @@ class Head:
     sampler: Callable[..., Tensor] | None = None
     sampler_start: int = 0
     ignore_index: int = 255
-    void: int | None = None
+    voids: tuple[int, ...] = ()
     weight: float = 1.0
     target: Callable[..., Tensor] | None = None
 

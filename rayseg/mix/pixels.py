@@ -43,8 +43,8 @@ class Pixels:
 
 def head_target(head: Head, masks: Tensor) -> Tensor:
     """Labels ``(N, H, W)`` that this head learns."""
-    if head.void is not None and head.void != head.ignore_index:
-        masks = masks.masked_fill(masks == head.void, head.ignore_index)
+    for void in head.voids:
+        masks = masks.masked_fill(masks == void, head.ignore_index)
     return masks if head.target is None else head.target(masks, ignore_index=head.ignore_index)
 
 

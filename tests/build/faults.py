@@ -154,6 +154,7 @@ COMBINATIONS = [
         ("'rprop' takes no weight decay", "remove it"),
     ),
     Wrong("a class that is ignored", {"data.ignore_index": 3}, "data.ignore_index", ("3 is class 'sidewalk'", "9 or more")),
+    Wrong("an ignored class that is none", {"ignore_classes": ["skye"]}, "ignore_classes", ("no class 'skye'", "mean 'sky'")),
     Wrong(
         "a pattern that matches nothing",
         {"optim.groups.head": {"match": "clasifier", "lr_mult": 10}},

@@ -171,11 +171,24 @@ def test_an_auxiliary_head_counts_with_its_weight_and_its_own_ignore_index() -> 
 
 def test_what_the_masks_call_void_is_ignored_by_a_head_with_a_label_of_its_own() -> None:
     target = make_target()
-    head = Head({"ce": Term(cross_entropy)}, ignore_index=2, void=VOID)
+    head = Head({"ce": Term(cross_entropy)}, ignore_index=2, voids=(VOID,))
     expected = F.cross_entropy(make_logits(), target.masked_fill(target == VOID, 2), ignore_index=2)
     mix = Mix({"main": head})
     torch.testing.assert_close(mix({"main": make_logits()}, target, step=0).total, expected)
     assert mix.label_normalisers([target])["loss/ce"] == ((target != VOID) & (target != 2)).sum()
+
+
+def test_classes_that_are_ignored_have_no_loss_and_no_gradient_in_any_term() -> None:
+    target, logits = make_target(), make_logits().requires_grad_()
+    ignored = (target == 0) | (target == VOID)
+    terms = {"ce": Term(cross_entropy, normalize="valid"), "dice": Term(Dice())}
+    total = Mix({"main": Head(terms, partial(ohem, min_kept=3), voids=(0,))})({"main": logits}, target, step=0).total
+    total.backward()
+    expected = Mix({"main": Head(terms, partial(ohem, min_kept=3))})
+    torch.testing.assert_close(total, expected({"main": logits}, target.masked_fill(ignored, VOID), step=0).total)
+    assert logits.grad is not None
+    assert not logits.grad.movedim(1, -1)[ignored].any()
+    assert logits.grad.movedim(1, -1)[~ignored].any()
 
 
 def test_logits_of_low_resolution_are_interpolated_to_the_mask() -> None:
