@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from rayseg.build.data import Data, open_data
+from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.objects import (
     make_mix,
@@ -63,8 +65,11 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
+    optimizer = None
     if model is not None and parts.optimizer is not None:
-        _try_optimizer(config, parts, model, problems)
+        optimizer = _try_optimizer(config, parts, model, problems)
+    if data is not None and model is not None:
+        probe_freezing(config, model, optimizer, len(data.train), problems)
     if data is not None:
         _try_with_data(config, parts, data, model, problems)
     return problems.found
@@ -157,10 +162,11 @@ def _smallest_batch(config: ExperimentConfig) -> int:
     )
 
 
-def _try_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module, problems: Problems) -> None:
-    optimizer = caught("optim", problems, lambda: make_optimizer(config, parts, model))
+def _try_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module, problems: Problems) -> Optimizer | None:
+    optimizer: Optimizer | None = caught("optim", problems, lambda: make_optimizer(config, parts, model))
     if optimizer is not None and parts.momentum is not None and not problems.has("schedule.momentum"):
         caught("schedule.momentum", problems, lambda: apply_schedule(optimizer, 1.0, 1.0))
+    return optimizer
 
 
 def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module | None, problems: Problems) -> None:

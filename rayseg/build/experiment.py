@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rayseg.build.data import Data, open_data
 from rayseg.build.objects import (
+    make_freezing,
     make_mix,
     make_model,
     make_momentum,
@@ -176,8 +177,9 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     problems.raise_if_any()
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)
+    state = _state(config, parts, len(data.class_names))
     fit = Fit(
-        state=_state(config, parts, len(data.class_names)),
+        state=state,
         plan=make_plan(config, len(data.train)),
         mix=mix,
         batches=stream,
@@ -185,6 +187,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
         reporter=reporter,
         schedule=make_schedule(config, parts, len(data.train)),
         momentum_schedule=make_momentum(parts),
+        freezing=make_freezing(config, state.model, len(data.train)),
         texts={"config.yaml": to_yaml(config.to_dict())},
     )
     return Experiment(config, parts, data, counts, stream, evaluator, fit)

@@ -28,7 +28,7 @@ def probe_gradients(model: nn.Module, images: Tensor, problems: Problems) -> Non
     if unused:
         shown = ", ".join([*unused[:3], *(["..."] if len(unused) > 3 else [])])
         message = f"{len(unused)} trainable parameters take no part in its output ({shown}), which several workers cannot sum; "
-        problems.add("model", f"{message}remove them, or freeze them with requires_grad_(False)")
+        problems.add("model", f"{message}remove them, or freeze them: freeze.<name>: {{match: ...}}")
 
 
 def _leaves_of(nodes: list[Any]) -> set[int]:

@@ -18,10 +18,11 @@ from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import Plan, Schedule, borrowed_generators, set_generators
 from rayseg.losses import LOSSES
 from rayseg.mix import Head, Mix, Normalize, Term
-from rayseg.models import prepare
+from rayseg.models import Freeze, Freezing, prepare
 from rayseg.optim import parameter_groups, with_warmup
 
 __all__ = [
+    "make_freezing",
     "make_mix",
     "make_model",
     "make_momentum",
@@ -186,6 +187,26 @@ def make_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module) -> 
     decay = {"weight_decay": config.optim.weight_decay} if takes(parts.optimizer.target, "weight_decay") else {}
     optimizer: Optimizer = parts.optimizer(groups, lr=config.optim.lr, **decay)
     return optimizer
+
+
+def make_freezing(config: ExperimentConfig, model: nn.Module, num_images: int) -> Freezing | None:
+    """What the config freezes, and until which step; None where it freezes nothing.
+
+    Args:
+        config: the experiment.
+        model: as it was made: its parameters are all in the optimizer already.
+        num_images: in the training set.
+
+    Raises:
+        ConfigError: a rule selects nothing, or nothing would be left to train.
+    """
+    if not config.freeze:
+        return None
+    rules = {
+        name: Freeze(rule.match, None if rule.until is None else num_steps(rule.until, config, num_images), rule.statistics)
+        for name, rule in config.freeze.items()
+    }
+    return Freezing(model, rules)
 
 
 def make_schedule(config: ExperimentConfig, parts: Parts, num_images: int) -> Schedule:

@@ -271,10 +271,20 @@ def _hooks(experiment: Experiment, names: Names) -> Any:
     return None if made is None and not rest else _argument(experiment.parts.hooks.get(name), made, rest)
 
 
+def _freeze(experiment: Experiment, names: Names) -> Any:
+    name, *rest = names
+    rules = {} if experiment.fit.freezing is None else experiment.fit.freezing.rules
+    if not rest:
+        return None if name not in rules else {}
+    rule = rules[name]
+    return {"match": rule.match, "until": rule.until_step, "statistics": rule.statistics}[rest[0]]
+
+
 _READERS: Mapping[str, Callable[[Experiment, list[str]], Any]] = {
     "checkpoint": _checkpoint,
     "data": _data,
     "eval": _eval,
+    "freeze": _freeze,
     "heads": _heads,
     "hooks": _hooks,
     "losses": _losses,

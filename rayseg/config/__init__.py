@@ -3,6 +3,7 @@
 ===========  =====================================================================
 ``schema``   :class:`ExperimentConfig`, the whole
 ``recipe``   its sections that say what is learned, and how
+``start``    its sections that say where weights start and which of them wait
 ``running``  its sections that say how long, where, and what is kept
 ``spec``     open parts: a type name and its arguments
 ``values``   numbers, lengths, names
@@ -46,6 +47,7 @@ from rayseg.config.running import (
 from rayseg.config.schema import ExperimentConfig
 from rayseg.config.show import flatten, flatten_tree, json_schema, render
 from rayseg.config.spec import Section, Spec
+from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.text import from_yaml, to_line, to_yaml
 from rayseg.config.values import Length
 
@@ -57,8 +59,10 @@ __all__ = [
     "EmaConfig",
     "EvalConfig",
     "ExperimentConfig",
+    "FreezeRule",
     "GroupRule",
     "HeadConfig",
+    "InitConfig",
     "Length",
     "LossTerm",
     "MlflowConfig",

@@ -36,6 +36,7 @@ from rayseg.config.running import (
     TrainConfig,
 )
 from rayseg.config.spec import Section, Spec
+from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.values import Int, Length, Named
 from rayseg.errors import ConfigError, Problem
 
@@ -46,8 +47,10 @@ __all__ = [
     "EmaConfig",
     "EvalConfig",
     "ExperimentConfig",
+    "FreezeRule",
     "GroupRule",
     "HeadConfig",
+    "InitConfig",
     "Length",
     "LossTerm",
     "MlflowConfig",
@@ -76,6 +79,8 @@ class ExperimentConfig(Section):
     seed: Int = Field(default=0, ge=0, le=2**31 - 1)
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+    init: InitConfig | None = None
+    freeze: Annotated[dict[str, FreezeRule], Named] = Field(default_factory=dict)
     losses: Annotated[dict[str, LossTerm], Named] = Field(default_factory=lambda: {"ce": LossTerm(type="cross_entropy")})
     sampling: SamplingConfig | None = None
     ignore_classes: tuple[str, ...] = Field(

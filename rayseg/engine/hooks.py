@@ -4,6 +4,7 @@
 
     on_start(run)
     for step in range(run.state.step, plan.total_steps):
+        freeze and release what the config says
         before_step(run)
         parts = forward, mix, backward; clip; optimizer.step(); ema
         after_step(run, parts)              state.step is now step + 1

@@ -21,6 +21,7 @@ from rayseg.engine.reporter import Reporter
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
 from rayseg.mix import Mix
+from rayseg.models import Freezing
 from rayseg.optim import apply_schedule
 from rayseg.types import Batch
 
@@ -44,6 +45,7 @@ class Fit:
     reporter: Reporter
     schedule: Schedule
     momentum_schedule: Schedule | None = None
+    freezing: Freezing | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     last_good: str | None = None
 
@@ -75,6 +77,8 @@ def _train(run: Fit) -> None:
     wrapped: list[bool] | None = None
     for micro_batches in run.batches(state.step, plan.total_steps):
         batches = [_to(batch, device) for batch in micro_batches]
+        if run.freezing is not None:
+            run.freezing.apply(state.model, state.step)
         call_hooks(state.hooks, "before_step", run)
         trainable = [parameter.requires_grad for parameter in state.model.parameters()]
         if trainable != wrapped:  # DDP adds up the gradients of what was trainable when it was made
@@ -95,6 +99,8 @@ def train_step(run: Fit, model: nn.Module, batches: Sequence[Batch]) -> dict[str
     momentum = None if run.momentum_schedule is None else run.momentum_schedule(state.step, plan.total_steps)
     apply_schedule(state.optimizer, run.schedule(state.step, plan.total_steps), momentum)
     model.train()
+    if run.freezing is not None:
+        run.freezing.hold_statistics(state.model, state.step)
     parts = backward(model, run.mix, batches, step=state.step, seed=plan.seed, bf16=plan.precision == "bf16")
     parts = {**parts, **clip_gradients(state.model, plan)}
     state.optimizer.step()

@@ -124,7 +124,8 @@ def _gradient_at_the_logits(
     for number, batch in enumerate(batches):
         with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
             output = forward(model, batch, bf16=bf16)
-            torch.autograd.backward(list(output.values()), [slices[name][number] for name in output])
+            learned = [name for name, logits in output.items() if logits.requires_grad]  # not a head that is frozen whole
+            torch.autograd.backward([output[name] for name in learned], [slices[name][number] for name in learned])
     return parts
 
 

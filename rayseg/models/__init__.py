@@ -13,6 +13,7 @@ from types import MappingProxyType
 from torch import nn
 
 from rayseg.models.dropout import SampleDropout, SampleDropout2d, SampleDropPath, sample_keys, sample_mask, set_dropout
+from rayseg.models.freezing import Freeze, Freezing, unmatched
 from rayseg.models.norm import NormKind, SyncBatchNorm2d, frozen_statistics, set_norm
 from rayseg.models.output import named_logits
 from rayseg.models.pretrained import WeightReport, efficientnet_lite0_state, load_backbone, read_state, torchvision_state
@@ -30,6 +31,8 @@ from rayseg.models.torchvision_models import (
 
 __all__ = [
     "MODELS",
+    "Freeze",
+    "Freezing",
     "NormKind",
     "SampleDropPath",
     "SampleDropout",
@@ -57,6 +60,7 @@ __all__ = [
     "torchvision_fcn_resnet101",
     "torchvision_lraspp_mobilenet_v3_large",
     "torchvision_state",
+    "unmatched",
 ]
 
 #: The built-in models by name: ``(num_classes, **own) -> Module``.

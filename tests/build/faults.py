@@ -297,4 +297,27 @@ FILES = [
         NonFiniteLossError,
     ),
 ]
-ALL = [*MISTYPED, *NAMES, *VALUES, *COMBINATIONS, *FILES]
+BACKBONE = {"match": "^backbone", "until": None}
+FREEZING = [
+    Wrong(
+        "a frozen pattern that matches nothing",
+        {"freeze.body": {"match": "^bakbone"}},
+        "freeze.body",
+        ("'^bakbone' is in none of the 6 names; first names: backbone.stem.0.weight", "Did you mean 'backbone'"),
+    ),
+    Wrong("a frozen pattern that is none", {"freeze.body": {"match": "(back"}}, "freeze.body", ("no regular expression",)),
+    Wrong("everything frozen", {"freeze.all": {"match": "."}}, "freeze", ("every one of the 5 trainable parameters", "leave")),
+    Wrong(
+        "released after the run",
+        {"freeze.body": {**BACKBONE, "until": 2}},
+        "freeze.body.until",
+        ("step 2 of 2", "never be released", "null"),
+    ),
+    Wrong(
+        "a group of frozen parameters",
+        {"freeze.body": BACKBONE, "optim.groups.slow": {"match": "^backbone", "lr_mult": 0.1}},
+        "optim.groups.slow",
+        ("'freeze' holds for the whole run", "release them"),
+    ),
+]
+ALL = [*MISTYPED, *NAMES, *VALUES, *COMBINATIONS, *FILES, *FREEZING]

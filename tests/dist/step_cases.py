@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from rayseg.data import step_keys
 from rayseg.engine import backward, wrap
 from rayseg.losses import Dice, Jaccard, Tversky, cross_entropy
 from rayseg.mix import Head, Mix, Term
-from rayseg.models import NormKind, prepare
+from rayseg.models import Freeze, Freezing, NormKind, prepare
 from rayseg.sampling import ohem
 from rayseg.types import Batch
 
@@ -56,9 +56,12 @@ class Case:
     optimizer: Any = SGD
     auxiliary: Mapping[str, Term] | None = None
     dtypes: tuple[torch.dtype, ...] = (torch.float64,)
+    freeze: Mapping[str, Freeze] = field(default_factory=dict)
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
+DECAYING = partial(torch.optim.AdamW, lr=0.01, eps=1e-3, weight_decay=0.1)
+STEM = Freeze(r"^backbone\.[01]\.")
 MIXED = {"ce": CE, "dice": Term(Dice(), weight=2.0, class_weight=CLASS_WEIGHT)}
 
 CASES = {
@@ -80,6 +83,16 @@ CASES = {
     "group norm in two micro-batches": Case(MIXED, SAMPLER, norm="group", num_micro=2),
     "group norm, cross-entropy": Case({"ce": CE}, norm="group"),
     "group norm, cross-entropy in two micro-batches": Case({"ce": CE}, norm="group", num_micro=2),
+    "a frozen backbone, released": Case(MIXED, SAMPLER, optimizer=DECAYING, freeze={"backbone": Freeze("^backbone", 2)}),
+    "the same with its statistics moving": Case(
+        MIXED, SAMPLER, optimizer=DECAYING, freeze={"backbone": Freeze("^backbone", 2, statistics=False)}
+    ),
+    "a frozen head in two micro-batches": Case(
+        MIXED, SAMPLER, num_micro=2, optimizer=DECAYING, freeze={"aux": Freeze("^backbone|auxiliary", 1), "stem": STEM}
+    ),
+    "a frozen stem, cross-entropy in two micro-batches": Case(
+        {"ce": CE}, num_micro=2, optimizer=DECAYING, freeze={"stem": STEM}
+    ),
 }
 
 
@@ -114,9 +127,13 @@ def three_steps(case: Case, dtype: torch.dtype) -> Values:
     torch.manual_seed(0)
     plain = prepare(TwoHeads(), norm=case.norm).to(dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
-    model = wrap(plain, share(0, case.num_micro, dtype)[0], seed=0)
+    freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain
     values: Values = {}
     for step in range(STEPS):
+        freezing.apply(plain, step)
+        if wrapped != (trainable := [each.requires_grad for each in plain.parameters()]):
+            model, wrapped = wrap(plain, share(0, case.num_micro, dtype)[0], seed=0), trainable
+        freezing.hold_statistics(plain.train(), step)
         parts = backward(model, mix, share(step, case.num_micro, dtype), step=step, seed=0)
         values |= {f"{step} {name}": value for name, value in parts.items()}
         values |= {

@@ -1,9 +1,10 @@
-"""Parameters that are frozen or released during a run are learned alike by every worker."""
+"""Parameters that are frozen or released during a run are learned alike by every worker, also after it was stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +12,18 @@ from torch import Tensor
 
 from rayseg.engine import Fit, fit
 from rayseg.testing import run_distributed
-from tests.engine.runs import full, start
+from tests.engine.runs import Log, Outcome, compare, finish, full, start, stop
 
 pytestmark = pytest.mark.dist
+
+#: The stem is released after three steps; the classifier never learns.
+FROZEN: dict[str, Any] = {
+    "train.steps": 6,
+    "checkpoint.every": 1,
+    "eval.every": 3,
+    "freeze.stem": {"match": r"^backbone\.stem", "until": {"steps": 3}},
+    "freeze.classifier": {"match": "classifier"},
+}
 
 
 class Freezing:
@@ -37,3 +47,36 @@ def test_what_is_released_or_frozen_between_two_steps_is_the_same_on_every_rank(
     for name, value in alone.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=2e-4, atol=2e-4 * float(value.abs().max()), msg=name)
+
+
+def whole_and_stopped(folder: Path) -> tuple[Outcome, dict[str, list[str]]]:
+    """The uninterrupted run, and how those stopped before, at and after the release, and in micro-batches, differ from it."""
+    found: dict[str, list[str]] = {}
+    for name, config in (("whole", full(**FROZEN)), ("micro", full(**FROZEN, **{"train.micro_batch": 2}))):
+        whole = finish(config, folder / name)
+        for step in (2, 4, 5):  # resumed at 1, 3 and 4
+            logged: Log = {}
+            stop(config, folder / f"{name}-{step}", step, logged)
+            found[f"{name}, stopped in step {step}"] = compare(finish(config, folder / f"{name}-{step}", logged), whole)
+    return finish(full(**FROZEN), folder / "whole"), found
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_run_that_was_stopped_beside_the_release_ends_with_the_same_bits(workers: int, tmp_path: Path) -> None:
+    alone, differences = whole_and_stopped(tmp_path / "1")
+    if workers > 1:
+        group = run_distributed(whole_and_stopped, workers, tmp_path / str(workers))
+        outcome, differences = group[0]
+        for name, value in alone.state["model"].items():
+            found = outcome.state["model"][name]
+            torch.testing.assert_close(found, value, rtol=2e-3, atol=2e-3 * float(value.abs().max()), msg=name)
+    assert not any(differences.values()), differences
+
+
+def test_what_is_never_released_is_as_it_was_made_statistics_included(tmp_path: Path) -> None:
+    run = start(full(**FROZEN, **{"freeze.stem.until": None}), tmp_path)
+    before = {name: value.clone() for name, value in run.state.model.state_dict().items()}
+    fit(run)
+    after = run.state.model.state_dict()
+    same = {name for name, value in before.items() if torch.equal(value, after[name])}
+    assert same == {name for name in before if "stem" in name or "classifier" in name}
