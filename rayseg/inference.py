@@ -18,22 +18,22 @@ from rayseg.data import normalize
 from rayseg.kernels import confusion_counts
 from rayseg.metrics import scores
 from rayseg.mix import Mix, ValidationLoss
-from rayseg.models import named_logits
+from rayseg.models import autocasting, named_logits
 from rayseg.types import MAIN_HEAD, Batch
 
 __all__ = ["evaluate_split", "predict_images", "predict_logits"]
 
 
 @torch.no_grad()
-def predict_logits(model: nn.Module, images: Tensor, *, bf16: bool = False) -> Tensor:
+def predict_logits(model: nn.Module, images: Tensor, *, autocast: torch.dtype | None = None) -> Tensor:
     """Logits ``(N, C, h, w)`` of the main head, in evaluation mode.
 
     Args:
         model: returns named logits or one tensor.
         images: ``(N, 3, H, W)``, normalised.
-        bf16: autocast.
+        autocast: dtype of the forward pass where autocast allows it; None: as the weights are.
     """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+    with autocasting(images.device, autocast):
         return named_logits(model(images))[MAIN_HEAD]
 
 
@@ -44,7 +44,7 @@ def evaluate_split(
     class_names: Sequence[str],
     ignore_index: int,
     mix: Mix | None = None,
-    bf16: bool = False,
+    autocast: torch.dtype | None = None,
     prefix: str = "val/",
     on_batch: Callable[[Batch, Sequence[int], Tensor], None] | None = None,
 ) -> tuple[dict[str, float], Tensor]:
@@ -56,7 +56,7 @@ def evaluate_split(
         class_names: C names.
         ignore_index: label that is not counted.
         mix: adds ``loss`` and ``loss/<term>`` of its main head over the split.
-        bf16: autocast.
+        autocast: dtype of the forward pass where autocast allows it; None: as the weights are.
         prefix: of every name.
         on_batch: called with the batch, its indices and predicted classes ``(N, H, W)``; for pictures.
 
@@ -71,7 +71,7 @@ def evaluate_split(
     model.eval()
     for cpu_batch, indices in batches:
         batch = Batch(*(tensor.to(device) for tensor in cpu_batch))
-        logits = predict_logits(model, batch.images, bf16=bf16)
+        logits = predict_logits(model, batch.images, autocast=autocast)
         prediction = classes_of(logits, batch.masks.shape[-2:])
         counts += confusion_counts(prediction, batch.masks, num_classes, ignore_index)
         if loss is not None:

@@ -19,6 +19,7 @@ from rayseg.build.objects import (
     make_momentum,
     make_optimizer,
     make_plan,
+    make_scaler,
     make_schedule,
     make_transforms,
     needs_counts,
@@ -31,6 +32,7 @@ from rayseg.data import Dataset, LabelCounts, Transform, count_labels, eval_batc
 from rayseg.engine import Ema, Fit, Reporter, TrainState
 from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
+from rayseg.models import PRECISIONS
 from rayseg.types import Batch
 
 __all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device", "torch_settings"]
@@ -56,7 +58,7 @@ class Evaluator:
             class_names=self.class_names,
             ignore_index=config.data.ignore_index,
             mix=self.mix,
-            bf16=config.train.precision == "bf16",
+            autocast=PRECISIONS[config.train.precision],
             prefix=self.prefix,
         )
         return metrics
@@ -214,6 +216,7 @@ def _state(config: ExperimentConfig, parts: Parts, num_classes: int) -> TrainSta
         model=model,
         optimizer=make_optimizer(config, parts, model),
         ema=None if ema is None else Ema(model, decay=ema.decay, warmup=ema.warmup),
+        scaler=make_scaler(config),
         hooks={name: hook() for name, hook in parts.hooks.items()},
     )
 

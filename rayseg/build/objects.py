@@ -15,7 +15,7 @@ from rayseg.build.parts import HeadParts, Parts, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
-from rayseg.engine import Plan, Schedule, borrowed_generators, set_generators
+from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
 from rayseg.losses import LOSSES
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
@@ -28,6 +28,7 @@ __all__ = [
     "make_momentum",
     "make_optimizer",
     "make_plan",
+    "make_scaler",
     "make_schedule",
     "make_transforms",
     "needs_counts",
@@ -251,7 +252,16 @@ def make_plan(config: ExperimentConfig, num_images: int) -> Plan:
         seed=config.seed,
         precision=config.train.precision,
         clip_norm=config.train.clip_norm,
+        clip_norm_type=float(config.train.clip_norm_type),
         clip_value=config.train.clip_value,
         best=config.checkpoint.best,
         mode=config.checkpoint.mode,
     )
+
+
+def make_scaler(config: ExperimentConfig) -> LossScaler | None:
+    """What scales the loss, which only fp16 needs."""
+    if config.train.precision != "fp16":
+        return None
+    scale = config.train.loss_scale
+    return LossScaler() if scale is None or isinstance(scale, str) else LossScaler(scale=scale, dynamic=False)

@@ -6,6 +6,7 @@ The config is consulted for the shape only: whether a schedule has a warm-up, wh
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -204,13 +205,22 @@ def _train(experiment: Experiment, names: Names) -> Any:
         "steps": None if train.steps is None else plan.total_steps,
         "epochs": None if train.epochs is None else plan.total_steps,
         "precision": plan.precision,
+        "loss_scale": _loss_scale(experiment),
         "clip_norm": plan.clip_norm,
+        "clip_norm_type": "inf" if math.isinf(plan.clip_norm_type) else plan.clip_norm_type,
         "clip_value": plan.clip_value,
         "log_every": plan.log_every,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "threads": None if train.threads is None else torch.get_num_threads(),
     }
     return known[names[0]]
+
+
+def _loss_scale(experiment: Experiment) -> float | str | None:
+    scaler = experiment.fit.state.scaler
+    if scaler is None or (scaler.dynamic and experiment.config.train.loss_scale is None):
+        return None
+    return "dynamic" if scaler.dynamic else scaler.scale
 
 
 def _seed(experiment: Experiment, names: Names) -> Any:  # noqa: ARG001

@@ -7,7 +7,21 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rayseg.config.spec import Section
-from rayseg.config.values import Bool, Count, Float, Gpu, Int, Interval, Length, NonNegative, Positive, Workers, one_length
+from rayseg.config.values import (
+    Bool,
+    Count,
+    Float,
+    Gpu,
+    Int,
+    Interval,
+    Length,
+    LossScale,
+    NonNegative,
+    NormType,
+    Positive,
+    Workers,
+    one_length,
+)
 
 __all__ = [
     "CheckpointConfig",
@@ -34,9 +48,11 @@ class TrainConfig(Section):
     micro_batch: Count | None = Field(default=None, description="most images in one forward pass of one worker")
     steps: Count | None = None
     epochs: Positive | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
-    clip_norm: Positive | None = None
-    clip_value: Positive | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="of the forward pass, by autocast")
+    loss_scale: LossScale | None = Field(default=None, description="with fp16 only: a number, or dynamic, which null means too")
+    clip_norm: Positive | None = Field(default=None, description="largest norm of the gradient of the global batch")
+    clip_norm_type: NormType = Field(default=2.0, description="of clip_norm: 1, 2, any p, or inf for the largest element")
+    clip_value: Positive | None = Field(default=None, description="largest absolute value of a gradient's element")
     ema: EmaConfig | None = None
     deterministic: Bool = True
     log_every: Interval = Length(steps=10)
@@ -51,6 +67,16 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _exactly_one(self) -> TrainConfig:
         one_length(self.steps, self.epochs)
+        return self
+
+    @model_validator(mode="after")
+    def _options_apply(self) -> TrainConfig:
+        if self.loss_scale is not None and self.precision != "fp16":
+            raise ValueError(
+                f"loss_scale is for precision fp16, and it is {self.precision}: remove it, or set precision to fp16"
+            )
+        if self.clip_norm_type != 2.0 and self.clip_norm is None:
+            raise ValueError("clip_norm_type says which norm clip_norm limits, and that is null: give it, or remove the type")
         return self
 
     @property

@@ -5,6 +5,7 @@ Numbers are strict: true is not 1, "0.1" is not a number, and 8.0 is not a count
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
@@ -19,8 +20,10 @@ __all__ = [
     "Int",
     "Interval",
     "Length",
+    "LossScale",
     "Named",
     "NonNegative",
+    "NormType",
     "Positive",
     "Workers",
     "one_length",
@@ -116,3 +119,22 @@ def _gpu(value: Any) -> Any:
 
 #: Whether workers get a GPU each; auto: where there is one.
 Gpu = Annotated[bool | Literal["auto"], BeforeValidator(_gpu, json_schema_input_type=bool | Literal["auto"])]
+
+
+def _positive_or(word: str, value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    if number or value == word:
+        return value
+    raise ValueError(f"must be a number above 0, or {word}; got {value!r}")
+
+
+#: A fixed factor, or one that moves.
+LossScale = Annotated[
+    float | Literal["dynamic"],
+    BeforeValidator(lambda value: _positive_or("dynamic", value), json_schema_input_type=Positive | Literal["dynamic"]),
+]
+#: The p of a norm; ``inf`` is a word, because a config holds finite numbers.
+NormType = Annotated[
+    float | Literal["inf"],
+    BeforeValidator(lambda value: _positive_or("inf", value), json_schema_input_type=Positive | Literal["inf"]),
+]

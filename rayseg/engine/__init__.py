@@ -1,6 +1,7 @@
 """The training loop: state, step, hooks, checkpoints. Needs torch only."""
 
 from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
+from rayseg.engine.clip import clip_gradients
 from rayseg.engine.ema import Ema
 from rayseg.engine.generators import borrowed_generators, set_generators
 from rayseg.engine.guard import FiniteGuard
@@ -9,6 +10,7 @@ from rayseg.engine.loop import Fit, fit
 from rayseg.engine.meter import Meter
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import LocalReporter, Reporter
+from rayseg.engine.scaler import LossScaler
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
 
@@ -18,6 +20,7 @@ __all__ = [
     "Fit",
     "Hook",
     "LocalReporter",
+    "LossScaler",
     "Meter",
     "Plan",
     "Reporter",
@@ -25,6 +28,7 @@ __all__ = [
     "TrainState",
     "backward",
     "borrowed_generators",
+    "clip_gradients",
     "fit",
     "read_checkpoint",
     "read_manifest",

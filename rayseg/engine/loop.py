@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rayseg.collective import is_main, world_size
 from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
+from rayseg.engine.clip import clip_gradients
 from rayseg.engine.generators import borrowed_generators, seed_everything
 from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
@@ -94,30 +95,28 @@ def _train(run: Fit) -> None:
 
 
 def train_step(run: Fit, model: nn.Module, batches: Sequence[Batch]) -> dict[str, Tensor]:
-    """One optimizer step: rates from the step, gradient of the global batch, clip, update, average."""
+    """One optimizer step: rates from the step, gradient of the global batch, and, unless it overflowed, the update."""
     state, plan = run.state, run.plan
     momentum = None if run.momentum_schedule is None else run.momentum_schedule(state.step, plan.total_steps)
     apply_schedule(state.optimizer, run.schedule(state.step, plan.total_steps), momentum)
     model.train()
     if run.freezing is not None:
         run.freezing.hold_statistics(state.model, state.step)
-    parts = backward(model, run.mix, batches, step=state.step, seed=plan.seed, bf16=plan.precision == "bf16")
-    parts = {**parts, **clip_gradients(state.model, plan)}
-    state.optimizer.step()
+    parts = backward(model, run.mix, batches, step=state.step, seed=plan.seed, autocast=plan.autocast, scaler=state.scaler)
+    if state.scaler is None or state.scaler.unscale(state.model.parameters()):
+        parts = {**parts, **_update(state, plan)}
     state.optimizer.zero_grad(set_to_none=True)
-    if state.ema is not None:
-        state.ema.update(state.model, state.step)
     return parts
 
 
-def clip_gradients(model: nn.Module, plan: Plan) -> dict[str, Tensor]:
-    """Clip in place; the norm before clipping, if there is a limit to it."""
-    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    measured: dict[str, Tensor] = {}
-    if plan.clip_norm is not None:
-        measured["grad_norm"] = nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
-    if plan.clip_value is not None:
-        nn.utils.clip_grad_value_(parameters, plan.clip_value)
+def _update(state: TrainState, plan: Plan) -> dict[str, Tensor]:
+    """Clip, move the weights, and the average after them."""
+    measured = clip_gradients(
+        state.model.parameters(), max_norm=plan.clip_norm, norm_type=plan.clip_norm_type, max_value=plan.clip_value
+    )
+    state.optimizer.step()
+    if state.ema is not None:
+        state.ema.update(state.model, state.step)
     return measured
 
 
@@ -145,8 +144,10 @@ def _log(run: Fit, clock: _Clock) -> None:
     rates = {
         f"train/lr/{group.get('name', number)}": float(group["lr"]) for number, group in enumerate(state.optimizer.param_groups)
     }
+    scaler = state.scaler
+    scaling = {} if scaler is None else {"train/loss_scale": scaler.scale, "train/skipped_steps": float(scaler.skipped)}
     if is_main():
-        run.reporter.log(state.step, {**means, **rates, **clock.read()})
+        run.reporter.log(state.step, {**means, **rates, **scaling, **clock.read()})
 
 
 def _evaluate(run: Fit) -> None:

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
+from rayseg.models import PRECISIONS, Precision
+
 __all__ = ["Plan", "Schedule"]
 
 #: ``(step, total_steps) -> multiplier``
@@ -23,8 +27,9 @@ class Plan:
         checkpoint_every: steps between checkpoints; the last step has one too.
         log_every: steps between log lines; a line is the mean since the one before.
         seed: of dropout masks and of torch's generators, which are set anew at every step.
-        precision: ``fp32``, or ``bf16`` for autocast in the forward pass.
+        precision: ``fp32``, or ``bf16`` or ``fp16`` for autocast in the forward pass.
         clip_norm: largest norm of the gradient, or None.
+        clip_norm_type: which norm: 1, 2, any p, or infinity.
         clip_value: largest absolute value of a gradient's element, or None.
         best: metric by which the best checkpoint is chosen.
         mode: whether more or less of it is better.
@@ -41,11 +46,17 @@ class Plan:
     log_every: int = 10
     eval_at_end: bool = True
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     clip_norm: float | None = None
+    clip_norm_type: float = 2.0
     clip_value: float | None = None
     best: str = "val/mIoU"
     mode: Literal["max", "min"] = "max"
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """Of the forward pass; None: none."""
+        return PRECISIONS[self.precision]
 
     def evaluates(self, step: int) -> bool:
         """Whether there is an evaluation after ``step`` steps."""

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from rayseg.engine.ema import Ema
 from rayseg.engine.hooks import Hook, hook_states, restore_hooks
 from rayseg.engine.meter import Meter
+from rayseg.engine.scaler import LossScaler
 from rayseg.errors import CheckpointError
 
 __all__ = ["TrainState"]
@@ -27,6 +28,7 @@ class TrainState:
     model: nn.Module
     optimizer: Optimizer
     ema: Ema | None = None
+    scaler: LossScaler | None = None
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     step: int = 0
     best: float | None = None
@@ -44,6 +46,7 @@ class TrainState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "hooks": hook_states(self.hooks),
             "step": self.step,
             "best": self.best,
@@ -69,6 +72,8 @@ class TrainState:
             raise CheckpointError(f"the checkpoint does not fit this config: {error}") from error
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
+        if self.scaler is not None and state.get("scaler") is not None:
+            self.scaler.load_state_dict(state["scaler"])
         restore_hooks(self.hooks, state["hooks"])
         self.meter.load_state_dict(state["meter"])
         self.step, self.best, self.metrics = state["step"], state["best"], dict(state["metrics"])

@@ -5,8 +5,9 @@ The gradient is that of the loss over the global batch, whatever the number of w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rayseg.collective import world_size
+from rayseg.engine.scaler import LossScaler
 from rayseg.mix import Mix
-from rayseg.models import frozen_statistics, named_logits, sample_keys
+from rayseg.models import autocasting, frozen_statistics, named_logits, sample_keys
 from rayseg.types import Batch, SegOutput
 
-__all__ = ["backward", "forward", "unwrap", "wrap"]
+__all__ = ["backward", "unwrap", "wrap"]
 
 #: Statistics are synchronised where they are made (torch 2.15 renamed the option and warns of the old name).
 _BUFFERS_STAY_LOCAL: dict[str, Any] = {
@@ -58,14 +60,35 @@ def unwrap(model: nn.Module) -> nn.Module:
     return inner
 
 
-def forward(model: nn.Module, batch: Batch, *, bf16: bool) -> SegOutput:
-    """Named logits ``(N, C, h, w)`` of one micro-batch."""
-    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bf16):
-        return named_logits(model(batch.images))
+@dataclass(frozen=True)
+class _Pass:
+    """How every micro-batch of a step goes through the model and back."""
+
+    step: int
+    seed: int
+    autocast: torch.dtype | None
+    scale: Callable[[Tensor], Tensor]
+
+    def forward(self, model: nn.Module, batch: Batch) -> SegOutput:
+        """Named logits ``(N, C, h, w)`` of one micro-batch."""
+        with autocasting(batch.images.device, self.autocast):
+            return named_logits(model(batch.images))
+
+
+def _times_world_size(total: Tensor) -> Tensor:
+    """DDP divides gradients by it."""
+    return total * world_size()
 
 
 def backward(
-    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool = False
+    model: nn.Module,
+    mix: Mix,
+    batches: Sequence[Batch],
+    *,
+    step: int,
+    seed: int,
+    autocast: torch.dtype | None = None,
+    scaler: LossScaler | None = None,
 ) -> dict[str, Tensor]:
     """Add the gradient of the global batch to the parameters.
 
@@ -75,55 +98,53 @@ def backward(
         batches: this worker's micro-batches; every worker has the same number of them.
         step: optimizer step.
         seed: of the dropout masks.
-        bf16: autocast the forward pass.
+        autocast: dtype of the forward pass where autocast allows it; None: as the weights are.
+        scaler: scales the gradients, for its ``unscale`` to undo; None: they are as they should be.
 
     Returns:
         Detached values over the global batch: ``loss``, ``loss/<term>``, ``ohem/kept``.
     """
+    way = _Pass(step, seed, autocast, _times_world_size if scaler is None else scaler.scaled)
     if len(batches) == 1:
         with _passing(model, batches[0], seed=seed):
-            total, parts = mix(forward(model, batches[0], bf16=bf16), batches[0].masks, step=step)
-            _backward(total * world_size())
+            total, parts = mix(way.forward(model, batches[0]), batches[0].masks, step=step)
+            _backward(way.scale(total))
         return parts
     if mix.label_only(step):
-        return _sum_of_micro_batches(model, mix, batches, step=step, seed=seed, bf16=bf16)
-    return _gradient_at_the_logits(model, mix, batches, step=step, seed=seed, bf16=bf16)
+        return _sum_of_micro_batches(model, mix, batches, way)
+    return _gradient_at_the_logits(model, mix, batches, way)
 
 
-def _sum_of_micro_batches(
-    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool
-) -> dict[str, Tensor]:
+def _sum_of_micro_batches(model: nn.Module, mix: Mix, batches: Sequence[Batch], way: _Pass) -> dict[str, Tensor]:
     """Every denominator is known from the labels: micro-batches add up to the batch."""
     normalisers = mix.label_normalisers([batch.masks for batch in batches])
     summed: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
-        with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
-            output = forward(model, batch, bf16=bf16)
-            total, parts = mix(output, batch.masks, step=step, normalisers=normalisers)
-            _backward(total * world_size())
+        with _passing(model, batch, seed=way.seed, last=number == len(batches) - 1):
+            output = way.forward(model, batch)
+            total, parts = mix(output, batch.masks, step=way.step, normalisers=normalisers)
+            _backward(way.scale(total))
         summed = {name: summed[name] + value if summed else value for name, value in parts.items()}
     return summed
 
 
-def _gradient_at_the_logits(
-    model: nn.Module, mix: Mix, batches: Sequence[Batch], *, step: int, seed: int, bf16: bool
-) -> dict[str, Tensor]:
+def _gradient_at_the_logits(model: nn.Module, mix: Mix, batches: Sequence[Batch], way: _Pass) -> dict[str, Tensor]:
     """Collect the logits without a graph, take the gradient of the whole loss once, then re-run each micro-batch against it."""
     plain = unwrap(model)
     outputs: list[SegOutput] = []
     with torch.no_grad(), frozen_statistics(plain):
         for batch in batches:
-            with _passing(plain, batch, seed=seed):
-                outputs.append(forward(plain, batch, bf16=bf16))
+            with _passing(plain, batch, seed=way.seed):
+                outputs.append(way.forward(plain, batch))
     whole = {name: torch.cat([output[name] for output in outputs]).requires_grad_() for name in outputs[0]}
     del outputs
-    total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=step)
-    gradients = dict(zip(whole, torch.autograd.grad(total * world_size(), list(whole.values())), strict=True))
+    total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=way.step)
+    gradients = dict(zip(whole, torch.autograd.grad(way.scale(total), list(whole.values())), strict=True))
     sizes = [len(batch.masks) for batch in batches]
     slices = {name: torch.split(gradient, sizes) for name, gradient in gradients.items()}
     for number, batch in enumerate(batches):
-        with _passing(model, batch, seed=seed, last=number == len(batches) - 1):
-            output = forward(model, batch, bf16=bf16)
+        with _passing(model, batch, seed=way.seed, last=number == len(batches) - 1):
+            output = way.forward(model, batch)
             learned = [name for name, logits in output.items() if logits.requires_grad]  # not a head that is frozen whole
             torch.autograd.backward([output[name] for name in learned], [slices[name][number] for name in learned])
     return parts

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from rayseg.models.autocast import PRECISIONS, Precision, autocasting
 from rayseg.models.dropout import SampleDropout, SampleDropout2d, SampleDropPath, sample_keys, sample_mask, set_dropout
 from rayseg.models.freezing import Freeze, Freezing, unmatched
 from rayseg.models.norm import NormKind, SyncBatchNorm2d, frozen_statistics, set_norm
@@ -31,9 +32,11 @@ from rayseg.models.torchvision_models import (
 
 __all__ = [
     "MODELS",
+    "PRECISIONS",
     "Freeze",
     "Freezing",
     "NormKind",
+    "Precision",
     "SampleDropPath",
     "SampleDropout",
     "SampleDropout2d",
@@ -41,6 +44,7 @@ __all__ = [
     "SmallUnet",
     "SyncBatchNorm2d",
     "WeightReport",
+    "autocasting",
     "efficientnet_lite0_state",
     "frozen_statistics",
     "load_backbone",

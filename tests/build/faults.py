@@ -81,6 +81,8 @@ VALUES = [
     Wrong("text for a number in a loss", loss("dice", smooth="1"), "losses.own.smooth", ("got '1'", "expected float")),
     Wrong("a negative rate", {"optim.lr": -1}, "optim.lr", ("must be more than 0", "got -1")),
     Wrong("a list for a number", {"train.steps": [3]}, "train.steps", ("must be a whole number", "got [3]")),
+    Wrong("a norm that is none", {"train.clip_norm_type": "two"}, "train.clip_norm_type", ("above 0, or inf", "got 'two'")),
+    Wrong("a scale that is none", {"train.loss_scale": -1}, "train.loss_scale", ("above 0, or dynamic", "got -1")),
     Wrong("NaN", {"optim.lr": float("nan")}, "optim.lr", ("must be a finite number", "got nan")),
     Wrong("a value that the loss refuses", loss("dice", power=3), "losses.own.power", ("must be 1 or 2", "got 3")),
     Wrong("a value that the transform refuses", crop(cat_max_ratio=2.0), "data.transforms.crop.cat_max_ratio", ("at most 1",)),
@@ -110,6 +112,8 @@ COMBINATIONS = [
         "eval.every",
         ("3 of 2 steps", "no evaluation", "set eval.at_end"),
     ),
+    Wrong("a loss scale without fp16", {"train.loss_scale": 512}, "train", ("is for precision fp16", "it is fp32: remove it")),
+    Wrong("the type of no norm", {"train.clip_norm_type": "inf"}, "train", ("clip_norm limits, and that is null", "give it")),
     Wrong("steps and epochs", {"train.epochs": 2}, "train", ("exactly one of 'steps' and 'epochs'", "steps=2, epochs=2.0")),
     Wrong(
         "normalize on dice", loss("dice", normalize="valid"), "losses.own.normalize", ("function of class sums", "remove it")

@@ -55,6 +55,8 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (WARMUP, {"schedule.warmup": None}),
     ({"schedule.momentum": {"type": "poly"}}, {"schedule.momentum.floor": 0.5}),
     ({}, {"train.batch_size": 4, "train.steps": 17, "train.precision": "bf16", "train.clip_norm": 1.5, "train.clip_value": 2}),
+    ({"train.precision": "fp16", "train.clip_norm": 1.0}, {"train.loss_scale": 512.0, "train.clip_norm_type": "inf"}),
+    ({}, {"train": {"precision": "fp16", "loss_scale": "dynamic", "clip_norm": 2.0, "clip_norm_type": 1.0}}),
     ({"train.ema": {}}, {"train.ema.decay": 0.99, "train.ema.warmup": 3.0}),
     ({}, {"train.ema": {"decay": 0.9}, "train.micro_batch": 1, "train.log_every": 3}),
     ({}, {"train": {"epochs": 3, "batch_size": 2}}),

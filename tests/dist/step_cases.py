@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
-from rayseg.engine import backward, wrap
+from rayseg.engine import LossScaler, backward, clip_gradients, wrap
 from rayseg.losses import Dice, Jaccard, Tversky, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, prepare
@@ -57,12 +58,17 @@ class Case:
     auxiliary: Mapping[str, Term] | None = None
     dtypes: tuple[torch.dtype, ...] = (torch.float64,)
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
+    clip: Mapping[str, float] = field(default_factory=dict)
+    scaler: Callable[[], LossScaler] | None = None
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
 DECAYING = partial(torch.optim.AdamW, lr=0.01, eps=1e-3, weight_decay=0.1)
 STEM = Freeze(r"^backbone\.[01]\.")
 MIXED = {"ce": CE, "dice": Term(Dice(), weight=2.0, class_weight=CLASS_WEIGHT)}
+#: Gradients of such terms at such a scale are above what float64 can hold; the scale comes down twice until they are not.
+OVERFLOWING = {name: replace(term, weight=2.0**20) for name, term in MIXED.items()}
+HUGE = partial(LossScaler, scale=2.0**1020, backoff=2.0**-12)
 
 CASES = {
     "ohem, dice, class weights": Case(MIXED, SAMPLER, dtypes=BOTH),
@@ -78,6 +84,15 @@ CASES = {
     "region losses per image": Case({"tversky": Term(Tversky(per_image=True)), "jaccard": Term(Jaccard(classes="all"))}),
     "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
     "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
+    "clipped by norm": Case(MIXED, SAMPLER, clip={"max_norm": 0.1}, dtypes=BOTH),
+    "clipped by the largest element and by value": Case(
+        MIXED, SAMPLER, clip={"max_norm": 0.05, "norm_type": math.inf, "max_value": 0.01}, num_micro=2
+    ),
+    "a loss scale that overflows twice": Case(OVERFLOWING, SAMPLER, scaler=HUGE, clip={"max_norm": 0.1}),
+    "the same scale in two micro-batches": Case(OVERFLOWING, SAMPLER, scaler=HUGE, num_micro=2),
+    "the same scale, cross-entropy in two micro-batches": Case(
+        {"ce": OVERFLOWING["ce"]}, scaler=HUGE, num_micro=2, norm="group"
+    ),
     "adamw": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.AdamW, lr=0.01, eps=1e-3), dtypes=BOTH),
     "group norm": Case(MIXED, SAMPLER, norm="group"),
     "group norm in two micro-batches": Case(MIXED, SAMPLER, norm="group", num_micro=2),
@@ -127,6 +142,7 @@ def three_steps(case: Case, dtype: torch.dtype) -> Values:
     torch.manual_seed(0)
     plain = prepare(TwoHeads(), norm=case.norm).to(dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
+    scaler = None if case.scaler is None else case.scaler()
     freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain
     values: Values = {}
     for step in range(STEPS):
@@ -134,12 +150,18 @@ def three_steps(case: Case, dtype: torch.dtype) -> Values:
         if wrapped != (trainable := [each.requires_grad for each in plain.parameters()]):
             model, wrapped = wrap(plain, share(0, case.num_micro, dtype)[0], seed=0), trainable
         freezing.hold_statistics(plain.train(), step)
-        parts = backward(model, mix, share(step, case.num_micro, dtype), step=step, seed=0)
+        parts = backward(model, mix, share(step, case.num_micro, dtype), step=step, seed=0, scaler=scaler)
+        finite = scaler is None or scaler.unscale(plain.parameters())
+        values |= {} if scaler is None else {f"{step} scale": torch.tensor([scaler.scale, scaler.skipped], dtype=dtype).log1p()}
+        parts |= clip_gradients(plain.parameters(), **case.clip) if finite else {}
         values |= {f"{step} {name}": value for name, value in parts.items()}
         values |= {
-            f"{step} gradient {name}": each.grad.clone() for name, each in plain.named_parameters() if each.grad is not None
+            f"{step} gradient {name}": each.grad.clone()
+            for name, each in plain.named_parameters()
+            if finite and each.grad is not None
         }
-        optimizer.step()
+        if finite:
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         values |= {f"{step} state {name}": value.clone() for name, value in plain.state_dict().items()}
     return values

@@ -16,7 +16,6 @@ from rayseg.engine import Ema, FiniteGuard, LocalReporter, Meter, Plan, fit
 from rayseg.engine.generators import seed_everything, set_generators
 from rayseg.engine.guard import check_weights
 from rayseg.engine.hooks import POINTS, call_hooks, hook_states, restore_hooks
-from rayseg.engine.loop import clip_gradients
 from rayseg.errors import CheckpointError, NonFiniteLossError
 from rayseg.testing import tiny_experiment
 
@@ -109,26 +108,6 @@ def test_the_average_follows_its_formula() -> None:
     torch.testing.assert_close(average.detach(), expected, rtol=1e-12, atol=1e-12)
     assert not average.requires_grad
     assert torch.equal(ema.state_dict()["1.running_mean"], model.state_dict()["1.running_mean"])
-
-
-def with_gradients() -> nn.Module:
-    model = nn.Linear(2, 2)
-    model.weight.grad, model.bias.grad = torch.full((2, 2), 3.0), torch.full((2,), -4.0)
-    return model
-
-
-def test_gradients_are_clipped_by_norm_and_the_norm_before_is_told() -> None:
-    model = with_gradients()
-    measured = clip_gradients(model, Plan(total_steps=1, eval_every=1, clip_norm=1.0))
-    norm = float(torch.cat([each.grad.flatten() for each in model.parameters() if each.grad is not None]).norm())
-    assert float(measured["grad_norm"]) == pytest.approx((4 * 9 + 2 * 16) ** 0.5)
-    assert norm == pytest.approx(1.0, rel=1e-5)
-
-
-def test_gradients_are_clipped_by_value() -> None:
-    model = with_gradients()
-    assert clip_gradients(model, Plan(total_steps=1, eval_every=1, clip_value=3.5)) == {}
-    assert [set(each.grad.flatten().tolist()) for each in model.parameters() if each.grad is not None] == [{3.0}, {-3.5}]
 
 
 def draws() -> list[float]:
