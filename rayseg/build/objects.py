@@ -16,7 +16,7 @@ from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
-from rayseg.losses import LOSSES
+from rayseg.losses import LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
 from rayseg.optim import parameter_groups, with_warmup
@@ -118,6 +118,9 @@ def _make_term(
     term, call = head.terms[name]
     path = f"{head.losses_path}.{name}"
     loss = caught(path, problems, lambda: call() if inspect.isclass(call.target) else _partial(call))
+    if is_region(call.target) and loss is not None and not isinstance(loss, RegionLoss):
+        problems.add(path, f"{call.name!r} has from_sums and no per_image; add per_image: bool = False")
+        loss = None
     if isinstance(loss, nn.Module):
         loss = loss.to(device)
         _require_no_parameters(loss, call.name, path, problems)

@@ -13,13 +13,19 @@ from rayseg.losses.class_weights import (
     inverse_frequency,
     median_frequency,
 )
+from rayseg.losses.dice import DiceFlat, DiceMmseg0x, DiceMmseg1x
+from rayseg.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
 from rayseg.losses.pixelwise import cross_entropy
-from rayseg.losses.region import Dice, Jaccard, RegionLoss, RegionSums, Tversky, region_sums
+from rayseg.losses.region import RegionLoss, RegionSums, probabilities, region_sums
 
 __all__ = [
     "CLASS_WEIGHT_RULES",
     "LOSSES",
     "Dice",
+    "DiceFlat",
+    "DiceMmseg0x",
+    "DiceMmseg1x",
+    "FocalTversky",
     "Jaccard",
     "RegionLoss",
     "RegionSums",
@@ -29,10 +35,20 @@ __all__ = [
     "enet",
     "inverse_frequency",
     "median_frequency",
+    "probabilities",
     "region_sums",
 ]
 
 #: Losses by the name that a config uses.
 LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"cross_entropy": cross_entropy, "dice": Dice, "jaccard": Jaccard, "tversky": Tversky}
+    {
+        "cross_entropy": cross_entropy,
+        "dice": Dice,
+        "dice_flat": DiceFlat,
+        "dice_mmseg_0x": DiceMmseg0x,
+        "dice_mmseg_1x": DiceMmseg1x,
+        "focal_tversky": FocalTversky,
+        "jaccard": Jaccard,
+        "tversky": Tversky,
+    }
 )

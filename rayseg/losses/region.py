@@ -1,24 +1,32 @@
-"""Losses of overlap: functions of a few sums per class, which may run over an image, a batch or a cluster.
+"""Losses that are functions of a few sums, which may run over an image, a batch or a cluster.
 
-First the sums are taken (``region_sums``), then somebody may add them up over images and workers, and then a loss is a formula
-of them. So one pass over the pixels serves every region loss, and the loss of the global batch is exact.
+First the sums are taken (``region_sums``, or the loss's own ``sums``), then somebody may add them up over images and workers,
+and then a loss is a formula of them. So the loss of the global batch is exact.
 
 Letters: N images, C classes, H x W pixels, P = H * W.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem, ShapeError
 
-__all__ = ["Dice", "Jaccard", "RegionLoss", "RegionSums", "Tversky", "region_sums"]
+__all__ = [
+    "Activation",
+    "RegionLoss",
+    "RegionSums",
+    "overlap_ratio",
+    "probabilities",
+    "region_sums",
+    "require",
+    "weight_of_classes",
+]
 
-Classes = Literal["present", "all"]
+Activation = Literal["softmax", "sigmoid"]
 
 
 class RegionSums(NamedTuple):
@@ -39,16 +47,48 @@ class RegionSums(NamedTuple):
 
 @runtime_checkable
 class RegionLoss(Protocol):
-    """A loss that is a function of class sums."""
+    """A loss that is a function of sums over pixels.
+
+    It may bring its own: ``sums(logits, target, *, ignore_index) -> tuple`` of tensors ``(N, ...)``, one value or row per
+    image, which the mix adds up over images and workers; ``log_probs`` and ``class_weight`` are passed if its signature has
+    them. Without that method the sums are the ``region_sums`` of the softmax.
+    """
 
     @property
     def per_image(self) -> bool:
         """Whether it is taken for each image and averaged, or once for the whole batch."""
         ...
 
-    def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
-        """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
+    def from_sums(self, sums: Any, class_weight: Tensor | None) -> Tensor:
+        """Loss ``(...)`` of sums ``(..., C)``, or of what its own ``sums`` gives; ``class_weight`` is ``(C,)``."""
         ...
+
+
+def probabilities(logits: Tensor, activation: Activation, log_probs: Tensor | None = None) -> Tensor:
+    """Probabilities of the classes, in float32 or float64.
+
+    One channel z is a softmax over (0, z): two classes under ``softmax``, class 1 alone under ``sigmoid``.
+
+    Args:
+        logits: ``(N, C, H, W)``.
+        activation: ``softmax`` over the classes, or ``sigmoid`` of each.
+        log_probs: log-softmax, used instead of the logits when somebody has it already.
+
+    Returns:
+        ``(N, C, H, W)``; ``(N, 2, H, W)`` for the softmax of one channel.
+
+    Example:
+        >>> probabilities(torch.zeros(1, 4, 1, 1), "softmax").flatten()
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+        >>> probabilities(torch.zeros(1, 1, 1, 1), "softmax").shape, probabilities(torch.zeros(1, 1, 1, 1), "sigmoid").shape
+        (torch.Size([1, 2, 1, 1]), torch.Size([1, 1, 1, 1]))
+    """
+    if activation == "softmax" and log_probs is not None:
+        return log_probs.exp()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if activation == "sigmoid":
+        return logits.sigmoid()
+    return logits.softmax(1) if logits.shape[1] > 1 else torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
 
 
 def _sum_by_label(values: Tensor, label: Tensor, num_classes: int) -> Tensor:
@@ -60,12 +100,12 @@ def region_sums(probs: Tensor, target: Tensor, *, ignore_index: int) -> RegionSu
     """The sums of each image and class over labelled pixels, differentiable in ``probs``; no one-hot tensor is made.
 
     Args:
-        probs: ``(N, C, H, W)``, such as the softmax of the logits.
+        probs: ``(N, C, H, W)``, such as the softmax of the logits; one channel is the probability of class 1 of two.
         target: ``(N, H, W)`` int64 labels.
         ignore_index: label that means: not labelled; it need not be a class.
 
     Returns:
-        Sums ``(N, C)`` in float32, or float64 for float64.
+        Sums ``(N, C)`` in float32, or float64 for float64; of one channel those of class 1.
 
     Raises:
         ShapeError: the two do not have the same images and pixels.
@@ -80,6 +120,9 @@ def region_sums(probs: Tensor, target: Tensor, *, ignore_index: int) -> RegionSu
             f"region_sums: probs are {tuple(probs.shape)} and target is {tuple(target.shape)}; expected (N, C, H, W) and "
             "(N, H, W): resize the logits to the mask first"
         )
+    if probs.shape[1] == 1:
+        both = region_sums(torch.cat([1 - probs, probs], dim=1), target, ignore_index=ignore_index)
+        return RegionSums(*(values[:, 1:] for values in both))
     dtype = torch.promote_types(probs.dtype, torch.float32)
     p = probs.to(dtype).flatten(2)
     valid = (target != ignore_index).flatten(1)
@@ -95,141 +138,51 @@ def region_sums(probs: Tensor, target: Tensor, *, ignore_index: int) -> RegionSu
     )
 
 
-def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Their quotient; 1, with gradient 0, where both are 0: nothing was there and nothing was found."""
+def overlap_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Their quotient; 1, with gradient 0, where both are 0: nothing was there and nothing was found.
+
+    Example:
+        >>> overlap_ratio(torch.tensor([1.0, 0.0]), torch.tensor([4.0, 0.0]))
+        tensor([0.2500, 1.0000])
+    """
     empty = denominator == 0
     return numerator.masked_fill(empty, 1) / denominator.masked_fill(empty, 1)
 
 
-def _mean_loss(overlap: Tensor, target: Tensor, classes: Classes, class_weight: Tensor | None) -> Tensor:
-    """Weighted mean over classes of ``1 - overlap``; all ``(..., C)``; 0 when no class has weight."""
-    weight = torch.ones_like(target) if class_weight is None else class_weight.to(target).expand_as(target)
-    if classes == "present":
-        weight = weight * (target > 0)
-    total = weight.sum(-1)
-    return ((1 - overlap) * weight).sum(-1) / total.masked_fill(total == 0, 1)
+def weight_of_classes(class_weight: Tensor | None, like: Tensor) -> Tensor:
+    """One weight for each entry of sums ``(..., C)``, ones without class weights.
+
+    Args:
+        class_weight: ``(C,)``.
+        like: sums that it shall weight.
+
+    Raises:
+        ConfigError: there is one class only, so that a weight would change nothing.
+
+    Example:
+        >>> weight_of_classes(torch.tensor([1.0, 3.0]), torch.zeros(1, 2))
+        tensor([[1., 3.]])
+    """
+    if class_weight is None:
+        return torch.ones_like(like)
+    if like.shape[-1] == 1:
+        message = "the sigmoid of one channel is one class, so a weight would change nothing; remove it, or use the softmax"
+        raise ConfigError([Problem("class_weight", message)])
+    return class_weight.to(like).expand_as(like)
 
 
-def _check(where: str, smooth: float, classes: str, **own: str | None) -> None:
-    """Raise a ConfigError with every problem; ``own`` are a loss's own arguments with what is wrong, or None."""
-    wrong = {
-        "smooth": None if smooth >= 0 else f"must not be negative, got {smooth!r}",
-        "classes": None if classes in {"present", "all"} else f"must be 'present' or 'all', got {classes!r}",
-        **own,
-    }
+def require(where: str, wrong: dict[str, str | None]) -> None:
+    """Raise a ConfigError with every problem of a loss's arguments.
+
+    Args:
+        where: name of the loss.
+        wrong: argument to what is wrong with it, or None.
+
+    Raises:
+        ConfigError: something is wrong.
+
+    Example:
+        >>> require("dice", {"power": None})
+    """
     if problems := [Problem(path, message) for path, message in wrong.items() if message]:
         raise ConfigError(problems, where)
-
-
-@dataclass(frozen=True)
-class Dice:
-    r"""Dice loss: one minus the weighted mean over classes of :math:`(2I + s) / (\sum p^e + \sum t + s)`.
-
-    With ``power=2`` the form of Milletari et al. 2016 ("V-Net"), with ``power=1`` that of Drozdzal et al. 2016. Ignored pixels
-    are in none of the sums. A class weight moves the mean; it does not scale the loss. When nothing is labelled the loss is 0.
-
-    Args:
-        smooth: s, in pixels; it takes the noise out of tiny classes.
-        power: e, 1 or 2.
-        classes: ``present`` leaves out classes that the target does not hold, ``all`` counts them.
-        per_image: take the loss for each image, and the mean over images; otherwise the sums run over the whole batch.
-
-    Raises:
-        ConfigError: an argument has no meaning.
-
-    Example:
-        >>> target = torch.tensor([[[0, 1]]])
-        >>> perfect = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
-        >>> Dice().from_sums(region_sums(perfect, target, ignore_index=255), None)
-        tensor([0.])
-    """
-
-    smooth: float = 1.0
-    power: int = 1
-    classes: Classes = "present"
-    per_image: bool = False
-
-    def __post_init__(self) -> None:
-        power = None if self.power in {1, 2} else f"must be 1 or 2, got {self.power!r}"
-        _check("dice", self.smooth, self.classes, power=power)
-
-    def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
-        """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
-        predicted = sums.prediction if self.power == 1 else sums.prediction_squared
-        overlap = _ratio(2 * sums.intersection + self.smooth, predicted + sums.target + self.smooth)
-        return _mean_loss(overlap, sums.target, self.classes, class_weight)
-
-
-@dataclass(frozen=True)
-class Jaccard:
-    r"""Jaccard loss, the soft form of IoU: one minus the weighted mean of :math:`(I + s) / (\sum p + \sum t - I + s)`.
-
-    Source: Rahman and Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks".
-
-    Args:
-        smooth: s, in pixels.
-        classes: ``present`` leaves out classes that the target does not hold, ``all`` counts them.
-        per_image: take the loss for each image, and the mean over images.
-
-    Raises:
-        ConfigError: an argument has no meaning.
-
-    Example:
-        >>> one = torch.ones(1)
-        >>> Jaccard(smooth=0).from_sums(RegionSums(one, 2 * one, 2 * one, 2 * one), None)
-        tensor(0.6667)
-    """
-
-    smooth: float = 1.0
-    classes: Classes = "present"
-    per_image: bool = False
-
-    def __post_init__(self) -> None:
-        _check("jaccard", self.smooth, self.classes)
-
-    def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
-        """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
-        union = sums.prediction + sums.target - sums.intersection
-        overlap = _ratio(sums.intersection + self.smooth, union + self.smooth)
-        return _mean_loss(overlap, sums.target, self.classes, class_weight)
-
-
-@dataclass(frozen=True)
-class Tversky:
-    r"""Tversky loss: Dice with a price of its own for each kind of error, :math:`(I + s) / (I + \alpha FP + \beta FN + s)`.
-
-    Source: Salehi et al. 2017, "Tversky loss function for image segmentation". With both at 0.5 it is Dice with ``2 * smooth``.
-
-    Args:
-        alpha: price of probability on the wrong pixels (FP, the sum of p * (1 - t)).
-        beta: price of probability missing on the right ones (FN, the sum of (1 - p) * t).
-        smooth: s, in pixels.
-        classes: ``present`` leaves out classes that the target does not hold, ``all`` counts them.
-        per_image: take the loss for each image, and the mean over images.
-
-    Raises:
-        ConfigError: an argument has no meaning.
-
-    Example:
-        >>> one = torch.ones(1)
-        >>> Tversky(alpha=0.5, beta=0.5, smooth=0).from_sums(RegionSums(one, 2 * one, 2 * one, 2 * one), None)
-        tensor(0.5000)
-    """
-
-    alpha: float = 0.3
-    beta: float = 0.7
-    smooth: float = 1.0
-    classes: Classes = "present"
-    per_image: bool = False
-
-    def __post_init__(self) -> None:
-        prices = {"alpha": self.alpha, "beta": self.beta}
-        wrong = {name: None if price >= 0 else f"must not be negative, got {price!r}" for name, price in prices.items()}
-        _check("tversky", self.smooth, self.classes, **wrong)
-
-    def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
-        """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
-        hit = sums.intersection
-        errors = self.alpha * (sums.prediction - hit) + self.beta * (sums.target - hit)
-        overlap = _ratio(hit + self.smooth, hit + errors + self.smooth)
-        return _mean_loss(overlap, sums.target, self.classes, class_weight)

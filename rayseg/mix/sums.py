@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayseg.collective import differentiable_sum
 from rayseg.errors import ShapeError
-from rayseg.losses.region import RegionLoss, RegionSums, region_sums
+from rayseg.losses.region import RegionLoss, region_sums
 from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
 from rayseg.mix.pixels import Pixels
 
@@ -54,18 +54,34 @@ def contribute(term: Term, head: Head, pixels: Pixels, sums: Sums, given: Tensor
 
 
 def _contribute_region(term: Term, loss: RegionLoss, head: Head, pixels: Pixels, sums: Sums) -> Finish:
-    per_image = region_sums(pixels.log_probs.exp(), pixels.target, ignore_index=head.ignore_index)
     class_weight = pixels.like(term.class_weight)
+    per_image, rebuilt = _image_sums(loss, head, pixels, class_weight)
     images = pixels.logits.new_tensor(float(len(pixels.target)))
     if term.scope == "rank" or loss.per_image:
-        if not loss.per_image:
-            per_image = RegionSums(*(values.sum(0, keepdim=True) for values in per_image))
-        values = loss.from_sums(per_image, class_weight)
+        local = per_image if loss.per_image else [values.sum(0, keepdim=True) for values in per_image]
+        values = loss.from_sums(rebuilt(local), class_weight)
         total = values.sum() if loss.per_image else images * values.sum()
         index = sums.add(torch.stack([total, images]))
         return lambda totals: ratio(totals[index][0], totals[index][1])
-    index = sums.add(torch.stack([values.sum(0) for values in per_image]))
-    return lambda totals: loss.from_sums(RegionSums(*totals[index]), class_weight)
+    indices = [sums.add(values.sum(0)) for values in per_image]
+    return lambda totals: loss.from_sums(rebuilt([totals[index] for index in indices]), class_weight)
+
+
+def _image_sums(
+    loss: RegionLoss, head: Head, pixels: Pixels, class_weight: Tensor | None
+) -> tuple[Sequence[Tensor], Callable[[Sequence[Tensor]], Any]]:
+    """The sums ``(N, ...)`` of each image, and what makes the tuple that the loss knows of such sums."""
+    own = getattr(loss, "sums", None)
+    if own is None:
+        found: Any = region_sums(pixels.log_probs.exp(), pixels.target, ignore_index=head.ignore_index)
+    else:
+        offered = {"log_probs": pixels.log_probs, "class_weight": class_weight}
+        found = own(pixels.logits, pixels.target, ignore_index=head.ignore_index, **accepted_inputs(own, offered))
+    shapes = [tuple(values.shape) for values in found]
+    if not isinstance(found, tuple) or any(shape[:1] != (len(pixels.target),) for shape in shapes):
+        message = f"the sums of a loss are a {type(found).__name__} of shapes {shapes}; expected a tuple of (N, ...) with"
+        raise ShapeError(f"{message} N = {len(pixels.target)} images, which are added up afterwards")
+    return found, getattr(type(found), "_make", tuple)
 
 
 def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:

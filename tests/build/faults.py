@@ -66,7 +66,7 @@ MISTYPED = [
     Wrong("below a name that is not there", {"losses.dice.weight": 3}, "losses.dice", ("'losses' has ce", "give it whole")),
 ]
 NAMES = [
-    Wrong("an unknown loss", loss("dyce"), "losses.own.type", ("unknown name 'dyce'", "known: cross_entropy", "mean 'dice'")),
+    Wrong("an unknown loss", loss("dyce"), "losses.own.type", ("unknown name 'dyce'", "cross_entropy, ", "mean 'dice'")),
     Wrong("an unknown model", {"model": {"type": "small_net"}}, "model.type", ("unknown name", "mean 'small_unet'")),
     Wrong("an unknown optimizer", {"optim.type": "adamww"}, "optim.type", ("known: adam, adamw, sgd", "mean 'adamw'")),
     Wrong("an unknown module", loss("my_losses_:topo"), "losses.own.type", ("cannot import 'my_losses_'", "on every worker")),
@@ -85,6 +85,11 @@ VALUES = [
     Wrong("a scale that is none", {"train.loss_scale": -1}, "train.loss_scale", ("above 0, or dynamic", "got -1")),
     Wrong("NaN", {"optim.lr": float("nan")}, "optim.lr", ("must be a finite number", "got nan")),
     Wrong("a value that the loss refuses", loss("dice", power=3), "losses.own.power", ("must be 1 or 2", "got 3")),
+    Wrong("a loss of sums without per_image", loss("no_per_image"), "losses.own", ("from_sums and no per_image", "add per_im")),
+    Wrong("an activation", loss("dice", activation="relu"), "losses.own.activation", ("got 'relu'",)),
+    Wrong("a gamma of 0", loss("focal_tversky", gamma=0), "losses.own.gamma", ("must be above 0",)),
+    Wrong("an exponent of 0", loss("dice_mmseg_0x", exponent=0), "losses.own.exponent", ("must be above 0",)),
+    Wrong("a negative eps", loss("dice_mmseg_1x", eps=-1), "losses.own.eps", ("must not be negative",)),
     Wrong("a value that the transform refuses", crop(cat_max_ratio=2.0), "data.transforms.crop.cat_max_ratio", ("at most 1",)),
     Wrong("a value that the schedule refuses", {"schedule.floor": 2.0}, "schedule.floor", ("from 0 to 1", "got 2.0")),
     Wrong("a value that the model refuses", {"model.width": 0}, "model.width", ("must be at least 1", "got 0")),

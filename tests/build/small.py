@@ -89,6 +89,13 @@ def pair(logits: Tensor, target: Tensor, *, ignore_index: int, strength: float =
     return logits.square().sum() * strength, logits.new_tensor(float(target.numel()))
 
 
+class NoPerImage:
+    """A loss of class sums that does not say whether it is taken for each image."""
+
+    def from_sums(self, sums: Any, class_weight: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+
 def small_map(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
     return logits.mean((1, 2))
 
@@ -176,6 +183,7 @@ PARTS: dict[str, Callable[..., Any]] = {
     "late_nan": LateNan,
     "scalar": scalar,
     "pair": pair,
+    "no_per_image": NoPerImage,
     "small_map": small_map,
     "detached": detached,
     "open_ended": open_ended,

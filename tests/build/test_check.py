@@ -45,7 +45,8 @@ def test_three_faults_in_three_sections_are_three_problems_of_one_error() -> Non
         str(error)
         == """\
 3 problems in experiment config
-  losses.jaccard.smoth: 'jaccard' has no parameter 'smoth'; it takes smooth, classes, per_image. Did you mean 'smooth'?
+  losses.jaccard.smoth: 'jaccard' has no parameter 'smoth'; it takes smooth, classes, per_image, activation, \
+divide_by. Did you mean 'smooth'?
   sampling: set, but no loss term takes pixel weights (terms: jaccard, dice); add a per-pixel loss or remove it
   optim.groups.head: pattern 'classifer' matched none of the 5 trainable parameters; first names: backbone.stem.0.weight, \
 backbone.stem.1.weight, backbone.stem.1.bias, .... Did you mean 'classifier'?"""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
-from rayseg.losses import Dice, Jaccard, Tversky, cross_entropy
+from rayseg.losses import Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Tversky, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, prepare
 from rayseg.sampling import ohem
@@ -82,6 +82,19 @@ CASES = {
     "cross-entropy over all pixels": Case({"ce": Term(cross_entropy, normalize="all", class_weight=CLASS_WEIGHT)}),
     "cross-entropy in two micro-batches": Case({"ce": CE}, num_micro=2, dtypes=BOTH),
     "region losses per image": Case({"tversky": Term(Tversky(per_image=True)), "jaccard": Term(Jaccard(classes="all"))}),
+    "every Dice": Case(
+        {
+            "sigmoid": Term(Dice(activation="sigmoid", divide_by="classes"), class_weight=CLASS_WEIGHT),
+            "0.x": Term(DiceMmseg0x(), class_weight=CLASS_WEIGHT),
+            "1.x": Term(DiceMmseg1x(), class_weight=CLASS_WEIGHT),
+            "flat": Term(DiceFlat(), class_weight=CLASS_WEIGHT),
+            "focal": Term(FocalTversky(), class_weight=CLASS_WEIGHT),
+        }
+    ),
+    "every Dice in two micro-batches": Case(
+        {"1.x": Term(DiceMmseg1x("softmax", naive=True)), "flat": Term(DiceFlat()), "focal": Term(FocalTversky(per_image=True))},
+        num_micro=2,
+    ),
     "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
     "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
     "clipped by norm": Case(MIXED, SAMPLER, clip={"max_norm": 0.1}, dtypes=BOTH),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ConfigError, ShapeError
-from rayseg.losses import Dice, Jaccard, RegionLoss, RegionSums, Tversky, region_sums
+from rayseg.losses import Dice, FocalTversky, Jaccard, RegionLoss, RegionSums, Tversky, region_sums
 
 EVERY_LOSS = [
     partial(Dice),
@@ -20,6 +20,8 @@ EVERY_LOSS = [
     partial(Jaccard, classes="all", smooth=0.0),
     partial(Tversky),
     partial(Tversky, classes="all", smooth=0.0),
+    partial(FocalTversky),
+    partial(FocalTversky, gamma=0.5, classes="all", smooth=0.0),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -93,10 +94,55 @@ def test_only_named_inputs_are_passed() -> None:
     assert accepted_inputs(lambda _, __, **rest: rest, {"nll": 1}) == {}
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+#: Their definitions count what is predicted where nothing is labelled.
+SEES_VOID = {"dice_mmseg_0x", "dice_mmseg_1x"}
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - SEES_VOID))
 def test_every_built_in_loss_passes_the_common_checks(name: str) -> None:
     loss = LOSSES[name]
     check_loss(loss() if isinstance(loss, type) else loss)
+
+
+@pytest.mark.parametrize("name", sorted(SEES_VOID))
+def test_a_loss_that_looks_at_ignored_pixels_fails_the_common_checks(name: str) -> None:
+    with pytest.raises(AssertionError, match="logits of ignored pixels change the loss"):
+        check_loss(LOSSES[name]())
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A loss that brings sums of its own: how far the mean probability of a class is from a share."""
+
+    share: float = 0.5
+    per_image: bool = False
+
+    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, Tensor]:
+        valid = target != ignore_index
+        return (logits.softmax(1)[:, 0] * valid).sum((1, 2)), valid.sum((1, 2))
+
+    def from_sums(self, sums: tuple[Tensor, Tensor], class_weight: Tensor | None) -> Tensor:  # noqa: ARG002
+        probability, count = sums
+        return (probability / count.clamp(min=1) - self.share * (count > 0)).square()
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_a_loss_with_sums_of_its_own_is_a_function_of_their_totals(per_image: bool) -> None:
+    probs, valid = LOGITS.softmax(1)[:, 0], TARGET != VOID
+    means = [probs[i][valid[i]].mean() for i in range(len(TARGET))] if per_image else [probs[valid].mean()]
+    expected = torch.stack([(mean - 0.5).square() for mean in means]).mean()
+    torch.testing.assert_close(total(Balance(per_image=per_image)), expected)
+    check_loss(Balance(per_image=per_image))
+
+
+def test_sums_that_are_not_one_row_per_image_are_refused() -> None:
+    class Flat(Balance):
+        def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, Tensor]:
+            one, other = super().sums(logits, target, ignore_index=ignore_index)
+            return one.sum(), other.sum()
+
+    with pytest.raises(ShapeError, match=r"expected a tuple of \(N, \.\.\.\) with N = "):
+        total(Flat())
 
 
 @pytest.mark.parametrize("loss", [a_map, a_ratio, AsModule()])
