@@ -33,6 +33,7 @@ from rayseg.engine import Ema, Fit, Reporter, TrainState
 from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
 from rayseg.models import PRECISIONS
+from rayseg.optim import plateau_in
 from rayseg.types import Batch
 
 __all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device", "torch_settings"]
@@ -179,7 +180,9 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     problems.raise_if_any()
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)
+    schedule = make_schedule(config, parts, len(data.train))
     state = _state(config, parts, len(data.class_names))
+    state.plateau = plateau_in(schedule)
     fit = Fit(
         state=state,
         plan=make_plan(config, len(data.train)),
@@ -187,7 +190,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
         batches=stream,
         evaluate=evaluator,
         reporter=reporter,
-        schedule=make_schedule(config, parts, len(data.train)),
+        schedule=schedule,
         momentum_schedule=make_momentum(parts),
         freezing=make_freezing(config, state.model, len(data.train)),
         texts={"config.yaml": to_yaml(config.to_dict())},

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from rayseg.collective import is_main, world_size
+from rayseg.collective import broadcast_object, is_main, world_size
 from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
 from rayseg.engine.clip import clip_gradients
 from rayseg.engine.generators import borrowed_generators, seed_everything
@@ -21,9 +21,10 @@ from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
+from rayseg.errors import ConfigError, Problem
 from rayseg.mix import Mix
 from rayseg.models import Freezing
-from rayseg.optim import apply_schedule
+from rayseg.optim import Plateau, apply_schedule
 from rayseg.types import Batch
 
 __all__ = ["Fit", "fit"]
@@ -159,7 +160,18 @@ def _evaluate(run: Fit) -> None:
     metrics = {name: float(value) for name, value in metrics.items()}  # hooks add numbers of any kind
     if plan.best in metrics and plan.is_better(metrics[plan.best], state.best):
         state.best = metrics[plan.best]
+    if state.plateau is not None:
+        _observe(state.plateau, metrics)
     state.metrics = metrics
+
+
+def _observe(plateau: Plateau, metrics: Mapping[str, float]) -> None:
+    """Rank 0's score on every rank: one that a hook added may differ."""
+    score = broadcast_object(metrics.get(plateau.monitor))
+    if score is None:
+        message = f"no metric is called {plateau.monitor!r}; this evaluation gave {', '.join(sorted(metrics))}"
+        raise ConfigError([Problem("schedule.monitor", message)])
+    plateau.observe(score)
 
 
 def broadcast_buffers(model: nn.Module) -> None:

@@ -14,6 +14,7 @@ from rayseg.engine.hooks import Hook, hook_states, restore_hooks
 from rayseg.engine.meter import Meter
 from rayseg.engine.scaler import LossScaler
 from rayseg.errors import CheckpointError
+from rayseg.optim import Plateau
 
 __all__ = ["TrainState"]
 
@@ -22,13 +23,15 @@ __all__ = ["TrainState"]
 class TrainState:
     """Model, optimizer and the few numbers that a resumed run needs.
 
-    Schedules, the data order, dropout and torch's generators are functions of ``step``, so they are not in here.
+    Schedules (but for the plateau, which sees scores), the data order, dropout and torch's generators are functions of
+    ``step``, so they are not in here.
     """
 
     model: nn.Module
     optimizer: Optimizer
     ema: Ema | None = None
     scaler: LossScaler | None = None
+    plateau: Plateau | None = None
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     step: int = 0
     best: float | None = None
@@ -47,6 +50,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "hooks": hook_states(self.hooks),
             "step": self.step,
             "best": self.best,
@@ -74,6 +78,13 @@ class TrainState:
             self.ema.load_state_dict(state["ema"])
         if self.scaler is not None and state.get("scaler") is not None:
             self.scaler.load_state_dict(state["scaler"])
+        self._load_plateau(state.get("plateau"))
         restore_hooks(self.hooks, state["hooks"])
         self.meter.load_state_dict(state["meter"])
         self.step, self.best, self.metrics = state["step"], state["best"], dict(state["metrics"])
+
+    def _load_plateau(self, state: Mapping[str, Any] | None) -> None:
+        if (state is None) != (self.plateau is None):
+            raise CheckpointError("the checkpoint has another kind of schedule: leave schedule.type as it was, or start anew")
+        if self.plateau is not None and state is not None:
+            self.plateau.load_state_dict(state)
