@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rayseg.collective import all_sum
 from rayseg.data import normalize
-from rayseg.kernels import confusion_counts
+from rayseg.kernels import confusion_counts, predicted_classes
 from rayseg.metrics import scores
 from rayseg.mix import Mix, ValidationLoss
 from rayseg.models import autocasting, named_logits
@@ -66,7 +66,7 @@ def evaluate_split(
     device = next(model.parameters()).device
     num_classes = len(class_names)
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
-    loss = None if mix is None else ValidationLoss(mix.heads[MAIN_HEAD], num_classes, device)
+    loss = None if mix is None else ValidationLoss(mix.heads[MAIN_HEAD], device)
     was_training = model.training
     model.eval()
     for cpu_batch, indices in batches:
@@ -76,7 +76,7 @@ def evaluate_split(
         counts += confusion_counts(prediction, batch.masks, num_classes, ignore_index)
         if loss is not None:
             with torch.no_grad():
-                loss.add(logits, batch.masks)
+                loss.add(logits, batch.masks, batch.images)
         if on_batch is not None:
             on_batch(batch, indices, prediction)
     model.train(was_training)
@@ -86,10 +86,10 @@ def evaluate_split(
 
 
 def classes_of(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Class of every pixel ``(N, H, W)``: bilinear to ``size``, then argmax."""
+    """Class of every pixel ``(N, H, W)``: bilinear to ``size``, then the most probable."""
     if logits.shape[-2:] != torch.Size(size):
         logits = F.interpolate(logits.float(), size=tuple(size), mode="bilinear", align_corners=False)
-    return logits.argmax(1)
+    return predicted_classes(logits)
 
 
 def predict_images(

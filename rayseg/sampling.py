@@ -11,12 +11,11 @@ from types import MappingProxyType
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.collective import all_sum
 from rayseg.errors import ConfigError, Problem, ShapeError
-from rayseg.kernels import kth_largest
+from rayseg.kernels import kth_largest, log_probabilities
 
 __all__ = ["SAMPLERS", "ohem"]
 
@@ -26,8 +25,7 @@ def _identity(values: Tensor) -> Tensor:
 
 
 def _negative_log_likelihood(logits: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-    log_probs = F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    return F.nll_loss(log_probs, target, ignore_index=ignore_index, reduction="none")
+    return torch.nn.functional.nll_loss(log_probabilities(logits), target, ignore_index=ignore_index, reduction="none")
 
 
 def _fraction(min_kept: float) -> float:

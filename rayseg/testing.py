@@ -101,6 +101,7 @@ def check_loss(
     num_classes: int = 4,
     scope: Literal["global", "rank"] = "global",
     permutes: bool = True,
+    target: Callable[..., Tensor] | None = None,
 ) -> None:
     """What every loss must be, whichever of the forms it has (a map, a ratio, a scalar, a function of class sums).
 
@@ -109,9 +110,10 @@ def check_loss(
 
     Args:
         loss: as a config would name it, with its own arguments already given.
-        num_classes: C.
+        num_classes: C; 1 for two classes and logits with one channel.
         scope: ``rank`` for a loss that returns a scalar.
         permutes: whether shuffling the pixels of all images leaves the value alone; False for losses that look at neighbours.
+        target: what the loss gets instead of labels, such as ``rayseg.losses.one_hot``.
 
     Raises:
         AssertionError: says what was expected.
@@ -122,20 +124,20 @@ def check_loss(
         >>> check_loss(cross_entropy)
         >>> check_loss(Dice(smooth=0.0))
     """
-    value = _LossValue(Mix({MAIN_HEAD: Head({"loss": Term(loss, scope=scope)}, ignore_index=_VOID)}))
+    value = _LossValue(Mix({MAIN_HEAD: Head({"loss": Term(loss, scope=scope, target=target)}, ignore_index=_VOID)}))
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, num_classes, 4, 5, generator=generator, dtype=torch.float64)
-    target = torch.randint(num_classes, (2, 4, 5), generator=generator)
-    target[0, :2] = _VOID
-    _check_void_has_no_influence(value, logits, target)
+    labels = torch.randint(max(2, num_classes), (2, 4, 5), generator=generator)
+    labels[0, :2] = _VOID
+    _check_void_has_no_influence(value, logits, labels)
     _check_only_void(value, logits)
-    _check_low_precision(value, logits, target)
+    _check_low_precision(value, logits, labels)
     small = logits[:, :, :2, :3].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda each: value(each, target[:, :2, :3]), (small,)), "the gradient is not the derivative"
+    assert torch.autograd.gradcheck(lambda each: value(each, labels[:, :2, :3]), (small,)), "the gradient is not the derivative"
     if permutes:
         order = torch.randperm(20, generator=generator)
-        shuffled = value(logits.flatten(2)[..., order].view_as(logits), target.flatten(1)[:, order].view_as(target))
-        torch.testing.assert_close(shuffled, value(logits, target), msg="the value depends on the order of the pixels")
+        shuffled = value(logits.flatten(2)[..., order].view_as(logits), labels.flatten(1)[:, order].view_as(labels))
+        torch.testing.assert_close(shuffled, value(logits, labels), msg="the value depends on the order of the pixels")
 
 
 class _LossValue:
@@ -145,7 +147,8 @@ class _LossValue:
         self._mix = mix
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        return self._mix({MAIN_HEAD: logits}, target, step=0).total
+        images = torch.zeros(len(target), 3, *target.shape[1:])
+        return self._mix({MAIN_HEAD: logits}, target, step=0, images=images).total
 
     def gradient(self, logits: Tensor, target: Tensor) -> Tensor:
         leaf = logits.clone().requires_grad_()

@@ -16,7 +16,7 @@ from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
-from rayseg.losses import LOSSES, RegionLoss
+from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
 from rayseg.optim import parameter_groups, with_warmup
@@ -136,7 +136,7 @@ def _require_no_parameters(loss: nn.Module, name: str, path: str, problems: Prob
 
 
 def _term(term: LossTerm, call: Resolved, loss: Callable[..., Any], class_weight: Tensor | None) -> Term:
-    built_in = call.target in LOSSES.values() and not is_region(call.target)
+    built_in = call.target in PIXEL_LOSSES.values()
     normalize: Normalize = term.normalize or "weights"
     return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map=built_in)
 

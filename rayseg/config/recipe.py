@@ -85,7 +85,7 @@ class LossTerm(Spec):
     """One term of the mix. ``weight, normalize, scope, class_weight`` belong to the mix, the rest to the loss."""
 
     weight: NonNegative = 1.0
-    normalize: Literal["weights", "kept", "valid", "all"] | None = Field(
+    normalize: Literal["weights", "kept", "valid", "all", "all_weights"] | None = Field(
         default=None, description="what a per-pixel loss is divided by; null: weights"
     )
     scope: Literal["global", "rank"] = "global"

@@ -107,7 +107,7 @@ def backward(
     way = _Pass(step, seed, autocast, _times_world_size if scaler is None else scaler.scaled)
     if len(batches) == 1:
         with _passing(model, batches[0], seed=seed):
-            total, parts = mix(way.forward(model, batches[0]), batches[0].masks, step=step)
+            total, parts = mix(way.forward(model, batches[0]), batches[0].masks, step=step, images=batches[0].images)
             _backward(way.scale(total))
         return parts
     if mix.label_only(step):
@@ -122,7 +122,7 @@ def _sum_of_micro_batches(model: nn.Module, mix: Mix, batches: Sequence[Batch], 
     for number, batch in enumerate(batches):
         with _passing(model, batch, seed=way.seed, last=number == len(batches) - 1):
             output = way.forward(model, batch)
-            total, parts = mix(output, batch.masks, step=way.step, normalisers=normalisers)
+            total, parts = mix(output, batch.masks, step=way.step, images=batch.images, normalisers=normalisers)
             _backward(way.scale(total))
         summed = {name: summed[name] + value if summed else value for name, value in parts.items()}
     return summed
@@ -138,7 +138,8 @@ def _gradient_at_the_logits(model: nn.Module, mix: Mix, batches: Sequence[Batch]
                 outputs.append(way.forward(plain, batch))
     whole = {name: torch.cat([output[name] for output in outputs]).requires_grad_() for name in outputs[0]}
     del outputs
-    total, parts = mix(whole, torch.cat([batch.masks for batch in batches]), step=way.step)
+    masks, images = (torch.cat([getattr(batch, each) for batch in batches]) for each in ("masks", "images"))
+    total, parts = mix(whole, masks, step=way.step, images=images)
     gradients = dict(zip(whole, torch.autograd.grad(way.scale(total), list(whole.values())), strict=True))
     sizes = [len(batch.masks) for batch in batches]
     slices = {name: torch.split(gradient, sizes) for name, gradient in gradients.items()}

@@ -14,13 +14,20 @@ from rayseg.losses.class_weights import (
     median_frequency,
 )
 from rayseg.losses.dice import DiceFlat, DiceMmseg0x, DiceMmseg1x
+from rayseg.losses.focal import focal
+from rayseg.losses.hausdorff import distance_to_border, hausdorff
 from rayseg.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
-from rayseg.losses.pixelwise import cross_entropy
+from rayseg.losses.pixelwise import cross_entropy, kl_divergence
 from rayseg.losses.region import RegionLoss, RegionSums, probabilities, region_sums
+from rayseg.losses.sigmoid import binary_cross_entropy, sigmoid_focal
+from rayseg.losses.soft_targets import SOFT_TARGETS, one_hot, smooth_borders
 
 __all__ = [
     "CLASS_WEIGHT_RULES",
     "LOSSES",
+    "PIXEL_LOSSES",
+    "SOFT_TARGETS",
+    "TAKE_SOFT_TARGETS",
     "Dice",
     "DiceFlat",
     "DiceMmseg0x",
@@ -30,25 +37,44 @@ __all__ = [
     "RegionLoss",
     "RegionSums",
     "Tversky",
+    "binary_cross_entropy",
     "cross_entropy",
+    "distance_to_border",
     "effective_number",
     "enet",
+    "focal",
+    "hausdorff",
     "inverse_frequency",
+    "kl_divergence",
     "median_frequency",
+    "one_hot",
     "probabilities",
     "region_sums",
+    "sigmoid_focal",
+    "smooth_borders",
 ]
 
-#: Losses by the name that a config uses.
-LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+#: Those that give one value per pixel, by the name that a config uses.
+PIXEL_LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        "binary_cross_entropy": binary_cross_entropy,
         "cross_entropy": cross_entropy,
-        "dice": Dice,
-        "dice_flat": DiceFlat,
-        "dice_mmseg_0x": DiceMmseg0x,
-        "dice_mmseg_1x": DiceMmseg1x,
-        "focal_tversky": FocalTversky,
-        "jaccard": Jaccard,
-        "tversky": Tversky,
+        "focal": focal,
+        "hausdorff": hausdorff,
+        "sigmoid_focal": sigmoid_focal,
     }
 )
+#: Those that are functions of sums.
+_REGION_LOSSES: Mapping[str, Callable[..., Any]] = {
+    "dice": Dice,
+    "dice_flat": DiceFlat,
+    "dice_mmseg_0x": DiceMmseg0x,
+    "dice_mmseg_1x": DiceMmseg1x,
+    "focal_tversky": FocalTversky,
+    "jaccard": Jaccard,
+    "tversky": Tversky,
+}
+#: Losses by the name that a config uses.
+LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(dict(sorted({**PIXEL_LOSSES, **_REGION_LOSSES}.items())))
+#: Names of those that take the shares of classes instead of labels.
+TAKE_SOFT_TARGETS = frozenset({"binary_cross_entropy", "cross_entropy", "focal", "sigmoid_focal"})

@@ -13,7 +13,7 @@ from rayseg.losses.region import RegionLoss
 
 __all__ = ["Head", "Normalize", "Term", "accepted_inputs"]
 
-Normalize = Literal["weights", "kept", "valid", "all"]
+Normalize = Literal["weights", "kept", "valid", "all", "all_weights"]
 Scope = Literal["global", "rank"]
 
 
@@ -40,6 +40,7 @@ class Term:
         scope: ``rank`` normalises over this worker's images only.
         class_weight: ``(C,)`` or None.
         returns_map: whether ``loss`` is known to return one value per pixel before it is called.
+        target: ``(masks, *, ignore_index, num_classes) -> (N, C, H, W)``: what the loss gets instead of the labels.
     """
 
     loss: Callable[..., Any] | RegionLoss
@@ -48,6 +49,7 @@ class Term:
     scope: Scope = "global"
     class_weight: Tensor | None = None
     returns_map: bool = False
+    target: Callable[..., Tensor] | None = None
 
 
 @dataclass(frozen=True)

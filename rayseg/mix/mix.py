@@ -3,7 +3,8 @@
 The mix owns the upsampling, so that all terms of a head share one full-size log-softmax. Every term is reduced to sums over
 this worker's pixels; one collective makes them sums over the global batch; each term is then a function of global sums:
 
-    pixelwise   sum(w * loss) / D,  D by ``normalize``: weights (sum of class_weight * kept) | kept | valid | all
+    pixelwise   sum(w * loss) / D,  D by ``normalize``: weights (sum of class_weight * kept) | kept | valid | all |
+                all_weights (sum of class_weight over all pixels, ignored or not, whose label is a class)
     ratio       sum(numerator) / sum(denominator)
     region      f(class sums), such as Dice
     scalar      mean over workers, weighted by their images (``scope: rank`` only)
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 from rayseg.mix.heads import Head, Term
-from rayseg.mix.pixels import head_target, shared_pixels
+from rayseg.mix.pixels import head_target, shared_pixels, weights_of_all
 from rayseg.mix.sums import Finish, Sums, contribute, ratio
 from rayseg.types import MAIN_HEAD, SegOutput
 
@@ -54,7 +55,13 @@ class Mix:
         self.heads = dict(heads)
 
     def __call__(
-        self, output: SegOutput, masks: Tensor, *, step: int, normalisers: Mapping[str, Tensor] | None = None
+        self,
+        output: SegOutput,
+        masks: Tensor,
+        *,
+        step: int,
+        images: Tensor | None = None,
+        normalisers: Mapping[str, Tensor] | None = None,
     ) -> MixResult:
         """Loss of one batch; a collective.
 
@@ -62,6 +69,7 @@ class Mix:
             output: named logits ``(N, C, h, w)``.
             masks: ``(N, H, W)`` int64.
             step: optimizer step, for samplers that start later.
+            images: ``(N, 3, H, W)`` that the output was made of, for losses that ask for them.
             normalisers: denominators of the whole step from :meth:`label_normalisers`, when this is one micro-batch of it.
         """
         self._check_heads(output)
@@ -69,7 +77,7 @@ class Mix:
         finishes: dict[str, tuple[float, Finish]] = {}
         kept: dict[str, int] = {}
         for head_name, head in self.heads.items():
-            pixels = shared_pixels(head, output[head_name], masks, step)
+            pixels = shared_pixels(head, output[head_name], masks, step, images)
             if head.samples_at(step):
                 kept[_prefixed(head_name, "ohem/kept")] = sums.add(torch.stack([pixels.kept.sum(), pixels.num_valid]))
             for term_name, term in head.terms.items():
@@ -101,10 +109,11 @@ class Mix:
         sums = Sums()
         names: list[str] = []
         for head_name, head in self.heads.items():
-            targets = [head_target(head, mask) for mask in masks]
+            labels = [(mask, head_target(head, mask)) for mask in masks]
             for term_name, term in head.terms.items():
                 names.append(_prefixed(head_name, f"loss/{term_name}"))
-                sums.add(torch.stack([_label_normaliser(term, target, head.ignore_index) for target in targets]).sum())
+                each = [_label_normaliser(term, head, mask, target) for mask, target in labels]
+                sums.add(torch.stack(each).sum())
         return dict(zip(names, sums.globally(), strict=True))
 
     def _check_heads(self, output: SegOutput) -> None:
@@ -122,10 +131,12 @@ def _prefixed(head: str, name: str) -> str:
     return f"{group}/{head}.{rest}"
 
 
-def _label_normaliser(term: Term, target: Tensor, ignore_index: int) -> Tensor:
-    valid = target != ignore_index
+def _label_normaliser(term: Term, head: Head, masks: Tensor, target: Tensor) -> Tensor:
+    valid = target != head.ignore_index
     weight = term.class_weight
-    if term.normalize == "all":
+    if term.normalize == "all_weights" and weight is not None:
+        return weights_of_all(weight.to(target.device, torch.float64), head, masks)
+    if term.normalize in {"all", "all_weights"}:
         return torch.tensor(float(target.numel()), device=target.device, dtype=torch.float64)
     if term.normalize == "weights" and weight is not None:
         per_class = weight.to(target.device, torch.float64)[target.where(valid, torch.zeros_like(target))]

@@ -1,8 +1,11 @@
-"""What the terms of one head share: full-size logits, one log-softmax, and which pixels count."""
+"""What the terms of one head share: full-size logits, one log-softmax, and which pixels count.
+
+Letters: N images, C classes, H x W pixels, K channels of the logits: C, or 1 for two classes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,21 +13,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ShapeError
+from rayseg.kernels import log_probabilities
 from rayseg.mix.heads import Head, accepted_inputs
 
-__all__ = ["Pixels", "head_target", "shared_pixels"]
+__all__ = ["Pixels", "head_target", "shared_pixels", "weights_of_all"]
 
 
 @dataclass
 class Pixels:
     """What the terms of one head share."""
 
-    logits: Tensor  # (N, C, H, W)
+    logits: Tensor  # (N, K, H, W)
     target: Tensor  # (N, H, W)
     valid: Tensor  # (N, H, W) bool
     kept: Tensor  # (N, H, W) pixel weights, 0 where ignored
     log_probs: Tensor  # (N, C, H, W)
     nll: Tensor  # (N, H, W), 0 where ignored
+    ignore_index: int
+    masks: Tensor  # (N, H, W), before anything is ignored
+    images: Tensor | None = None  # (N, 3, H, W) of this batch
 
     @property
     def safe_target(self) -> Tensor:
@@ -35,6 +42,23 @@ class Pixels:
     def num_valid(self) -> Tensor:
         """Number of labelled pixels, in the dtype of the logits."""
         return self.valid.sum().to(self.kept.dtype)
+
+    @property
+    def open_logits(self) -> Tensor:
+        """Logits ``(N, K, H, W)`` that are 0 and without gradient where ignored, for losses that do not ask what is ignored."""
+        return self.logits.masked_fill(~self.valid[:, None], 0)
+
+    def soft_target(self, make: Callable[..., Tensor]) -> Tensor:
+        """Target ``(N, K, H, W)`` that ``make`` makes of the labels, 0 where ignored; one channel is that of class 1."""
+        num_classes = self.log_probs.shape[1]
+        soft = make(self.target, ignore_index=self.ignore_index, num_classes=num_classes)
+        if soft.shape != self.log_probs.shape or not soft.is_floating_point():
+            raise ShapeError(
+                f"the target of a loss is {tuple(soft.shape)} {soft.dtype}; expected floating point "
+                f"{tuple(self.log_probs.shape)}: (N, C, H, W) for {num_classes} classes. Labels of its own belong to a head"
+            )
+        soft = soft[:, 1:] if self.logits.shape[1] == 1 else soft
+        return soft.to(self.logits.dtype).masked_fill(~self.valid[:, None], 0)
 
     def like(self, weight: Tensor | None) -> Tensor | None:
         """A weight in the dtype and on the device of the logits."""
@@ -48,6 +72,13 @@ def head_target(head: Head, masks: Tensor) -> Tensor:
     return masks if head.target is None else head.target(masks, ignore_index=head.ignore_index)
 
 
+def weights_of_all(weight: Tensor, head: Head, masks: Tensor) -> Tensor:
+    """Sum of the class weights ``(C,)`` over all pixels whose label ``(N, H, W)`` is a class, whether it is ignored or not."""
+    labels = masks if head.target is None else head_target(head, masks)
+    is_class = (labels >= 0) & (labels < len(weight))
+    return (weight[labels.where(is_class, 0)] * is_class).sum()
+
+
 def _full_size(logits: Tensor, size: Sequence[int]) -> Tensor:
     logits = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
     if logits.shape[-2:] == torch.Size(size):
@@ -55,14 +86,15 @@ def _full_size(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int) -> Pixels:
+def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int, images: Tensor | None = None) -> Pixels:
     """Upsample, one log-softmax, and the sampler if it is active at this step (then a collective).
 
     Args:
         head: whose target and sampler are used.
-        logits: ``(N, C, h, w)``; made float32 if they are of lower precision.
+        logits: ``(N, K, h, w)``; made float32 if they are of lower precision.
         masks: ``(N, H, W)`` int64.
         step: optimizer step; negative for validation, where every pixel counts.
+        images: ``(N, 3, H, W)``, for losses that ask for them.
     """
     target = head_target(head, masks)
     if logits.ndim != 4 or logits.shape[0] != target.shape[0]:
@@ -71,7 +103,7 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int) -> Pixel
         )
     full = _full_size(logits, target.shape[-2:])
     valid = target != head.ignore_index
-    log_probs = F.log_softmax(full, dim=1)
+    log_probs = log_probabilities(full)
     safe = target.where(valid, torch.zeros_like(target))
     nll = -log_probs.gather(1, safe[:, None])[:, 0].masked_fill(~valid, 0.0)
     kept = valid.to(full.dtype)
@@ -82,4 +114,4 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int) -> Pixel
                 full.detach(), target, ignore_index=head.ignore_index, **accepted_inputs(head.sampler, offered)
             )
         kept = kept * weights.to(full.dtype)
-    return Pixels(full, target, valid, kept, log_probs, nll)
+    return Pixels(full, target, valid, kept, log_probs, nll, head.ignore_index, masks, images)

@@ -13,7 +13,7 @@ from rayseg.collective import differentiable_sum
 from rayseg.errors import ShapeError
 from rayseg.losses.region import RegionLoss, region_sums
 from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
-from rayseg.mix.pixels import Pixels
+from rayseg.mix.pixels import Pixels, weights_of_all
 
 __all__ = ["Finish", "Sums", "contribute", "ratio"]
 
@@ -92,9 +92,12 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         "nll": pixels.nll,
         "pixel_weight": pixels.kept,
         "class_weight": class_weight,
+        **({} if pixels.images is None else {"images": pixels.images}),
     }
     passed = accepted_inputs(loss, offered)
-    value = loss(pixels.logits, pixels.target, **passed)
+    logits = pixels.logits if passed.keys() & {"ignore_index", "pixel_weight"} else pixels.open_logits
+    target = pixels.target if term.target is None else pixels.soft_target(term.target)
+    value = loss(logits, target, **passed)
     if isinstance(value, tuple):
         return value[0], value[1]
     if value.ndim == 0:
@@ -113,12 +116,14 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         value = value * pixels.kept
     if per_class is not None and "class_weight" not in passed:
         value = value * per_class
-    return value.sum(), _normaliser(term.normalize, pixels, per_class)
+    return value.sum(), _normaliser(term.normalize, head, pixels, class_weight)
 
 
-def _normaliser(normalize: Normalize, pixels: Pixels, per_class: Tensor | None) -> Tensor:
+def _normaliser(normalize: Normalize, head: Head, pixels: Pixels, class_weight: Tensor | None) -> Tensor:
     if normalize == "weights":
-        return (pixels.kept if per_class is None else pixels.kept * per_class).sum()
+        return (pixels.kept if class_weight is None else pixels.kept * class_weight[pixels.safe_target]).sum()
+    if normalize == "all_weights" and class_weight is not None:
+        return weights_of_all(class_weight, head, pixels.masks)
     if normalize == "kept":
         return pixels.kept.sum()
     if normalize == "valid":

@@ -55,11 +55,12 @@ def denominator_of(normalize: str, target: Tensor, weight: Tensor | None) -> Ten
         "kept": valid.sum(),
         "valid": valid.sum(),
         "all": torch.tensor(target.numel()),
+        "all_weights": torch.tensor(target.numel()) if weight is None else per_class[target[valid]].sum(),
     }[normalize].double()
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-@pytest.mark.parametrize("normalize", ["weights", "kept", "valid", "all"])
+@pytest.mark.parametrize("normalize", ["weights", "kept", "valid", "all", "all_weights"])
 def test_cross_entropy_is_torchs_sum_over_its_normaliser(normalize: Normalize, weight: Tensor | None) -> None:
     target = make_target()
     term = Term(cross_entropy, normalize=normalize, class_weight=weight)
@@ -183,7 +184,7 @@ def test_classes_that_are_ignored_have_no_loss_and_no_gradient_in_any_term() -> 
     ignored = (target == 0) | (target == VOID)
     terms = {"ce": Term(cross_entropy, normalize="valid"), "dice": Term(Dice())}
     total = Mix({"main": Head(terms, partial(ohem, min_kept=3), voids=(0,))})({"main": logits}, target, step=0).total
-    total.backward()
+    torch.autograd.backward(total)
     expected = Mix({"main": Head(terms, partial(ohem, min_kept=3))})
     torch.testing.assert_close(total, expected({"main": logits}, target.masked_fill(ignored, VOID), step=0).total)
     assert logits.grad is not None
@@ -247,7 +248,7 @@ def test_logits_that_do_not_fit_the_masks_are_refused() -> None:
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-@pytest.mark.parametrize("normalize", ["weights", "kept", "valid", "all"])
+@pytest.mark.parametrize("normalize", ["weights", "kept", "valid", "all", "all_weights"])
 def test_micro_batches_with_the_normalisers_of_the_step_add_up_to_the_batch(
     normalize: Normalize, weight: Tensor | None
 ) -> None:
