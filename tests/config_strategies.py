@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 
 __all__ = ["experiments", "leaves", "names"]
 
-_KEYWORDS = {"type", "args", "weight", "normalize", "scope", "class_weight", "start", "norm", "lr", "weight_decay", "groups"}
+_KEYWORDS = {
+    "type",
+    "args",
+    "weight",
+    "normalize",
+    "scope",
+    "class_weight",
+    "start",
+    "norm",
+    "lr",
+    "weight_decay",
+    "groups",
+    "constructor",
+}
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_- "), min_size=1, max_size=8)
 _words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
@@ -61,7 +74,14 @@ _losses = st.dictionaries(
     ),
     max_size=2,
 )
-_rule = st.fixed_dictionaries({"match": _words, "lr_mult": _positive}, optional={"final": st.booleans()})
+_rule = st.fixed_dictionaries(
+    {"match": _words, "lr_mult": _positive},
+    optional={
+        "final": st.booleans(),
+        "kind": st.sampled_from([None, "norm", "flat"]),
+        "settings": st.dictionaries(names, _data, max_size=2),
+    },
+)
 
 
 def experiments() -> st.SearchStrategy[dict[str, Any]]:
@@ -75,7 +95,9 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
             "losses": _losses,
             "sampling": st.none() | _spec(start=_length),
             "heads": st.dictionaries(names, st.fixed_dictionaries({}, optional={"losses": st.none() | _losses}), max_size=2),
-            "optim": _spec(lr=_positive, groups=st.dictionaries(names, _rule, max_size=2)),
+            "optim": _spec(
+                lr=st.none() | _positive, groups=st.dictionaries(names, _rule, max_size=2), constructor=st.none() | _spec()
+            ),
             "schedule": _spec(warmup=st.builds(lambda length: {"length": length}, _length)),
             "train": _length,
             "scaling": st.fixed_dictionaries({"workers": st.integers(0, 9) | st.sampled_from([[1, 3], (2, 2)])}),

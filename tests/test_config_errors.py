@@ -46,7 +46,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"scaling": {"gpu": 1}}, "scaling.gpu", "must be true, false or auto; got 1"),
     ({"optim": {"lr": True}}, "optim.lr", "must be a number, got true"),
     ({"optim": {"lr": -1}}, "optim.lr", "must be more than 0, got -1"),
-    ({"optim": {"lr": None}}, "optim.lr", "must be a number, got null"),
+    ({"optim": {"weight_decay": None}}, "optim.weight_decay", "must be a number, got null"),
     ({"optim": {"lr": math.inf}}, "optim.lr", "must be a finite number, got inf"),
     ({"optim": {"groups": {"a": {"lr_mult": 3}}}}, "optim.groups.a", "selects nothing: give 'match', 'kind', or both"),
     ({"optim": {"groups": {"a": {"match": "x"}}}}, "optim.groups.a", "changes nothing: give 'lr_mult'"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from rayseg.build.data import Data, open_data
 from rayseg.build.freezing import probe_freezing
@@ -17,21 +16,20 @@ from rayseg.build.objects import (
     make_mix,
     make_model,
     make_momentum,
-    make_optimizer,
     make_plan,
     make_schedule,
     make_transforms,
     num_steps,
 )
+from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
-from rayseg.build.resolve import Problems, call_hidden, caught, nearest, takes
+from rayseg.build.resolve import Problems, call_hidden, caught, nearest
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
 from rayseg.engine import Plan
 from rayseg.engine.hooks import POINTS
 from rayseg.errors import Problem, ShapeError
-from rayseg.optim import apply_schedule
 
 __all__ = ["check", "hidden_arguments", "worker_counts"]
 
@@ -59,7 +57,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
     _check_scaling(config, problems)
-    _check_optimizer(config, parts, problems)
+    check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
     _try_hooks(parts, problems)
     data = open_data(config, parts, problems)
@@ -67,7 +65,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
     optimizer = None
     if model is not None and parts.optimizer is not None:
-        optimizer = _try_optimizer(config, parts, model, problems)
+        optimizer = try_optimizer(config, parts, model, problems)
     if data is not None and model is not None:
         probe_freezing(config, model, optimizer, len(data.train), problems)
     if data is not None:
@@ -118,20 +116,6 @@ def _check_scaling(config: ExperimentConfig, problems: Problems) -> None:
             return
 
 
-def _check_optimizer(config: ExperimentConfig, parts: Parts, problems: Problems) -> None:
-    """Settings that the optimizer has no use for."""
-    if parts.optimizer is None or call_hidden(parts.optimizer.target):
-        return
-    name, target = config.optim.type, parts.optimizer.target
-    if not takes(target, "weight_decay"):
-        if config.optim.weight_decay > 0:
-            problems.add("optim.weight_decay", f"got {config.optim.weight_decay:g}, but {name!r} takes none; set it to 0")
-        for rule in (rule for rule, settings in config.optim.groups.items() if settings.decay_mult is not None):
-            problems.add(f"optim.groups.{rule}.decay_mult", f"set, but {name!r} takes no weight decay; remove it")
-    if config.schedule.momentum is not None and not (takes(target, "momentum") or takes(target, "betas")):
-        problems.add("schedule.momentum", f"set, but {name!r} has neither momentum nor betas; remove it")
-
-
 def _check_storage(storage: str, problems: Problems) -> None:
     """The directory must be one that can be made and written."""
     path = Path(storage).expanduser().absolute()
@@ -160,13 +144,6 @@ def _smallest_batch(config: ExperimentConfig) -> int:
         batch // micro_batches(batch, workers, config.train.micro_batch) // (1 if together else workers)
         for workers in range(counts[0], counts[-1] + 1)
     )
-
-
-def _try_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module, problems: Problems) -> Optimizer | None:
-    optimizer: Optimizer | None = caught("optim", problems, lambda: make_optimizer(config, parts, model))
-    if optimizer is not None and parts.momentum is not None and not problems.has("schedule.momentum"):
-        caught("schedule.momentum", problems, lambda: apply_schedule(optimizer, 1.0, 1.0))
-    return optimizer
 
 
 def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module | None, problems: Problems) -> None:

@@ -7,14 +7,10 @@ from functools import cached_property
 
 from torch import nn
 
-from rayseg.build.check import (
-    _check_optimizer,
-    _try_optimizer,
-    _try_schedules,
-    check,
-)
+from rayseg.build.check import _try_schedules, check
 from rayseg.build.data import Data, open_data
 from rayseg.build.objects import make_mix, make_model, make_transforms
+from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model
 from rayseg.build.resolve import Problems
@@ -62,9 +58,9 @@ class CornerCheck:
         problems, ground = Problems(), self._ground
         parts = resolve_parts(config, self._components, problems)
         num_images, names = len(ground.data.train), ground.data.class_names
-        _check_optimizer(config, parts, problems)
+        check_optimizer(config, parts, problems)
         if parts.optimizer is not None:
-            _try_optimizer(config, parts, ground.model, problems)
+            try_optimizer(config, parts, ground.model, problems)
         _try_schedules(config, parts, num_images, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
         probe_mix(mix, parts, len(names), ground.channels, ground.size, problems)

@@ -17,13 +17,13 @@ from rayseg.build.objects import (
     make_mix,
     make_model,
     make_momentum,
-    make_optimizer,
     make_plan,
     make_scaler,
     make_schedule,
     make_transforms,
     needs_counts,
 )
+from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.collective import broadcast_object, is_main, rank, world_size

@@ -9,6 +9,7 @@ from rayseg.build.objects import make_freezing, num_steps
 from rayseg.build.resolve import Problems, caught
 from rayseg.config import ExperimentConfig
 from rayseg.models import Freezing
+from rayseg.optim.rules import applied_rules, trainable_entries
 
 __all__ = ["probe_freezing"]
 
@@ -34,18 +35,16 @@ def probe_freezing(
             message = f"step {rule.until_step} of {total}: it would never be released; give less, or null to say so"
             problems.add(f"freeze.{name}.until", message)
     if optimizer is not None:
-        _check_groups(config, freezing, optimizer, total, problems)
+        _check_groups(config, freezing, model, total, problems)
     freezing.apply(model, total - 1)
 
 
-def _check_groups(
-    config: ExperimentConfig, freezing: Freezing, optimizer: Optimizer, total_steps: int, problems: Problems
-) -> None:
+def _check_groups(config: ExperimentConfig, freezing: Freezing, model: nn.Module, total_steps: int, problems: Problems) -> None:
     """Rules of parameter groups whose every parameter is never trained."""
-    never = set(freezing.frozen(total_steps - 1))
-    for rule in config.optim.groups:
-        groups = [group for group in optimizer.param_groups if rule in str(group.get("name", "")).split("+")]
-        selected = {name for group in groups for name in group.get("param_names", ())}
+    never, rules = set(freezing.frozen(total_steps - 1)), config.optim.groups
+    obeyed = {entry.name: applied_rules(rules, entry) for entry in trainable_entries(model)}
+    for rule in rules:
+        selected = {name for name, applied in obeyed.items() if rule in applied}
         if selected and selected <= never:
             message = "selects only parameters that 'freeze' holds for the whole run; remove it, or release them"
             problems.add(f"optim.groups.{rule}", message)

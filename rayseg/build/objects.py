@@ -9,24 +9,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from rayseg.build.parts import HeadParts, Parts, is_region
-from rayseg.build.resolve import Problems, Resolved, caught, nearest, takes
+from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
 from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
-from rayseg.optim import parameter_groups, with_warmup
+from rayseg.optim import with_warmup
 
 __all__ = [
     "make_freezing",
     "make_mix",
     "make_model",
     "make_momentum",
-    "make_optimizer",
     "make_plan",
     "make_scaler",
     "make_schedule",
@@ -178,19 +176,6 @@ def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], pat
 def _sampler_start(config: ExperimentConfig, head: HeadParts, num_images: int) -> int:
     start = None if head.sampling is None else head.sampling.start
     return 0 if start is None else num_steps(start, config, num_images)
-
-
-def make_optimizer(config: ExperimentConfig, parts: Parts, model: nn.Module) -> Optimizer:
-    """The optimizer over the config's parameter groups.
-
-    Raises:
-        ConfigError: a rule matches nothing, or an option cannot apply.
-    """
-    assert parts.optimizer is not None
-    groups = parameter_groups(model, config.optim.groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay)
-    decay = {"weight_decay": config.optim.weight_decay} if takes(parts.optimizer.target, "weight_decay") else {}
-    optimizer: Optimizer = parts.optimizer(groups, lr=config.optim.lr, **decay)
-    return optimizer
 
 
 def make_freezing(config: ExperimentConfig, model: nn.Module, num_images: int) -> Freezing | None:

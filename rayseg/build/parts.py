@@ -13,7 +13,7 @@ from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
 from rayseg.models import MODELS
-from rayseg.optim import OPTIMIZERS, SCHEDULES, resolve_optimizer
+from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, SCHEDULES, refused_optimizer, resolve_optimizer
 from rayseg.sampling import SAMPLERS
 from rayseg.types import MAIN_HEAD
 
@@ -62,6 +62,7 @@ class Parts:
     model: Resolved | None = None
     heads: dict[str, HeadParts] = field(default_factory=dict)
     optimizer: Resolved | None = None
+    constructor: Resolved | None = None
     schedule: Resolved | None = None
     momentum: Resolved | None = None
     hooks: dict[str, Resolved] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class Parts:
             "data.dataset": self.dataset,
             "model": self.model,
             "optim": self.optimizer,
+            "optim.constructor": self.constructor,
             "schedule": self.schedule,
             "schedule.momentum": self.momentum,
         }
@@ -133,19 +135,38 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
         problems: every fault is added here.
     """
     one = _Resolver(components, problems)
-    optimizer = resolve_optimizer(config.optim.type)
-    optimizers = {**OPTIMIZERS, **({} if optimizer is None else {config.optim.type: optimizer})}
     momentum = config.schedule.momentum
     return Parts(
         dataset=one(config.data.dataset, "data.dataset", DATASETS, num_positional=1),
         transforms=_transforms(one, config),
         model=one(config.model, "model", MODELS, num_positional=1),
         heads=_heads(one, config),
-        optimizer=one(config.optim, "optim", optimizers, given=("lr", "weight_decay"), num_positional=1),
+        optimizer=_optimizer(one, config),
+        constructor=_constructor(one, config),
         schedule=one(config.schedule, "schedule", SCHEDULES),
         momentum=None if momentum is None else one(momentum, "schedule.momentum", SCHEDULES),
         hooks=_hooks(one, config),
     )
+
+
+def _optimizer(one: _Resolver, config: ExperimentConfig) -> Resolved | None:
+    name = config.optim.type
+    if name not in one.components and (why := refused_optimizer(name)):
+        one.problems.add("optim.type", f"{name!r} {why}; choose another one, such as sgd or adamw")
+        return None
+    found = resolve_optimizer(name)
+    optimizers = {**OPTIMIZERS, **({} if found is None else {name: found})}
+    return one(config.optim, "optim", optimizers, given=("lr", "weight_decay"), num_positional=1)
+
+
+def _constructor(one: _Resolver, config: ExperimentConfig) -> Resolved | None:
+    """What makes groups of the model; it is given the base values."""
+    spec = config.optim.constructor
+    if spec is None:
+        return None
+    if config.optim.lr is None:
+        one.problems.add("optim.constructor", "set, but optim.lr is null; give a rate, or remove it")
+    return one(spec, "optim.constructor", CONSTRUCTORS, given=("lr", "weight_decay"), num_positional=1)
 
 
 def _transforms(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:

@@ -5,19 +5,19 @@ The config is consulted for the shape only: whether a schedule has a warm-up, wh
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from rayseg.build.experiment import Experiment
-from rayseg.build.group_readers import group_multiplier, in_all_groups
+from rayseg.build.optim_readers import read_optim
 from rayseg.build.parts import HeadParts
+from rayseg.build.reading import UnreadableError
+from rayseg.build.reading import agreed as _agreed
+from rayseg.build.reading import argument as _argument
 from rayseg.build.resolve import Resolved
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Term
@@ -26,10 +26,6 @@ from rayseg.models import SyncBatchNorm2d
 __all__ = ["UnreadableError", "read"]
 
 Names = Sequence[str]
-
-
-class UnreadableError(Exception):
-    """Nothing that was built tells the value of a key; the message says why."""
 
 
 def read(experiment: Experiment, key: str) -> Any:
@@ -47,60 +43,6 @@ def read(experiment: Experiment, key: str) -> Any:
         return _READERS[section](experiment, names)
     except (LookupError, AttributeError) as error:
         raise UnreadableError(f"what was built has no {error}") from error
-
-
-def _argument(call: Resolved | None, made: Any, names: Names) -> Any:
-    """An argument as the object has it, as it was called with, or as its default is; all of a part is its type."""
-    if call is None:
-        raise UnreadableError("there is no such part")
-    names = names[1:] if names[:1] == ["args"] else names
-    if not names or names == ["type"]:
-        return call.name
-    if isinstance(made, partial):
-        source: Mapping[str, Any] = made.keywords
-    elif is_dataclass(made):
-        source = {**call.kwargs, **{each.name: getattr(made, each.name) for each in fields(made)}}
-    else:
-        source = call.kwargs
-    value = source[names[0]] if names[0] in source else _default(call, names[0])
-    for name in names[1:]:
-        value = value[name]
-    return value
-
-
-def _default(call: Resolved, name: str) -> Any:
-    parameter = inspect.signature(call.target).parameters.get(name)
-    if parameter is None or parameter.default is inspect.Parameter.empty:
-        raise UnreadableError(f"{call.name!r} was not called with {name!r}")
-    return parameter.default
-
-
-def _agreed(values: Sequence[Any]) -> Any:
-    """The one value of several places that must have the same."""
-    first = values[0]
-    for other in values[1:]:
-        equal = torch.equal(first, other) if isinstance(first, torch.Tensor) else first == other
-        if not equal:
-            raise UnreadableError(f"several places should have it and differ: {first}, {other}")
-    return first
-
-
-def _optim(experiment: Experiment, names: Names) -> Any:
-    optimizer, call = experiment.fit.state.optimizer, experiment.parts.optimizer
-    if names[:1] == ["groups"]:
-        rules = experiment.config.optim.groups
-        _, rule, *rest = names
-        if not rest and rule not in rules:
-            return None
-        value = group_multiplier(optimizer, rules, rule, rest[0]) if rest else None
-        if value is None:
-            raise UnreadableError(f"no group has it from {rule!r} alone: later rules override it, or its base is 0")
-        return value
-    if names[:1] in (["lr"], ["weight_decay"]):
-        return _agreed(in_all_groups(optimizer, experiment.config.optim.groups, names[0]))
-    if len(names) == 1 and names[0] in optimizer.defaults:
-        return _agreed([optimizer.defaults[names[0]], *(group[names[0]] for group in optimizer.param_groups)])
-    return _argument(call, optimizer, names)
 
 
 def _losses(experiment: Experiment, names: Names, path: str = "losses") -> Any:
@@ -299,7 +241,7 @@ _READERS: Mapping[str, Callable[[Experiment, list[str]], Any]] = {
     "hooks": _hooks,
     "losses": _losses,
     "model": _model,
-    "optim": _optim,
+    "optim": read_optim,
     "sampling": _sampling,
     "schedule": _schedule,
     "seed": _seed,

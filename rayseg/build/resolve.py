@@ -17,7 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from rayseg.config import Spec
 from rayseg.errors import ConfigError, Problem, RaysegError
 
-__all__ = ["Problems", "Resolved", "bind", "call_hidden", "caught", "find", "nearest", "takes"]
+__all__ = ["Problems", "Resolved", "bind", "bind_some", "call_hidden", "caught", "find", "nearest", "takes"]
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -173,6 +173,22 @@ def bind(
         if parameter.default is Parameter.empty and key not in spec.kwargs:
             problems.add(f"{path}.{key}", f"is missing; {spec.type!r} needs it")
     return Resolved(target, bound, spec.type) if len(problems.found) == before else None
+
+
+def bind_some(target: Callable[..., Any], arguments: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+    """Some keyword arguments of a callable, in the types that its signature asks for; nothing needs to be complete.
+
+    Example:
+        >>> bind_some(lambda *, size: size, {"size": 2}, "model", Problems())
+        {'size': 2}
+    """
+    parameters = _own_parameters(target, (), 0)
+    named = {p.name: p for p in parameters if p.kind in _NAMED}
+    hints = _hints(target)
+    for key in arguments:
+        if key not in named and not _open_ended(parameters):
+            problems.add(f"{path}.{key}", f"no such argument; there are {', '.join(named)}.{nearest(key, named)}")
+    return {key: _converted(value, hints.get(key), f"{path}.{key}", problems) for key, value in arguments.items()}
 
 
 def call_hidden(target: Callable[..., Any]) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from rayseg.config.plain import plain
 from rayseg.config.spec import Section, Spec, TypeName
 from rayseg.config.values import Bool, Count, Float, Int, Interval, Named, NonNegative, Positive
 
@@ -112,24 +113,36 @@ class HeadConfig(Section):
 
 
 class GroupRule(Section):
-    """Multipliers for the parameters that a pattern or a kind selects.
+    """Multipliers and settings for the parameters that a pattern or a kind selects.
 
-    Rules are applied in order; a later rule overrides the multipliers that it names. ``final`` ends the list for the
-    parameters that it selects.
+    Rules are applied in order; a later rule overrides what it names. ``final`` ends the list for the parameters that it
+    selects.
     """
 
     match: str | None = Field(default=None, description="regular expression searched in the dotted parameter name")
-    kind: Literal["norm", "bias", "depthwise"] | None = None
-    lr_mult: NonNegative | None = None
-    decay_mult: NonNegative | None = None
-    final: Bool = False
+    kind: Literal["norm", "bias", "depthwise", "flat"] | None = Field(
+        default=None,
+        description="norm, bias (not a norm's), depthwise (convolution), flat (one dimension, norms and biases too)",
+    )
+    lr_mult: NonNegative | None = Field(default=None, description="factor of optim.lr")
+    decay_mult: NonNegative | None = Field(default=None, description="factor of optim.weight_decay")
+    settings: dict[str, Any] = Field(default_factory=dict, description="other settings of the optimizer, such as momentum")
+    final: Bool = Field(default=False, description="later rules leave the selected parameters alone")
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _settings_are_data(cls, value: Any) -> Any:
+        data, problems = plain(value)
+        if problems:
+            raise ValueError("; ".join(str(problem) for problem in problems))
+        return data
 
     @model_validator(mode="after")
     def _selects_and_changes(self) -> GroupRule:
         if self.match is None and self.kind is None:
             raise ValueError("selects nothing: give 'match', 'kind', or both")
-        if self.lr_mult is None and self.decay_mult is None:
-            raise ValueError("changes nothing: give 'lr_mult', 'decay_mult', or both")
+        if self.lr_mult is None and self.decay_mult is None and not self.settings:
+            raise ValueError("changes nothing: give 'lr_mult', 'decay_mult', or 'settings'")
         return self
 
 
@@ -137,9 +150,13 @@ class OptimConfig(Spec):
     """The optimizer: sgd, adam, adamw, any name in ``torch.optim``, or an import path."""
 
     type: TypeName = "adamw"
-    lr: Positive = 1e-3
+    lr: Positive | None = Field(default=1e-3, description="null: for an optimizer that takes none")
     weight_decay: NonNegative = 0.01
     groups: Annotated[dict[str, GroupRule], Named] = Field(default_factory=dict)
+    constructor: Spec | None = Field(
+        default=None,
+        description="layer_decay, or an import path: (model, *, lr, weight_decay, **own) -> groups; rules follow",
+    )
 
 
 class Warmup(Section):

@@ -143,7 +143,9 @@ def _log(run: Fit, clock: _Clock) -> None:
     state = run.state
     means = {f"train/{name}": value for name, value in state.meter.flush().items()}
     rates = {
-        f"train/lr/{group.get('name', number)}": float(group["lr"]) for number, group in enumerate(state.optimizer.param_groups)
+        f"train/lr/{group.get('name', number)}": float(group["lr"])
+        for number, group in enumerate(state.optimizer.param_groups)
+        if "lr" in group
     }
     scaler = state.scaler
     scaling = {} if scaler is None else {"train/loss_scale": scaler.scale, "train/skipped_steps": float(scaler.skipped)}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from rayseg.optim.groups import Kind, Rule, RuleLike, parameter_groups
-from rayseg.optim.optimizers import OPTIMIZERS, resolve_optimizer
+from rayseg.optim.constructors import CONSTRUCTORS
+from rayseg.optim.groups import parameter_groups
+from rayseg.optim.layer_decay import layer_decay
+from rayseg.optim.optimizers import OPTIMIZERS, refused_optimizer, resolve_optimizer
+from rayseg.optim.rules import Kind, Rule, RuleLike
 from rayseg.optim.schedules import (
     SCHEDULES,
     Curve,
@@ -37,6 +40,7 @@ from rayseg.optim.schedules import (
 )
 
 __all__ = [
+    "CONSTRUCTORS",
     "OPTIMIZERS",
     "SCHEDULES",
     "Curve",
@@ -59,6 +63,7 @@ __all__ = [
     "in_epochs",
     "inv",
     "join",
+    "layer_decay",
     "linear",
     "multiplicative",
     "one_cycle",
@@ -66,6 +71,7 @@ __all__ = [
     "plateau",
     "plateau_in",
     "poly",
+    "refused_optimizer",
     "resolve_optimizer",
     "step",
     "table_of_function",

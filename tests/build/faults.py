@@ -41,6 +41,16 @@ def crop(**own: Any) -> dict[str, Any]:
     return {"data.transforms.crop": {"type": "random_crop", "size": [16, 16], **own}}
 
 
+def own_steps(**own: Any) -> dict[str, Any]:
+    """An optimizer without rate and decay."""
+    optim = {"type": "own_steps", "weight_decay": 0.0, "a": 0.1, "b": 2, "c": "sign", **own}
+    return {"optim": optim, "schedule": {"type": "constant"}}
+
+
+def constructor(**own: Any) -> dict[str, Any]:
+    return {"optim.constructor": own}
+
+
 MISTYPED = [
     Wrong("a section", {"trian.steps": 3}, "trian", ("has no key 'trian'", "it takes seed, data, model", "mean 'train'")),
     Wrong("a key of a section", {"train.stepz": 3}, "train.stepz", ("'train' has no key 'stepz'", "Did you mean 'steps'")),
@@ -161,6 +171,74 @@ COMBINATIONS = [
         {"optim.type": "rprop", "optim.weight_decay": 0.0, "optim.groups.norm": {"kind": "norm", "decay_mult": 0.0}},
         "optim.groups.norm.decay_mult",
         ("'rprop' takes no weight decay", "remove it"),
+    ),
+    Wrong(
+        "a setting that the optimizer lacks",
+        {"optim.groups.n": {"kind": "norm", "settings": {"momentun": 0.5}}, "optim.type": "sgd"},
+        "optim.groups.n.settings.momentun",
+        ("no such argument", "Did you mean 'momentum'"),
+    ),
+    Wrong(
+        "a setting that the optimizer refuses",
+        {"optim.groups.n": {"kind": "norm", "settings": {"betas": [2.0, 0.9]}}},
+        "optim.groups.n.settings",
+        ("Invalid beta parameter", "correct them"),
+    ),
+    Wrong(
+        "a setting of another type",
+        {"optim.groups.n": {"kind": "norm", "settings": {"betas": 0.9}}},
+        "optim.groups.n.settings.betas",
+        ("got 0.9", "expected tuple"),
+    ),
+    Wrong(
+        "a rate among the settings",
+        {"optim.groups.n": {"kind": "norm", "settings": {"lr": 0.9}}},
+        "optim.groups.n.settings.lr",
+        ("a multiple of optim.lr", "set lr_mult"),
+    ),
+    Wrong("no rate", {"optim.lr": None}, "optim.lr", ("null, but 'adamw' takes", "give one")),
+    Wrong("a rate for an optimizer without", own_steps(), "optim.lr", ("'own_steps' takes no 'lr'", "set it to null")),
+    Wrong(
+        "a multiplier for an optimizer without a rate",
+        own_steps(lr=None, groups={"n": {"kind": "norm", "lr_mult": 0.5}}),
+        "optim.groups.n.lr_mult",
+        ("takes no learning rate", "remove it"),
+    ),
+    Wrong(
+        "a schedule for an optimizer without a rate",
+        {**own_steps(lr=None), "schedule": {"type": "poly"}},
+        "schedule",
+        ("has no learning rate to change", "type: constant"),
+    ),
+    Wrong("an optimizer with a closure", {"optim.type": "LBFGS"}, "optim.type", ("'LBFGS' computes the loss several", "sgd")),
+    Wrong("an optimizer of sparse gradients", {"optim.type": "sparse_adam"}, "optim.type", ("unknown name", "known: adam")),
+    Wrong(
+        "an optimizer of sparse gradients by its path",
+        {"optim": {"type": "torch.optim:SparseAdam", "weight_decay": 0.0}},
+        "optim.type",
+        ("cannot take a plain step", "dense gradients"),
+    ),
+    Wrong("an optimizer of matrices", {"optim.type": "muon"}, "optim", ("refuses these", "2D parameters", "another optimizer")),
+    Wrong("an argument that torch refuses", {"optim.betas": [2.0, 0.9]}, "optim", ("Invalid beta parameter", "correct")),
+    Wrong("no optimizer", {"optim": {"type": "builtins:dict", "lr": 1.0}}, "optim", ("refuses these",)),
+    Wrong(
+        "a constructor's argument",
+        constructor(type="layer_decay", rate=0.5, blocks=r"encoders\.(\d+)", steem=None),
+        "optim.constructor.steem",
+        ("it takes rate, blocks, stem, by", "mean 'stem'"),
+    ),
+    Wrong(
+        "layers that are not there",
+        constructor(type="layer_decay", rate=0.5, blocks=r"lairs\.(\d+)"),
+        "optim.constructor.blocks",
+        ("matched none of the", "first names: backbone"),
+    ),
+    Wrong("a constructor that forgets", constructor(type="half"), "optim.constructor", ("in no group", "exactly one group")),
+    Wrong(
+        "a constructor with a setting of its own",
+        constructor(type="scaled"),
+        "optim.constructor",
+        ("have 'lr_scale', of which 'adamw' knows nothing",),
     ),
     Wrong("a class that is ignored", {"data.ignore_index": 3}, "data.ignore_index", ("3 is class 'sidewalk'", "9 or more")),
     Wrong("an ignored class that is none", {"ignore_classes": ["skye"]}, "ignore_classes", ("no class 'skye'", "mean 'sky'")),

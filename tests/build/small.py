@@ -177,6 +177,38 @@ class Nothing:
         return 0
 
 
+class OwnSteps(torch.optim.Optimizer):
+    """An optimizer with arguments of its own, and neither rate nor decay."""
+
+    def __init__(self, params: Any, a: float, b: int, c: str) -> None:
+        super().__init__(params, {"a": a, "b": b, "c": c})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.sub_(group["a"] * parameter.grad.sign() / group["b"])
+
+
+def half(model: nn.Module, *, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """A constructor that forgets the second half of the parameters."""
+    parameters = list(model.parameters())
+    return [{"params": parameters[: len(parameters) // 2]}]
+
+
+def scaled(model: nn.Module, *, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """A constructor whose groups have a key that only another system's schedule would use."""
+    return [{"params": list(model.parameters()), "lr": lr / 2, "lr_scale": 0.5}]
+
+
+def by_depth(model: nn.Module, *, lr: float, weight_decay: float, ratio: float = 0.5) -> list[dict[str, Any]]:
+    """A constructor: half the rate in the backbone."""
+    backbone = [each for name, each in model.named_parameters() if name.startswith("backbone")]
+    rest = [each for name, each in model.named_parameters() if not name.startswith("backbone")]
+    return [{"params": backbone, "lr": lr * ratio, "name": "backbone"}, {"params": rest, "name": "rest"}]
+
+
 PARTS: dict[str, Callable[..., Any]] = {
     "two_heads": TwoHeads,
     "topo": Topo,
@@ -197,6 +229,10 @@ PARTS: dict[str, Callable[..., Any]] = {
     "learned": Learned,
     "pooled": Pooled,
     "nothing": Nothing,
+    "own_steps": OwnSteps,
+    "half": half,
+    "scaled": scaled,
+    "by_depth": by_depth,
 }
 
 

@@ -16,6 +16,14 @@ from tests.build.small import DICE, built
 
 AUXILIARY = {"model": {"type": "two_heads"}, "heads.auxiliary": {"losses": {"dice": DICE}, "weight": 0.3}}
 GROUPS = {"optim.groups": {"head": {"match": "classifier", "lr_mult": 2.0}, "norm": {"kind": "norm", "decay_mult": 1.0}}}
+MERGED = {
+    "optim.groups": {name: {"kind": name[:-1].replace("biase", "bias"), "decay_mult": 0.0} for name in ("norms", "biases")}
+}
+OWN_STEPS = {
+    "optim": {"type": "own_steps", "lr": None, "weight_decay": 0.0, "a": 0.1, "b": 2, "c": "sign"},
+    "schedule": {"type": "constant"},
+}
+ENCODERS = r"backbone\.stages\.(\d+)"
 WARMUP = {"schedule.warmup": {"length": 5}}
 OHEM = {"sampling": {"type": "ohem"}}
 RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
@@ -27,6 +35,18 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"optim.lr": 0.0123, "optim.weight_decay": 0.07, "optim.betas": [0.8, 0.9]}),
     ({"optim": {"type": "sgd"}}, {"optim.lr": 0.1, "optim.momentum": 0.9, "optim.nesterov": True}),
     ({}, {"optim.type": "adam"}),
+    ({"optim": {"type": "sgd"}}, {"optim.foreach": True, "optim.fused": False}),
+    (
+        {"optim": {"type": "sgd", "momentum": 0.9}, "optim.groups": {"n": {"kind": "norm", "settings": {"momentum": 0.5}}}},
+        {"optim.momentum": 0.8, "optim.groups.n.settings.momentum": 0.6},
+    ),
+    (MERGED, {"optim.groups.norms.decay_mult": 0.5, "optim.groups.biases.decay_mult": 0.5, "optim.lr": 0.02}),
+    ({"optim.constructor": {"type": "by_depth"}, **GROUPS}, {"optim.constructor.ratio": 0.3, "optim.lr": 0.02}),
+    (
+        {"optim.constructor": {"type": "by_depth"}, "model.depth": 2},
+        {"optim.constructor": {"type": "layer_decay", "rate": 0.7, "blocks": ENCODERS, "by": "stage"}, "optim.lr": 0.02},
+    ),
+    (OWN_STEPS, {"optim.a": 0.3, "optim.b": 7}),
     (GROUPS, {"optim.groups.head.lr_mult": 10, "optim.groups.norm.decay_mult": 0.0, "optim.lr": 0.03}),
     (
         {},

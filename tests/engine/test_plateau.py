@@ -28,7 +28,7 @@ def test_the_rate_falls_after_evaluations_without_improvement_and_a_stopped_run_
 ) -> None:
     config = falling()
     whole = finish(config, tmp_path / "whole")
-    rates = [whole.logged[step]["train/lr/default"] / config.optim.lr for step in range(1, 9)]
+    rates = [whole.logged[step]["train/lr/default"] / (config.optim.lr or 0.0) for step in range(1, 9)]
     assert rates == pytest.approx([0.1, 0.4, 0.7, 1.0, 0.5, 0.5, 0.25, 0.25])
     logged: Log = {}
     for step in (3, 5):

@@ -166,3 +166,75 @@ def test_an_optimizer_takes_the_groups_and_its_state_comes_back() -> None:
     again.load_state_dict(state)
     assert [g["name"] for g in again.param_groups] == ["default", "norm", "head"]
     assert again.state_dict()["param_groups"] == state["param_groups"]
+
+
+TYPICAL = {
+    "head": Rule(match="head", lr_mult=10.0),
+    "norms": Rule(kind="norm", decay_mult=0.0),
+    "biases": Rule(kind="bias", decay_mult=0.0),
+    "unchanged": Rule(match="conv.weight", lr_mult=1.0),
+}
+
+
+def test_parameters_with_equal_settings_share_a_group_whatever_rules_led_there() -> None:
+    groups = group(Net(), **TYPICAL)
+    assert {g["name"]: g["param_names"] for g in groups} == {
+        "unchanged or default": ["conv.weight", "dw.weight"],
+        "biases or norms": ["conv.bias", "bn.weight", "bn.bias", "dw.bias"],
+        "head": ["head.weight"],
+        "head+biases": ["head.bias"],
+    }
+    assert [g["rules"] for g in groups] == [[["unchanged"], []], [["biases"], ["norms"]], [["head"]], [["head", "biases"]]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda groups: torch.optim.SGD(groups, momentum=0.9),
+        torch.optim.AdamW,
+        lambda groups: torch.optim.Adam(groups, foreach=True),
+    ],
+)
+def test_a_step_over_merged_groups_has_the_same_bits_as_one_group_per_parameter(make: Any) -> None:
+    def weights(*, merged: bool) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        model = Net()
+        groups = group(model, **TYPICAL)
+        alone = [
+            {**g, "params": [p], "param_names": [n]} for g in groups for n, p in zip(g["param_names"], g["params"], strict=True)
+        ]
+        assert (len(groups), len(alone)) == (4, 8)
+        optimizer = make(groups if merged else alone)
+        for _ in range(3):
+            for number, parameter in enumerate(model.parameters()):
+                parameter.grad = torch.sin(parameter.detach() * 7 + number)
+            optimizer.step()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    assert all(torch.equal(one, other) for one, other in zip(weights(merged=True), weights(merged=False), strict=True))
+
+
+def test_flat_is_every_parameter_of_one_dimension_and_later_rules_take_the_rest_back() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.PReLU(4))
+    groups = group(model, flat=Rule(kind="flat", decay_mult=0.0), norm=Rule(kind="norm", decay_mult=1.0))
+    assert {g["name"]: g["param_names"] for g in groups} == {
+        "default or norm": ["0.weight", "1.weight", "1.bias"],
+        "flat": ["0.bias", "2.weight"],
+    }
+
+
+def test_settings_of_later_rules_override_those_that_they_name() -> None:
+    groups = group(
+        Net(),
+        all=Rule(match=".", settings={"momentum": 0.5, "nesterov": True}),
+        head=Rule(match="head", settings={"momentum": 0.8}),
+    )
+    assert [(g["name"], g["momentum"], g["nesterov"]) for g in groups] == [("all", 0.5, True), ("all+head", 0.8, True)]
+    sgd = torch.optim.SGD(groups, lr=1.0, momentum=0.9)
+    assert [g["momentum"] for g in sgd.param_groups] == [0.5, 0.8]
+
+
+def test_names_of_many_rules_are_cut_but_tell_groups_apart() -> None:
+    model = nn.ModuleList([nn.Linear(1, 1) for _ in range(5)])
+    rules: dict[str, RuleLike] = {f"r{n}": Rule(match=f"{n}.weight", lr_mult=2.0) for n in range(5)}
+    assert [g["name"] for g in group(model, **rules)] == ["r0 or r1 or r2 or ...", "default"]

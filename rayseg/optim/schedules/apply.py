@@ -29,7 +29,8 @@ def apply_schedule(optimizer: Optimizer, lr_multiplier: float, momentum_multipli
     """Set every group's learning rate, and if asked its momentum, to a multiple of its initial value.
 
     Args:
-        optimizer: its groups' ``initial_lr`` is used; where that is absent, the present rate becomes it.
+        optimizer: its groups' ``initial_lr`` is used; where that is absent, the present rate becomes it. One without a rate
+            keeps what it has.
         lr_multiplier: of the learning rate.
         momentum_multiplier: of ``momentum``, or of ``betas[0]``; None leaves it.
 
@@ -44,7 +45,8 @@ def apply_schedule(optimizer: Optimizer, lr_multiplier: float, momentum_multipli
         0.05
     """
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_multiplier
+        if "lr" in group:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_multiplier
         if momentum_multiplier is None:
             continue
         momentum = _initial_momentum(optimizer, group) * momentum_multiplier
