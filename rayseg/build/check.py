@@ -52,7 +52,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     Example:
         >>> from rayseg.config import ExperimentConfig
         >>> [str(problem) for problem in check(ExperimentConfig().with_({"schedule.powr": 2}))]
-        ["schedule.powr: 'poly' has no parameter 'powr'; it takes power, floor. Did you mean 'power'?"]
+        ["schedule.powr: 'poly' has no parameter 'powr'; it takes power, floor, reach. Did you mean 'power'?"]
     """
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
