@@ -77,10 +77,10 @@ def differentiable_sum(values: Tensor) -> Tensor:
     return summed
 
 
-def broadcast_object(value: Any) -> Any:
-    """The value that rank 0 holds, on every rank."""
+def broadcast_object(value: Any, source: int = 0) -> Any:
+    """The value that rank ``source`` holds, on every rank."""
     if world_size() == 1:
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0)
+    dist.broadcast_object_list(box, src=source)
     return box[0]

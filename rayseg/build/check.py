@@ -12,6 +12,7 @@ from torch import nn
 from rayseg.build.data import Data, open_data
 from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
+from rayseg.build.hooks import check_monitors, known_metrics, try_hooks
 from rayseg.build.objects import (
     make_mix,
     make_model,
@@ -28,7 +29,7 @@ from rayseg.build.resolve import Problems, call_hidden, caught, nearest
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
 from rayseg.engine import Plan
-from rayseg.engine.hooks import POINTS
+from rayseg.engine.early_stopping import better_of
 from rayseg.errors import Problem, ShapeError
 
 __all__ = ["check", "hidden_arguments", "worker_counts"]
@@ -59,7 +60,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     _check_scaling(config, problems)
     check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
-    _try_hooks(parts, problems)
+    hooks = try_hooks(parts, problems)
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
@@ -70,6 +71,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
         probe_freezing(config, model, optimizer, len(data.train), problems)
     if data is not None:
         _try_with_data(config, parts, data, model, problems)
+        check_monitors(config, hooks, data, problems)
     return problems.found
 
 
@@ -125,15 +127,6 @@ def _check_storage(storage: str, problems: Problems) -> None:
     elif not os.access(there, os.W_OK | os.X_OK):
         message = f"{storage}: {there} cannot be written to; change its permissions, or name another directory"
         problems.add("tracking.storage", message)
-
-
-def _try_hooks(parts: Parts, problems: Problems) -> None:
-    """Make each once; what a function returned must have a method that is called."""
-    for name, call in parts.hooks.items():
-        hook = caught(f"hooks.{name}", problems, call)
-        if not problems.has(f"hooks.{name}") and not any(hasattr(hook, point) for point in POINTS):
-            message = f"{call.name!r} would never be called; give it at least one of the methods {', '.join(POINTS)}"
-            problems.add(f"hooks.{name}", message)
 
 
 def _smallest_batch(config: ExperimentConfig) -> int:
@@ -211,12 +204,11 @@ def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_image
 
 def _check_best(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> None:
     best, mode = config.checkpoint.best, config.checkpoint.mode
-    scores = ["val/mIoU", "val/mAcc", "val/aAcc", *(f"val/{kind}/{name}" for kind in ("IoU", "Acc") for name in class_names)]
-    losses = ["val/loss", *(f"val/loss/{name}" for name in config.losses)]
-    if best not in scores + losses and not config.hooks:
+    names = known_metrics(config, class_names)
+    if best not in names and not config.hooks:
         known = "val/mIoU, val/mAcc, val/aAcc, val/IoU/<class>, val/Acc/<class>, val/loss, val/loss/<term>"
-        problems.add("checkpoint.best", f"no metric is called {best!r}; known: {known}.{nearest(best, scores + losses)}")
-    if best in losses and mode == "max":
-        problems.add("checkpoint.mode", f"got max, but a larger {best} is not better; set it to min")
-    if best in scores and mode == "min":
-        problems.add("checkpoint.mode", f"got min, but a smaller {best} is not better; set it to max")
+        problems.add("checkpoint.best", f"no metric is called {best!r}; known: {known}.{nearest(best, names)}")
+    wanted = better_of(best) if best in names else None
+    if wanted is not None and mode != wanted:
+        which = "larger" if mode == "max" else "smaller"
+        problems.add("checkpoint.mode", f"got {mode}, but a {which} {best} is not better; set it to {wanted}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rayseg.build.data import Data, open_data
+from rayseg.build.hooks import make_hooks
 from rayseg.build.objects import (
     make_freezing,
     make_mix,
@@ -220,7 +221,7 @@ def _state(config: ExperimentConfig, parts: Parts, num_classes: int) -> TrainSta
         optimizer=make_optimizer(config, parts, model),
         ema=None if ema is None else Ema(model, decay=ema.decay, warmup=ema.warmup),
         scaler=make_scaler(config),
-        hooks={name: hook() for name, hook in parts.hooks.items()},
+        hooks=make_hooks(config, parts),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rayseg.build.resolve import Problems, Resolved, bind, find, takes
 from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig, Spec
 from rayseg.data import DATASETS, TRANSFORMS
+from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
 from rayseg.models import MODELS
@@ -183,7 +184,7 @@ def _transforms(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]
 def _hooks(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:
     found: dict[str, Resolved] = {}
     for name, spec in config.hooks.items():
-        hook = one(spec, f"hooks.{name}", {})
+        hook = one(spec, f"hooks.{name}", HOOKS)
         if hook is not None and inspect.isclass(hook.target) and not any(hasattr(hook.target, point) for point in POINTS):
             message = f"{spec.type!r} would never be called; give it at least one of the methods {', '.join(POINTS)}"
             one.problems.add(f"hooks.{name}", message)

@@ -19,6 +19,7 @@ from rayseg.build.reading import UnreadableError
 from rayseg.build.reading import agreed as _agreed
 from rayseg.build.reading import argument as _argument
 from rayseg.build.resolve import Resolved
+from rayseg.engine.hooks import in_order, priority_of
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Term
 from rayseg.models import SyncBatchNorm2d
@@ -219,7 +220,14 @@ def _checkpoint(experiment: Experiment, names: Names) -> Any:
 
 def _hooks(experiment: Experiment, names: Names) -> Any:
     name, *rest = names
-    made = experiment.fit.state.hooks.get(name)
+    hooks = experiment.fit.state.hooks
+    made = hooks.get(name)
+    if rest == ["priority"] and made is not None:
+        written = {each: experiment.config.hooks[each].priority for each in hooks}
+        in_place = in_order(hooks, {each: priority_of(written[each], hook) for each, hook in hooks.items()})
+        if list(in_place) != list(hooks):
+            raise UnreadableError(f"hooks are called in the order {', '.join(hooks)}")
+        return written[name]
     return None if made is None and not rest else _argument(experiment.parts.hooks.get(name), made, rest)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rayseg.config.spec import Section
+from rayseg.config.spec import Section, Spec
 from rayseg.config.values import (
     Bool,
     Count,
@@ -19,6 +19,7 @@ from rayseg.config.values import (
     NonNegative,
     NormType,
     Positive,
+    Priority,
     Workers,
     one_length,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "CheckpointConfig",
     "EmaConfig",
     "EvalConfig",
+    "HookConfig",
     "MlflowConfig",
     "ScalingConfig",
     "TrackingConfig",
@@ -83,6 +85,14 @@ class TrainConfig(Section):
     def length(self) -> Length:
         """How long the run is."""
         return Length(steps=self.steps, epochs=self.epochs)
+
+
+class HookConfig(Spec):
+    """A hook: early_stopping, or an import path of a class with methods that the loop calls."""
+
+    priority: Priority | None = Field(
+        default=None, description="HIGHEST to LOWEST, or 0 to 100, low numbers first; null: the hook's own, or NORMAL"
+    )
 
 
 class ScalingConfig(Section):

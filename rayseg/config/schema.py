@@ -30,12 +30,13 @@ from rayseg.config.running import (
     CheckpointConfig,
     EmaConfig,
     EvalConfig,
+    HookConfig,
     MlflowConfig,
     ScalingConfig,
     TrackingConfig,
     TrainConfig,
 )
-from rayseg.config.spec import Section, Spec
+from rayseg.config.spec import Section
 from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.values import Int, Length, Named
 from rayseg.errors import ConfigError, Problem
@@ -50,6 +51,7 @@ __all__ = [
     "FreezeRule",
     "GroupRule",
     "HeadConfig",
+    "HookConfig",
     "InitConfig",
     "Length",
     "LossTerm",
@@ -94,7 +96,7 @@ class ExperimentConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     eval: EvalConfig = EvalConfig()
     tracking: TrackingConfig = TrackingConfig()
-    hooks: Annotated[dict[str, Spec], Named] = Field(default_factory=dict)
+    hooks: Annotated[dict[str, HookConfig], Named] = Field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any], where: str = "experiment config") -> ExperimentConfig:

@@ -6,7 +6,7 @@ Numbers are strict: true is not 1, "0.1" is not a number, and 8.0 is not a count
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -25,6 +25,8 @@ __all__ = [
     "NonNegative",
     "NormType",
     "Positive",
+    "Priority",
+    "PriorityName",
     "Workers",
     "one_length",
 ]
@@ -138,3 +140,15 @@ NormType = Annotated[
     float | Literal["inf"],
     BeforeValidator(lambda value: _positive_or("inf", value), json_schema_input_type=Positive | Literal["inf"]),
 ]
+
+PriorityName = Literal["HIGHEST", "VERY_HIGH", "HIGH", "ABOVE_NORMAL", "NORMAL", "BELOW_NORMAL", "LOW", "VERY_LOW", "LOWEST"]
+
+
+def _priority(value: Any) -> Any:
+    if value in get_args(PriorityName) or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100):
+        return value
+    raise ValueError(f"must be one of {', '.join(get_args(PriorityName))}, or a whole number from 0 to 100; got {value!r}")
+
+
+#: When a hook is called: low numbers first.
+Priority = Annotated[int | PriorityName, BeforeValidator(_priority, json_schema_input_type=int | PriorityName)]

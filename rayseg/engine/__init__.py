@@ -1,7 +1,9 @@
 """The training loop: state, step, hooks, checkpoints. Needs torch only."""
 
+from rayseg.engine.builtin import HOOKS
 from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.clip import clip_gradients
+from rayseg.engine.early_stopping import EarlyStopping
 from rayseg.engine.ema import Ema
 from rayseg.engine.generators import borrowed_generators, set_generators
 from rayseg.engine.guard import FiniteGuard
@@ -15,6 +17,8 @@ from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
 
 __all__ = [
+    "HOOKS",
+    "EarlyStopping",
     "Ema",
     "FiniteGuard",
     "Fit",

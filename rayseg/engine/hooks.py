@@ -4,38 +4,94 @@
 
     on_start(run)
     for step in range(run.state.step, plan.total_steps):
+        if plan.begins_epoch(step):
+            before_epoch(run, epoch)
         freeze and release what the config says
         before_step(run)
-        parts = forward, mix, backward; clip; optimizer.step(); ema
+        parts = forward, mix, backward; clip; optimizer.step(); average
         after_step(run, parts)              state.step is now step + 1
+        if plan.begins_epoch(state.step):
+            after_epoch(run, epoch)
         if plan.evaluates(state.step):
+            before_eval(run)
             on_eval(run, metrics)           may add to metrics
         if plan.saves(state.step):
+            before_checkpoint(run)
             on_checkpoint(run, directory)   rank 0: the sealed directory; other ranks: None
+        if a hook called run.stop(reason):
+            the last checkpoint, then break
     on_end(run)
 
-A hook is an object with any of these methods. Every rank calls every hook in the same order, so a hook may use collectives.
-Slow work belongs in ``on_eval`` and ``on_checkpoint``. A hook with ``state_dict`` and ``load_state_dict`` is saved and
-restored with the run; its state is made of tensors and plain values, because checkpoints are read with ``weights_only``.
+A hook is an object with any of these methods. Every rank calls every hook in the same order, so a hook may use collectives:
+by priority, low numbers first, and in the order of the config where priorities are equal. Slow work belongs in ``on_eval`` and
+``on_checkpoint``. A hook with ``state_dict`` and ``load_state_dict`` is saved and restored with the run; its state is made of
+tensors and plain values, because checkpoints are read with ``weights_only``.
+
+Epochs are those of the sample stream: ``plan.epoch(step)`` is the number of the pass over the training set in which step
+``step`` begins, a function of the step, so a resumed run calls what the uninterrupted one calls, and no point twice.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from rayseg.errors import CheckpointError
 
-__all__ = ["POINTS", "Hook", "call_hooks", "hook_states", "restore_hooks"]
+__all__ = ["POINTS", "PRIORITIES", "Hook", "call_hooks", "hook_states", "in_order", "priority_of", "restore_hooks"]
 
-POINTS = ("on_start", "before_step", "after_step", "on_eval", "on_checkpoint", "on_end")
+POINTS = (
+    *("on_start", "before_epoch", "before_step", "after_step", "after_epoch"),
+    *("before_eval", "on_eval", "before_checkpoint", "on_checkpoint", "on_end"),
+)
+
+#: mmcv's and mmengine's names.
+PRIORITIES: Mapping[str, int] = MappingProxyType(
+    {
+        "HIGHEST": 0,
+        "VERY_HIGH": 10,
+        "HIGH": 30,
+        "ABOVE_NORMAL": 40,
+        "NORMAL": 50,
+        "BELOW_NORMAL": 60,
+        "LOW": 70,
+        "VERY_LOW": 90,
+        "LOWEST": 100,
+    }
+)
 
 
 class Hook(Protocol):
     """Any object with at least one of the methods in ``POINTS``."""
+
+
+def priority_of(written: str | int | None, hook: Hook | None = None) -> int:
+    """The number of a priority: what the user wrote, else the hook's own attribute ``priority``, else 50.
+
+    Example:
+        >>> priority_of("HIGH"), priority_of(35), priority_of(None)
+        (30, 35, 50)
+    """
+    chosen = getattr(hook, "priority", "NORMAL") if written is None else written
+    return PRIORITIES[chosen] if isinstance(chosen, str) else int(chosen)
+
+
+def in_order(hooks: Mapping[str, Hook], priorities: Mapping[str, int]) -> dict[str, Hook]:
+    """Hooks in the order in which they are called.
+
+    Args:
+        hooks: in the order of the config.
+        priorities: by name; low numbers come first, equal ones stay in order.
+
+    Example:
+        >>> list(in_order({"a": object(), "b": object(), "c": object()}, {"a": 50, "b": 30, "c": 50}))
+        ['b', 'a', 'c']
+    """
+    return {name: hooks[name] for name in sorted(hooks, key=priorities.__getitem__)}
 
 
 def call_hooks(hooks: Mapping[str, Hook], point: str, *args: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from rayseg.collective import broadcast_object, is_main, world_size
+from rayseg.collective import all_max, broadcast_object, is_main, rank, world_size
 from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
 from rayseg.engine.clip import clip_gradients
 from rayseg.engine.generators import borrowed_generators, seed_everything
@@ -50,10 +50,28 @@ class Fit:
     freezing: Freezing | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     last_good: str | None = None
+    asked: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ask for an early end of the run, from any hook, on any rank.
+
+        Workers agree where something is logged, evaluated or saved anyway: the run ends there on all of them, at the same step
+        whoever asked and however many they are, after an evaluation (unless ``eval_at_end`` is off) and a last checkpoint. A
+        run that has ended so does not go on when it is started again.
+
+        Args:
+            reason: for people; it is in ``state.stopped`` from then on. The first one counts.
+        """
+        self.asked = self.asked or reason
+
+    @property
+    def ended(self) -> bool:
+        """Whether no step comes after this one."""
+        return self.state.stopped is not None or self.state.step >= self.plan.total_steps
 
 
 def fit(run: Fit) -> dict[str, float]:
-    """Train to the last step, from the newest checkpoint if there is one; a collective.
+    """Train to the last step, or to where a hook stops the run, from the newest checkpoint if there is one; a collective.
 
     Returns:
         Metrics of the last evaluation, the same on every rank.
@@ -62,11 +80,11 @@ def fit(run: Fit) -> dict[str, float]:
         NonFiniteLossError: before anything of or after that step is published.
         CheckpointError: the checkpoint to resume from does not fit, or the storage cannot be written.
     """
-    state, plan = run.state, run.plan
+    state = run.state
     with borrowed_generators():
         _resume(run)
         call_hooks(state.hooks, "on_start", run)
-        if state.step < plan.total_steps:
+        if not run.ended:
             _train(run)
         call_hooks(state.hooks, "on_end", run)
     return dict(state.metrics)
@@ -79,6 +97,8 @@ def _train(run: Fit) -> None:
     wrapped: list[bool] | None = None
     for micro_batches in run.batches(state.step, plan.total_steps):
         batches = [_to(batch, device) for batch in micro_batches]
+        if plan.begins_epoch(state.step):
+            call_hooks(state.hooks, "before_epoch", run, plan.epoch(state.step))
         if run.freezing is not None:
             run.freezing.apply(state.model, state.step)
         call_hooks(state.hooks, "before_step", run)
@@ -92,7 +112,11 @@ def _train(run: Fit) -> None:
         state.meter.add(parts)
         clock.add(sum(len(batch.masks) for batch in batches))
         call_hooks(state.hooks, "after_step", run, parts)
+        if plan.begins_epoch(state.step):
+            call_hooks(state.hooks, "after_epoch", run, plan.epoch(state.step - 1))
         _publish(run, guard, clock)
+        if run.ended:
+            break
 
 
 def train_step(run: Fit, model: nn.Module, batches: Sequence[Batch]) -> dict[str, Tensor]:
@@ -122,21 +146,37 @@ def _update(state: TrainState, plan: Plan) -> dict[str, Tensor]:
 
 
 def _publish(run: Fit, guard: FiniteGuard, clock: _Clock) -> None:
-    """Log, evaluate and save what is due after ``state.step`` steps."""
+    """Log, evaluate and save what is due after ``state.step`` steps, and all three where the run is ended early."""
     state, plan = run.state, run.plan
     logs, evaluates, saves = plan.logs(state.step), plan.evaluates(state.step), plan.saves(state.step)
-    if logs or evaluates or saves:
-        guard.check(run.last_good)
-    if saves:
+    if not (logs or evaluates or saves):
+        return
+    guard.check(run.last_good)
+    logs |= _agreed_to_stop(run)
+    if saves or run.ended:
         check_weights(state.model, state.step, run.last_good)
     if logs:
         _log(run, clock)
-    if evaluates:
+    if evaluates or (run.ended and plan.eval_at_end):
+        evaluates = True
         _evaluate(run)
         clock.restart()
-    if evaluates or saves:
-        checkpoint = _save(run) if saves else None
+        if _agreed_to_stop(run) and not logs:
+            check_weights(state.model, state.step, run.last_good)
+            _log(run, clock)
+    if evaluates or saves or run.ended:
+        checkpoint = _save(run) if saves or run.ended else None
         run.reporter.report(state.step, state.metrics if evaluates else {}, checkpoint)
+
+
+def _agreed_to_stop(run: Fit) -> bool:
+    """Whether any rank has asked for the end; a collective, after which every rank knows the reason of the lowest of them."""
+    state, device = run.state, next(run.state.model.parameters()).device
+    asking = 0 if run.asked is None else world_size() - rank()
+    first = int(all_max(torch.tensor(asking, device=device)))
+    if first > 0 and state.stopped is None:
+        state.stopped = broadcast_object(run.asked, source=world_size() - first)
+    return state.stopped is not None
 
 
 def _log(run: Fit, clock: _Clock) -> None:
@@ -155,6 +195,7 @@ def _log(run: Fit, clock: _Clock) -> None:
 
 def _evaluate(run: Fit) -> None:
     state, plan = run.state, run.plan
+    call_hooks(state.hooks, "before_eval", run)
     broadcast_buffers(state.published)
     metrics = run.evaluate(state.published)
     state.model.train()
@@ -185,6 +226,7 @@ def broadcast_buffers(model: nn.Module) -> None:
 
 def _save(run: Fit) -> Path | None:
     state = run.state
+    call_hooks(state.hooks, "before_checkpoint", run)
     broadcast_buffers(state.model)
     if state.ema is not None:
         broadcast_buffers(state.ema.module)

@@ -33,6 +33,8 @@ class Plan:
         clip_value: largest absolute value of a gradient's element, or None.
         best: metric by which the best checkpoint is chosen.
         mode: whether more or less of it is better.
+        images_per_step: in one optimizer step, over all workers.
+        images_per_epoch: in one pass over the training set; None: the run is a single one.
 
     Example:
         >>> plan = Plan(total_steps=10, eval_every=4)
@@ -52,11 +54,27 @@ class Plan:
     clip_value: float | None = None
     best: str = "val/mIoU"
     mode: Literal["max", "min"] = "max"
+    images_per_step: int = 1
+    images_per_epoch: int | None = None
 
     @property
     def autocast(self) -> torch.dtype | None:
         """Of the forward pass; None: none."""
         return PRECISIONS[self.precision]
+
+    def epoch(self, step: int) -> int:
+        """The pass over the training set, from 0, in which step ``step`` begins.
+
+        Example:
+            >>> plan = Plan(total_steps=6, eval_every=6, images_per_step=4, images_per_epoch=10)
+            >>> [plan.epoch(step) for step in range(7)]
+            [0, 0, 0, 1, 1, 2, 2]
+        """
+        return 0 if self.images_per_epoch is None else step * self.images_per_step // self.images_per_epoch
+
+    def begins_epoch(self, step: int) -> bool:
+        """Whether step ``step`` is the first to begin in its epoch: then all samples of earlier ones were drawn."""
+        return step == 0 or self.epoch(step) != self.epoch(step - 1)
 
     def evaluates(self, step: int) -> bool:
         """Whether there is an evaluation after ``step`` steps."""

@@ -35,6 +35,7 @@ class TrainState:
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     step: int = 0
     best: float | None = None
+    stopped: str | None = None
     meter: Meter = field(default_factory=Meter)
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -54,6 +55,7 @@ class TrainState:
             "hooks": hook_states(self.hooks),
             "step": self.step,
             "best": self.best,
+            "stopped": self.stopped,
             "meter": self.meter.state_dict(),
             "metrics": dict(self.metrics),
         }
@@ -82,6 +84,7 @@ class TrainState:
         restore_hooks(self.hooks, state["hooks"])
         self.meter.load_state_dict(state["meter"])
         self.step, self.best, self.metrics = state["step"], state["best"], dict(state["metrics"])
+        self.stopped = state.get("stopped")
 
     def _load_plateau(self, state: Mapping[str, Any] | None) -> None:
         if (state is None) != (self.plateau is None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from rayseg.build import Experiment
@@ -24,10 +26,15 @@ class Pictures:
     def __init__(self, experiment: Experiment, tracker: Tracker) -> None:
         self._experiment = experiment
         self._tracker = tracker
+        self._evaluated = -1
 
     def on_eval(self, run: Fit, metrics: dict[str, float]) -> None:  # noqa: ARG002
-        """Record pictures at the end of the run; rank 0 only, no collective."""
-        if not is_main() or isinstance(self._tracker, NullTracker) or run.state.step < run.plan.total_steps:
+        """Remember of which step the confusion matrix is."""
+        self._evaluated = run.state.step
+
+    def on_checkpoint(self, run: Fit, directory: Path | None) -> None:  # noqa: ARG002
+        """Record pictures with the last checkpoint, if it was evaluated; rank 0 only, no collective."""
+        if not is_main() or isinstance(self._tracker, NullTracker) or not run.ended or self._evaluated != run.state.step:
             return
         self._panels(run)
         counts = self._experiment.evaluator.confusion

@@ -26,7 +26,7 @@ from rayseg.launch.desk import DeskStore, Echo, opened_desk
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.ray_worker import fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
-from rayseg.launch.run import RunInfo, TrainResult, prepare_directory
+from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
 
 __all__ = ["import_paths", "make_trainer", "run_trainer", "train_on_ray"]
 
@@ -148,4 +148,5 @@ def _brought_home(config: ExperimentConfig, result: ray.train.Result, run_id: st
         last_checkpoint=newest_whole(directory) if last is None else Path(last.path),
         run_id=run_id,
         directory=directory,
+        stopped=stopped_by(directory),
     )

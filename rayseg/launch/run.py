@@ -19,7 +19,7 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.launch.pictures import Pictures
 from rayseg.tracking import Tracker
 
-__all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker"]
+__all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
 
 #: Leaves that may change between the parts of one run: they do not change what is computed.
 _FREE = ("scaling.", "tracking.", "train.micro_batch", "train.threads", "data.num_workers", "checkpoint.keep")
@@ -41,6 +41,7 @@ class TrainResult:
         last_checkpoint: directory of the newest checkpoint, or None.
         run_id: MLflow run, or None.
         directory: everything that the run wrote.
+        stopped: why the run ended before its last step, or None.
     """
 
     config: ExperimentConfig
@@ -50,6 +51,7 @@ class TrainResult:
     last_checkpoint: Path | None
     run_id: str | None
     directory: Path
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,12 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
         experiment.fit.state.hooks = hooks
         try:
-            return fit(experiment.fit)
+            metrics = fit(experiment.fit)
         except StopRun:
-            return dict(experiment.fit.state.metrics)
+            metrics = dict(experiment.fit.state.metrics)
+        if experiment.fit.state.stopped is not None and is_main():
+            _record_stop(experiment.fit.state.stopped, info, tracker)
+        return metrics
 
 
 def _record_applied(experiment: Experiment, info: RunInfo, tracker: Tracker) -> None:
@@ -160,6 +165,18 @@ def _record_applied(experiment: Experiment, info: RunInfo, tracker: Tracker) -> 
     text = json.dumps({key: plain({**whole, **read}[key])[0] for key in info.sampled}, indent=2)
     (Path(info.directory) / "applied.json").write_text(text, encoding="utf-8")
     tracker.log_artifact("applied.json", text.encode())
+
+
+def _record_stop(reason: str, info: RunInfo, tracker: Tracker) -> None:
+    """Say that a hook has ended the run, and why: such a run is whole and does not go on."""
+    (Path(info.directory) / "stopped.txt").write_text(f"{reason}\n", encoding="utf-8")
+    tracker.set_tags({"rayseg.stopped": reason})
+
+
+def stopped_by(directory: Path) -> str | None:
+    """Why a hook ended the run in a directory before its last step; None where none did."""
+    path = directory / "stopped.txt"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 class _Flushing:

@@ -15,6 +15,7 @@ from rayseg.launch.desk import DeskStore, opened_desk
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.request import SweepRequest
+from rayseg.launch.run import stopped_by
 from rayseg.launch.search import run_trials
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
@@ -73,7 +74,8 @@ def _status(trial: EndedTrial, lengths: Plan) -> RunStatus:
     if trial.fault:
         return "FAILED"
     rows = History(trial.directory / "metrics.jsonl").rows()
-    return "FINISHED" if rows[-1][0] >= lengths.total_steps else "KILLED"
+    whole = rows[-1][0] >= lengths.total_steps or stopped_by(trial.directory) is not None
+    return "FINISHED" if whole else "KILLED"
 
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:

@@ -12,6 +12,7 @@ from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yam
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.request import SweepRequest
+from rayseg.launch.run import stopped_by
 from rayseg.report import rank_table, render_table, write_parquet
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
@@ -148,7 +149,8 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
     rows = History(own / "metrics.jsonl").rows()
     step, last = rows[-1] if rows else (0, {})
     run_id = own / "mlflow_run_id"
-    ended = "full" if step >= total_steps else "stopped early"
+    early = "stopped early" if stopped_by(own) is None else "stopped itself"
+    ended = "full" if step >= total_steps else early
     return {
         "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,

@@ -10,7 +10,7 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
 from rayseg.launch.records import closing, open_record, open_store, run_tracker
-from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker
+from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker, stopped_by
 
 __all__ = ["train"]
 
@@ -57,4 +57,5 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
     )
     with closing(tracker.finish):
         metrics = run_worker(RunInfo(config.to_dict(), str(directory), run_id, components), reporter, tracker)
-    return TrainResult(config, metrics, reporter.history(), reporter.best(), reporter.latest(), run_id, directory)
+    best, latest = reporter.best(), reporter.latest()
+    return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

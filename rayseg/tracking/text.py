@@ -154,8 +154,11 @@ class TextTracker:
             target.write_bytes(data)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write one object with the tags."""
+        """Write one object with the tags, and a line for each."""
         self._append({"tags": dict(tags)})
+        if self._stream is not None:
+            self._stream.write("".join(f"{name.removeprefix('rayseg.')}: {value}\n" for name, value in tags.items()))
+            self._stream.flush()
 
     def flush(self) -> None:
         """Nothing: every line is written at once."""

@@ -14,6 +14,8 @@ from rayseg.data import permutation
 from rayseg.errors import ConfigError, DataError, NonFiniteLossError, RaysegError
 from tests.build.small import AUXILIARY, DICE, folders
 
+STOP: dict[str, Any] = {"type": "early_stopping", "threshold": 0.9}
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -278,6 +280,32 @@ COMBINATIONS = [
     Wrong("weights of nothing", ce(class_weight=[0] * 9), "losses.ce.class_weight", ("every weight is 0", "give a class")),
     Wrong("a loss with parameters", loss("learned"), "losses.own", ("(scale) that nothing would train", "register_buffer")),
     Wrong("a hook from a function", {"hooks.h": {"type": "makes_silent"}}, "hooks.h", ("would never be called",)),
+    Wrong(
+        "a metric that nothing gives",
+        {"hooks.h": {**STOP, "monitor": "val/miou"}},
+        "hooks.h.mode",
+        ("say max or min", "'val/miou' is better is not known"),
+    ),
+    Wrong(
+        "a class that is not there",
+        {"hooks.h": {**STOP, "monitor": "val/IoU/kar"}},
+        "hooks.h.monitor",
+        ("no metric is called 'val/IoU/kar'", "mean 'val/IoU/car'"),
+    ),
+    Wrong(
+        "a patience longer than the run",
+        {"hooks.h": {"type": "early_stopping", "patience": 2}, "eval.every": 1, "train.steps": 3},
+        "hooks.h.patience",
+        ("only 2 evaluations come before the last step", "eval.every", "remove the hook"),
+    ),
+    Wrong("no patience", {"hooks.h": {**STOP, "patience": 0}}, "hooks.h.patience", ("must be 1 or more, got 0",)),
+    Wrong("an unknown hook", {"hooks.h": {"type": "early_stoping"}}, "hooks.h.type", ("mean 'early_stopping'",)),
+    Wrong(
+        "a priority that is none",
+        {"hooks.h": {**STOP, "priority": "FIRST"}},
+        "hooks.h.priority",
+        ("HIGHEST, VERY_HIGH", "or a whole number from 0 to 100", "got 'FIRST'"),
+    ),
     Wrong("a hook that refuses", {"hooks.h": {"type": "refusing", "every": 3}}, "hooks.h", ("must be even, got 3",)),
     Wrong(
         "a layer that is not used, with two workers",

@@ -28,6 +28,7 @@ WARMUP = {"schedule.warmup": {"length": 5}}
 OHEM = {"sampling": {"type": "ohem"}}
 RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
 CROP = {"data.transforms.crop": {"type": "random_crop", "size": [16, 16]}}
+STOPPING = {"hooks.stop": {"type": "early_stopping"}}
 
 #: What the recipe needs, and what is sampled over it.
 SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -98,6 +99,8 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"model.width": 8, "model.dropout": 0.1, "model.norm": "group"}),
     ({}, {"model.norm": "auto"}),
     ({}, {"eval.every": 2, "eval.batch_size": 3, "eval.at_end": False, "checkpoint.every": {"epochs": 1}}),
+    (STOPPING, {"hooks.stop.patience": 3, "hooks.stop.min_delta": 0.01, "hooks.stop.threshold": 0.9, "hooks.stop.mode": "min"}),
+    ({**STOPPING, "hooks.other": {"type": "early_stopping"}}, {"hooks.stop.priority": "HIGH", "hooks.other.priority": 20}),
     ({}, {"checkpoint.best": "val/loss", "checkpoint.mode": "min"}),
 ]
 
