@@ -83,6 +83,14 @@ _rule = st.fixed_dictionaries(
     },
 )
 
+_init = st.fixed_dictionaries(
+    {"checkpoint": _words.filter(bool)},
+    optional={"skip": st.none() | _words, "rename": st.dictionaries(_words, _words, max_size=2)},
+)
+_freeze = st.fixed_dictionaries(
+    {"match": _words.filter(bool)}, optional={"until": st.none() | _length, "statistics": st.booleans()}
+)
+
 
 def experiments() -> st.SearchStrategy[dict[str, Any]]:
     """Trees that hold a valid experiment, most of it left out."""
@@ -92,6 +100,8 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
             "seed": st.integers(0, 2**31 - 1),
             "data": st.fixed_dictionaries({}, optional={"mean": st.tuples(_finite, _finite, _finite), "dataset": _spec()}),
             "model": _spec(norm=st.sampled_from(["auto", "keep"])),
+            "init": st.none() | _init,
+            "freeze": st.dictionaries(names, _freeze, max_size=2),
             "losses": _losses,
             "sampling": st.none() | _spec(start=_length),
             "heads": st.dictionaries(names, st.fixed_dictionaries({}, optional={"losses": st.none() | _losses}), max_size=2),

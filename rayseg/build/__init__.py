@@ -5,12 +5,14 @@ from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
+from rayseg.build.start import Start
 from rayseg.build.trained import Trained, evaluate, load_trained, predict
 
 __all__ = [
     "Components",
     "Evaluator",
     "Experiment",
+    "Start",
     "Trained",
     "applied_values",
     "assemble",

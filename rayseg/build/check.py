@@ -26,6 +26,7 @@ from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
 from rayseg.build.resolve import Problems, call_hidden, caught, nearest
+from rayseg.build.start import probe_start
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
 from rayseg.engine import Plan
@@ -64,6 +65,8 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
+    if model is not None and data is not None:
+        probe_start(config, parts, model, num_classes, problems)
     optimizer = None
     if model is not None and parts.optimizer is not None:
         optimizer = try_optimizer(config, parts, model, problems)

@@ -27,6 +27,7 @@ from rayseg.build.objects import (
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
+from rayseg.build.start import Start, start
 from rayseg.collective import broadcast_object, is_main, rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
 from rayseg.data import Dataset, LabelCounts, Transform, count_labels, eval_batches, micro_batches, train_batches
@@ -140,6 +141,7 @@ class Experiment:
         stream: the training batches.
         evaluator: scores over the validation split.
         fit: the loop and everything in it.
+        start: weights that the config names to start from.
     """
 
     config: ExperimentConfig
@@ -149,6 +151,7 @@ class Experiment:
     stream: TrainStream
     evaluator: Evaluator
     fit: Fit
+    start: Start | None = None
 
 
 def assemble(config: ExperimentConfig, reporter: Reporter, components: Components | None = None) -> Experiment:
@@ -161,6 +164,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
 
     Raises:
         ConfigError: what the user wrote cannot be run here.
+        CheckpointError: the weights to start from cannot be read.
         DataError: the training set is not what the config says.
 
     Example:
@@ -182,7 +186,9 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)
     schedule = make_schedule(config, parts, len(data.train))
-    state = _state(config, parts, len(data.class_names))
+    model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
+    started = start(config, parts, model, len(data.class_names), reporter)
+    state = _state(config, parts, model)
     state.plateau = plateau_in(schedule)
     fit = Fit(
         state=state,
@@ -193,10 +199,10 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
         reporter=reporter,
         schedule=schedule,
         momentum_schedule=make_momentum(parts),
-        freezing=make_freezing(config, state.model, len(data.train)),
+        freezing=make_freezing(config, model, len(data.train)),
         texts={"config.yaml": to_yaml(config.to_dict())},
     )
-    return Experiment(config, parts, data, counts, stream, evaluator, fit)
+    return Experiment(config, parts, data, counts, stream, evaluator, fit, started)
 
 
 def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Transform]) -> TrainStream:
@@ -213,8 +219,7 @@ def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Trans
     )
 
 
-def _state(config: ExperimentConfig, parts: Parts, num_classes: int) -> TrainState:
-    model = make_model(config, parts, num_classes).to(pick_device(config))
+def _state(config: ExperimentConfig, parts: Parts, model: nn.Module) -> TrainState:
     ema = config.train.ema
     return TrainState(
         model=model,

@@ -19,6 +19,7 @@ from rayseg.build.reading import UnreadableError
 from rayseg.build.reading import agreed as _agreed
 from rayseg.build.reading import argument as _argument
 from rayseg.build.resolve import Resolved
+from rayseg.build.start_readers import read_freeze, read_init
 from rayseg.engine.hooks import in_order, priority_of
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Term
@@ -231,22 +232,14 @@ def _hooks(experiment: Experiment, names: Names) -> Any:
     return None if made is None and not rest else _argument(experiment.parts.hooks.get(name), made, rest)
 
 
-def _freeze(experiment: Experiment, names: Names) -> Any:
-    name, *rest = names
-    rules = {} if experiment.fit.freezing is None else experiment.fit.freezing.rules
-    if not rest:
-        return None if name not in rules else {}
-    rule = rules[name]
-    return {"match": rule.match, "until": rule.until_step, "statistics": rule.statistics}[rest[0]]
-
-
 _READERS: Mapping[str, Callable[[Experiment, list[str]], Any]] = {
     "checkpoint": _checkpoint,
     "data": _data,
     "eval": _eval,
-    "freeze": _freeze,
+    "freeze": read_freeze,
     "heads": _heads,
     "hooks": _hooks,
+    "init": read_init,
     "losses": _losses,
     "model": _model,
     "optim": read_optim,

@@ -6,8 +6,8 @@ Ray Train and Tune are such copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,20 @@ from torch import Tensor, nn
 
 from rayseg.build.data import open_data
 from rayseg.build.experiment import Evaluator, label_counts, pick_device
-from rayseg.build.objects import make_mix, make_model
+from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
+from rayseg.build.start import bare_model, read_model
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.data import Palette
 from rayseg.data._decode import decode_image
-from rayseg.engine import read_checkpoint
 from rayseg.errors import CheckpointError, ConfigError, DataError, Problem
 from rayseg.inference import predict_images
-from rayseg.models import MODELS
 
 __all__ = ["Trained", "evaluate", "load_trained", "predict"]
 
 #: Parts of a config that training needs and a trained model does not.
 _TRAINING_ONLY = ("optim", "schedule", "hooks", "data.transforms")
-#: Arguments that name weights to start from: they are overwritten by those of the checkpoint.
-_STARTING_WEIGHTS = ("pretrained", "pretrained_backbone")
-_MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -162,27 +158,12 @@ def predict(
 
 def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
     """Weights and config of a directory whose every file is as it was written."""
-    directory = Path(checkpoint).expanduser()
-    if not (directory / "manifest.json").is_file():
-        raise CheckpointError(_no_checkpoint(str(checkpoint), directory))
-    state: dict[str, Tensor] = read_checkpoint(directory, "model.pt")
-    file = directory / "config.yaml"
+    state = read_model(checkpoint)
+    file = Path(checkpoint).expanduser() / "config.yaml"
     if not file.is_file():
-        raise CheckpointError(f"{directory}: has no config.yaml, so its model is unknown; name a checkpoint of rayseg.train")
+        raise CheckpointError(f"{checkpoint}: has no config.yaml, so its model is unknown; name a checkpoint of rayseg.train")
     config = ExperimentConfig.from_dict(read_config_file(file), where=str(file))
     return state, config.with_(dict(overrides or {}))
-
-
-def _no_checkpoint(name: str, directory: Path) -> str:
-    if "://" in name:
-        return f"{name}: a checkpoint is read from a local directory; copy it here first"
-    if not directory.is_dir():
-        return f"{name}: no such directory; expected a checkpoint, such as runs/NAME/checkpoints/step_00000300"
-    inside = sorted(path.parent for depth in ("*", "*/*", "*/*/*") for path in directory.glob(f"{depth}/manifest.json"))
-    if inside:
-        listed = ", ".join(str(path) for path in inside[-_MAX_LISTED:])
-        return f"{name}: not a checkpoint itself, but it holds {len(inside)}; name one of them: {listed}"
-    return f"{name}: not a checkpoint, or a torn one (no manifest.json); name another one"
 
 
 def _raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:
@@ -210,20 +191,9 @@ def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | 
     return config.data.class_names or tuple(opened.class_names), opened.palette
 
 
-def _maker(config: ExperimentConfig, parts: Parts) -> Callable[[int], nn.Module]:
-    """``num_classes -> model`` without weights to start from, which this machine may not have."""
-    call = parts.model
-    assert call is not None
-    if call.target in MODELS.values():
-        call = replace(call, kwargs={key: value for key, value in call.kwargs.items() if key not in _STARTING_WEIGHTS})
-    bare = replace(parts, model=call)
-    return lambda num_classes: make_model(config, bare, num_classes)
-
-
 def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, Tensor], checkpoint: str | Path) -> int:
     """C, read from the weights: the sizes that grow by one where the model has a class more."""
-    make = _maker(config, parts)
-    two, three = make(2).state_dict(), make(3).state_dict()
+    two, three = (bare_model(config, parts, count).state_dict() for count in (2, 3))
     found = {
         state[name].shape[axis]
         for name in two.keys() & state.keys()
@@ -241,7 +211,7 @@ def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, T
 def _model(
     config: ExperimentConfig, parts: Parts, num_classes: int, state: Mapping[str, Tensor], checkpoint: str | Path
 ) -> nn.Module:
-    model = _maker(config, parts)(num_classes)
+    model = bare_model(config, parts, num_classes)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from torch import nn
+
 from rayseg.build import check, hidden_arguments
 from rayseg.build.data import open_data
-from rayseg.build.objects import make_model, make_plan
+from rayseg.build.objects import make_freezing, make_model, make_plan
 from rayseg.build.parts import resolve_parts
 from rayseg.build.resolve import Problems
+from rayseg.build.start import weights_of
 from rayseg.cli.output import fill, say, table
 from rayseg.config import ExperimentConfig, parse_assignments
+from rayseg.engine import Plan
 from rayseg.errors import ConfigError
 from rayseg.load import load_config
 
@@ -46,5 +50,17 @@ def _sizes(config: ExperimentConfig) -> list[tuple[str, str]]:
         ("  model", f"{config.model.type}, {parameters:,} parameters"),
         ("  images", f"{len(data.train)} to train, {len(data.val)} to validate, {len(data.class_names)} classes"),
         ("  steps", f"{plan.total_steps} of {config.train.batch_size} images ({epochs:.1f} epochs)"),
+        *_beginning(config, model, plan, len(data.train)),
         ("  scores", f"every {plan.eval_every} steps; the best checkpoint by {config.checkpoint.best}"),
     ]
+
+
+def _beginning(config: ExperimentConfig, model: nn.Module, plan: Plan, num_images: int) -> list[tuple[str, str]]:
+    """Where weights start and which of them wait, if the config says so."""
+    started, frozen = weights_of(config), make_freezing(config, model, num_images)
+    rows = [] if started is None else [("  weights", str(started))]
+    if frozen is not None:
+        first, last = (len(frozen.frozen(step)) for step in (0, plan.total_steps - 1))
+        total = len(list(model.parameters()))
+        rows.append(("  frozen", f"{first} of {total} parameters at the first step, {last} at the last"))
+    return rows

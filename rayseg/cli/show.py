@@ -9,25 +9,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rayseg.cli.output import say
-from rayseg.config import json_schema, parse_assignments, render, to_yaml
+from rayseg.config import ExperimentConfig, json_schema, parse_assignments, render, to_yaml
 from rayseg.load import load_with_origins
 
 __all__ = ["run"]
 
 
 def run(args: Namespace) -> int:
-    """Show a config as a table, as YAML, or the schema of all configs.
+    """Show a config as a table, as YAML, its starting weights, or the schema of all configs.
 
     Raises:
-        ConfigError: with every problem of the file or the overrides.
+        ConfigError: with every problem of the file or the overrides; with ``--init``, of the experiment.
     """
     if args.schema:
         say(json.dumps(json_schema(), indent=2))
         return 0
     path, overrides = _split(args.words)
     config, origins = load_with_origins(path, parse_assignments(overrides), os.environ)
+    if args.init:
+        say(_weights(config))
+        return 0
     say(to_yaml(config.to_dict()).rstrip() if args.yaml else render(config, origins))
     return 0
+
+
+def _weights(config: ExperimentConfig) -> str:
+    """Every tensor that a run would load, re-initialise or leave."""
+    from rayseg.build.start import weights_of  # noqa: PLC0415  needs tensors
+
+    report = weights_of(config)
+    return "init: null, every weight is initialised by the seed" if report is None else report.text()
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:

@@ -105,7 +105,8 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
     tracker = _tracker(info, info.experiment_config(), desk)
     reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), loop_config["gate"])
     try:
-        return run_worker(info, reporter, tracker)
+        says = loop_config["gate"] is None and info.experiment_config().tracking.text
+        return run_worker(info, reporter, tracker, DeskStream(desk) if says else None)
     except RaysegError as error:
         ray.get(desk.post.remote(fault_key(info), error))
         raise

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rayseg.build import Components, Experiment, applied_values, assemble, check_applied, torch_settings
+from rayseg.build import Components, Experiment, Start, applied_values, assemble, check_applied, torch_settings
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
 from rayseg.engine import Reporter, fit
@@ -23,6 +23,10 @@ __all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prep
 
 #: Leaves that may change between the parts of one run: they do not change what is computed.
 _FREE = ("scaling.", "tracking.", "train.micro_batch", "train.threads", "data.num_workers", "checkpoint.keep")
+
+
+#: Of a tag that says more than a name.
+_TAG_CHARACTERS = 500
 
 
 class StopRun(Exception):
@@ -130,13 +134,14 @@ def check_same_run(config: ExperimentConfig, directory: Path) -> None:
         raise ConfigError(problems, where=f"run {config.tracking.name!r}, which {directory} holds with another config")
 
 
-def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str, float]:
+def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker, stream: TextIO | None = None) -> dict[str, float]:
     """Train as one worker of a run: assemble, prove the sampled values, fit; a collective.
 
     Args:
         info: the run.
         reporter: back end of this process.
         tracker: where rank 0 records; a NullTracker elsewhere.
+        stream: where rank 0 says what the run starts from; None: nowhere.
 
     Returns:
         Metrics of the last evaluation.
@@ -147,6 +152,8 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         check_applied(experiment, info.sampled)
         if info.sampled and is_main():
             _record_applied(experiment, info, tracker)
+        if experiment.start is not None and is_main():
+            _record_start(experiment.start, info, tracker, stream)
         hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
         experiment.fit.state.hooks = hooks
         try:
@@ -177,6 +184,18 @@ def stopped_by(directory: Path) -> str | None:
     """Why a hook ended the run in a directory before its last step; None where none did."""
     path = directory / "stopped.txt"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def _record_start(start: Start, info: RunInfo, tracker: Tracker, stream: TextIO | None) -> None:
+    """Say in one line which weights a run starts from, and keep every name as ``init.json``."""
+    if stream is not None:
+        stream.write(f"{start}\n")
+        stream.flush()
+    if start.report is not None:
+        text = json.dumps(start.report.to_dict(), indent=2)
+        (Path(info.directory) / "init.json").write_text(text, encoding="utf-8")
+        tracker.log_artifact("init.json", text.encode())
+        tracker.set_tags({"rayseg.init": str(start.report)[:_TAG_CHARACTERS]})
 
 
 class _Flushing:

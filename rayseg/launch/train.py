@@ -56,6 +56,7 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
         on_log=tracker.log_metrics,
     )
     with closing(tracker.finish):
-        metrics = run_worker(RunInfo(config.to_dict(), str(directory), run_id, components), reporter, tracker)
+        info = RunInfo(config.to_dict(), str(directory), run_id, components)
+        metrics = run_worker(info, reporter, tracker, sys.stdout if config.tracking.text else None)
     best, latest = reporter.best(), reporter.latest()
     return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

@@ -17,7 +17,7 @@ from rayseg.models.dropout import SampleDropout, SampleDropout2d, SampleDropPath
 from rayseg.models.freezing import Freeze, Freezing, unmatched
 from rayseg.models.norm import NormKind, SyncBatchNorm2d, frozen_statistics, set_norm
 from rayseg.models.output import named_logits
-from rayseg.models.pretrained import WeightReport, efficientnet_lite0_state, load_backbone, read_state, torchvision_state
+from rayseg.models.pretrained import efficientnet_lite0_state, load_backbone, read_state, torchvision_state
 from rayseg.models.segmenter import Segmenter
 from rayseg.models.small_unet import SmallUnet, small_unet
 from rayseg.models.smp import smp_unet
@@ -29,6 +29,7 @@ from rayseg.models.torchvision_models import (
     torchvision_fcn_resnet101,
     torchvision_lraspp_mobilenet_v3_large,
 )
+from rayseg.models.weights import WeightReport, WeightRules, match_weights
 
 __all__ = [
     "MODELS",
@@ -44,10 +45,12 @@ __all__ = [
     "SmallUnet",
     "SyncBatchNorm2d",
     "WeightReport",
+    "WeightRules",
     "autocasting",
     "efficientnet_lite0_state",
     "frozen_statistics",
     "load_backbone",
+    "match_weights",
     "named_logits",
     "prepare",
     "read_state",

@@ -7,7 +7,6 @@ import logging
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from rayseg.errors import CheckpointError, ConfigError, Problem
+from rayseg.models.weights import WeightReport, best_prefixes, some
 
-__all__ = ["WeightReport", "efficientnet_lite0_state", "load_backbone", "read_state", "torchvision_state"]
+__all__ = ["efficientnet_lite0_state", "load_backbone", "read_state", "torchvision_state"]
 
 _log = logging.getLogger(__name__)
 
-#: Where a backbone's weights stand in a file: alone, inside a segmentation model, in torchvision's or a classifier's layout.
-_PREFIXES = ("", "backbone.", "features.", "encoder.", "model.", "encoder.model.")
-
-
-@dataclass(frozen=True)
-class WeightReport:
-    """What was loaded, exactly.
-
-    Args:
-        source: file or name of the weights.
-        loaded: tensors of the backbone that were set.
-        unused: tensors of the source that the backbone has no place for.
-
-    Example:
-        >>> print(WeightReport("resnet50.pth", ("conv1.weight",), ("fc.weight", "fc.bias")))
-        resnet50.pth: 1 tensors loaded into the backbone, 2 unused (fc.weight, fc.bias)
-    """
-
-    source: str
-    loaded: tuple[str, ...]
-    unused: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """One line."""
-        unused = f"{len(self.unused)} unused ({_some(self.unused)})" if self.unused else "none unused"
-        return f"{self.source}: {len(self.loaded)} tensors loaded into the backbone, {unused}"
-
-
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:4]) + (f", and {len(names) - 4} more" if len(names) > 4 else "")
-
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file, on the CPU; ``state_dict`` or ``model`` around it and ``module.`` before names are taken off.
+    """The state dict in a file of torch or safetensors, on the CPU.
+
+    ``state_dict`` or ``model`` around it and ``module.`` before names are taken off.
 
     Raises:
         CheckpointError: no such file, not readable with ``weights_only``, or no tensors by name in it.
@@ -66,7 +37,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         {'conv.weight': tensor([1.])}
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = _content(Path(path))
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as a state dict: {str(error).splitlines()[0]}; save one with torch.save"
@@ -78,6 +49,16 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     if not state:
         raise CheckpointError(f"{path}: got {type(content).__name__} without tensors by name, expected a state dict")
     return state
+
+
+def _content(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        library = importlib.import_module("safetensors.torch")
+    except ImportError as error:
+        raise CheckpointError(f"{path}: needs the package safetensors; install it, or save by torch.save") from error
+    return library.load(path.read_bytes())
 
 
 def _items(content: Any) -> list[tuple[str, Any]]:
@@ -120,10 +101,6 @@ torchvision has IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT
     return state
 
 
-def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
 def load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], *, source: str) -> WeightReport:
     """Load every parameter and buffer of a backbone, or fail; what the source has besides is reported.
 
@@ -140,8 +117,8 @@ def load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], *, source: s
         ('weight',)
     """
     expected = backbone.state_dict()
-    prefix = max(_PREFIXES, key=lambda candidate: len(_with_prefix(state, candidate).keys() & expected.keys()))
-    given = _with_prefix(state, prefix)
+    prefix, _ = best_prefixes(expected, state)
+    given = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     loaded = [name for name in expected if name in given]
     misfits = [
@@ -149,12 +126,12 @@ def load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], *, source: s
     ]
     if missing or misfits:
         raise CheckpointError(
-            f"{source}: does not fit the backbone: {len(missing)} of its {len(expected)} tensors missing ({_some(missing)}), "
-            f"{len(misfits)} of another shape ({_some(misfits)}); give weights of the same architecture"
+            f"{source}: does not fit the backbone: {len(missing)} of its {len(expected)} tensors missing ({some(missing)}), "
+            f"{len(misfits)} of another shape ({some(misfits)}); give weights of the same architecture"
         )
     backbone.load_state_dict({name: given[name] for name in loaded}, strict=False)
-    unused = tuple(name for name in state if not (name.startswith(prefix) and name.removeprefix(prefix) in expected))
-    report = WeightReport(source, tuple(loaded), unused)
+    left = tuple(name for name in state if not (name.startswith(prefix) and name.removeprefix(prefix) in expected))
+    report = WeightReport(source, tuple(loaded), left, taken_off=prefix)
     _log.info("%s", report)
     return report
 

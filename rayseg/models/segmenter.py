@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rayseg.models.pretrained import WeightReport
+from rayseg.models.weights import WeightReport
 from rayseg.types import MAIN_HEAD
 
 __all__ = ["Segmenter"]

@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from rayseg.errors import CheckpointError, ConfigError, Problem
-from rayseg.models.pretrained import WeightReport, efficientnet_lite0_state, load_backbone, read_state
+from rayseg.models.pretrained import efficientnet_lite0_state, load_backbone, read_state
 from rayseg.models.segmenter import Segmenter
+from rayseg.models.weights import WeightReport
 
 __all__ = ["smp_unet"]
 

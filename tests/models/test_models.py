@@ -16,7 +16,8 @@ from torchvision.models import mobilenet_v3_large, segmentation
 import rayseg.models
 from rayseg.errors import CheckpointError, ConfigError
 from rayseg.models import MODELS, Segmenter, prepare, sample_keys, small_unet
-from rayseg.models.pretrained import WeightReport, load_backbone, read_state, torchvision_state
+from rayseg.models.pretrained import load_backbone, read_state, torchvision_state
+from rayseg.models.weights import WeightReport
 
 TORCHVISION = {name: build for name, build in MODELS.items() if name.startswith("torchvision_")}
 QUICK = ["torchvision_lraspp_mobilenet_v3_large", "torchvision_deeplabv3_mobilenet_v3_large", "torchvision_fcn_resnet50"]
@@ -119,8 +120,9 @@ def test_a_file_of_classifier_weights_goes_into_the_backbone_and_is_reported(tmp
     assert isinstance(model, Segmenter)
     assert isinstance(model.pretrained, WeightReport)
     assert list(model.pretrained.loaded) == list(model.backbone.state_dict())
-    assert model.pretrained.unused == ("classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "classifier.3.bias")
-    assert str(model.pretrained).startswith(f"{path}: 308 tensors loaded into the backbone, 4 unused (classifier.0.weight,")
+    assert model.pretrained.left == ("classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "classifier.3.bias")
+    told = f"{path}: 308 tensors loaded (features.* as *), 0 re-initialised, 4 left (classifier.0.weight,"
+    assert str(model.pretrained).startswith(told)
     for name, value in model.backbone.state_dict().items():
         assert torch.equal(value, donor.state_dict()[f"features.{name}"])
 

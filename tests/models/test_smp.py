@@ -38,7 +38,7 @@ def test_the_encoder_is_loaded_whole_and_only_the_classifier_is_unused(timm: obj
     model = lite0(pretrained="efficientnet-lite0-package")
     assert model.pretrained is not None
     assert list(model.pretrained.loaded) == [name.removeprefix("model.") for name in model.backbone.state_dict()]
-    assert {name.split(".")[0] for name in model.pretrained.unused} == {"conv_head", "bn2", "classifier"}
+    assert {name.split(".")[0] for name in model.pretrained.left} == {"conv_head", "bn2", "classifier"}
     torch.testing.assert_close(
         model.backbone.state_dict()["model.conv_stem.weight"], efficientnet_lite0_state()["conv_stem.weight"], rtol=0, atol=0
     )
@@ -74,7 +74,7 @@ def test_weights_saved_from_an_encoder_come_back_from_a_file(timm: object, tmp_p
     torch.save(donor.backbone.state_dict(), tmp_path / "encoder.pth")
     model = lite0(pretrained=str(tmp_path / "encoder.pth"))
     assert model.pretrained is not None
-    assert model.pretrained.unused == ()
+    assert model.pretrained.left == ()
     assert all(torch.equal(value, donor.backbone.state_dict()[name]) for name, value in model.backbone.state_dict().items())
 
 
