@@ -15,7 +15,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["all_max", "all_sum", "barrier", "broadcast_object", "differentiable_sum", "is_main", "rank", "world_size"]
+__all__ = [
+    "all_gather",
+    "all_max",
+    "all_sum",
+    "barrier",
+    "broadcast_object",
+    "differentiable_sum",
+    "is_main",
+    "rank",
+    "world_size",
+]
 
 
 def _active() -> bool:
@@ -57,6 +67,15 @@ def all_max(values: Tensor) -> Tensor:
     if world_size() > 1:
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
     return largest
+
+
+def all_gather(values: Tensor) -> Tensor:
+    """The values of every worker, by rank, without a gradient: ``(world size, *shape)``."""
+    if world_size() == 1:
+        return values.detach()[None]
+    gathered = [torch.empty_like(values) for _ in range(world_size())]
+    dist.all_gather(gathered, values.detach().contiguous())
+    return torch.stack(gathered)
 
 
 class _SumForwardIdentityBackward(torch.autograd.Function):

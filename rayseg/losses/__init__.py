@@ -16,6 +16,7 @@ from rayseg.losses.class_weights import (
 from rayseg.losses.dice import DiceFlat, DiceMmseg0x, DiceMmseg1x
 from rayseg.losses.focal import focal
 from rayseg.losses.hausdorff import distance_to_border, hausdorff
+from rayseg.losses.lovasz import Lovasz, LovaszHinge
 from rayseg.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
 from rayseg.losses.pixelwise import cross_entropy, kl_divergence
 from rayseg.losses.region import RegionLoss, RegionSums, probabilities, region_sums
@@ -34,6 +35,8 @@ __all__ = [
     "DiceMmseg1x",
     "FocalTversky",
     "Jaccard",
+    "Lovasz",
+    "LovaszHinge",
     "RegionLoss",
     "RegionSums",
     "Tversky",
@@ -64,7 +67,7 @@ PIXEL_LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "sigmoid_focal": sigmoid_focal,
     }
 )
-#: Those that are functions of sums.
+#: Those that are functions of sums, or of the order of all pixels.
 _REGION_LOSSES: Mapping[str, Callable[..., Any]] = {
     "dice": Dice,
     "dice_flat": DiceFlat,
@@ -72,6 +75,8 @@ _REGION_LOSSES: Mapping[str, Callable[..., Any]] = {
     "dice_mmseg_1x": DiceMmseg1x,
     "focal_tversky": FocalTversky,
     "jaccard": Jaccard,
+    "lovasz": Lovasz,
+    "lovasz_hinge": LovaszHinge,
     "tversky": Tversky,
 }
 #: Losses by the name that a config uses.

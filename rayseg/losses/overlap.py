@@ -24,14 +24,27 @@ from rayseg.losses.region import (
     weight_of_classes,
 )
 
-__all__ = ["Dice", "FocalTversky", "Jaccard", "Tversky"]
+__all__ = ["Classes", "Dice", "DivideBy", "FocalTversky", "Jaccard", "Tversky", "class_mean"]
 
 Classes = Literal["present", "all"]
 DivideBy = Literal["weights", "classes"]
 
 
-def _class_mean(loss: Tensor, target: Tensor, classes: Classes, divide_by: DivideBy, class_weight: Tensor | None) -> Tensor:
-    """Weighted mean of ``(..., C)`` over classes; 0 when no class counts."""
+def class_mean(loss: Tensor, target: Tensor, classes: Classes, divide_by: DivideBy, class_weight: Tensor | None) -> Tensor:
+    """Mean of losses ``(..., C)`` over classes, weighted; 0 when no class counts.
+
+    Args:
+        loss: of each class.
+        target: ``(..., C)``, above 0 where the class is present.
+        classes: which count.
+        divide_by: the sum of the weights that count, or the number of classes that count.
+        class_weight: ``(C,)``.
+
+    Example:
+        >>> loss, target = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([5.0, 5.0, 0.0])
+        >>> class_mean(loss, target, "present", "weights", torch.tensor([1.0, 3.0, 1.0]))
+        tensor(0.3500)
+    """
     counted = (target > 0 if classes == "present" else torch.ones_like(target)).to(target)
     weight = weight_of_classes(class_weight, target) * counted
     total = (weight if divide_by == "weights" else counted).sum(-1)
@@ -95,7 +108,7 @@ class Dice:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
         predicted = sums.prediction if self.power == 1 else sums.prediction_squared
         overlap = overlap_ratio(2 * sums.intersection + self.smooth, predicted + sums.target + self.smooth)
-        return _class_mean(1 - overlap, sums.target, self.classes, self.divide_by, class_weight)
+        return class_mean(1 - overlap, sums.target, self.classes, self.divide_by, class_weight)
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,7 @@ class Jaccard:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
         union = sums.prediction + sums.target - sums.intersection
         overlap = overlap_ratio(sums.intersection + self.smooth, union + self.smooth)
-        return _class_mean(1 - overlap, sums.target, self.classes, self.divide_by, class_weight)
+        return class_mean(1 - overlap, sums.target, self.classes, self.divide_by, class_weight)
 
 
 def _tversky_index(sums: RegionSums, alpha: float, beta: float, smooth: float) -> Tensor:
@@ -188,7 +201,7 @@ class Tversky:
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
         loss = 1 - _tversky_index(sums, self.alpha, self.beta, self.smooth)
-        return _class_mean(loss, sums.target, self.classes, self.divide_by, class_weight)
+        return class_mean(loss, sums.target, self.classes, self.divide_by, class_weight)
 
 
 @dataclass(frozen=True)
@@ -240,4 +253,4 @@ class FocalTversky:
         loss = 1 - _tversky_index(sums, self.alpha, self.beta, self.smooth)
         positive = loss > 0  # a power has no slope at 0
         powered = loss.where(positive, 1.0) ** (1 / self.gamma) * positive
-        return _class_mean(powered, sums.target, self.classes, self.divide_by, class_weight)
+        return class_mean(powered, sums.target, self.classes, self.divide_by, class_weight)

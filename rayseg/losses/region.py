@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem, ShapeError
+from rayseg.kernels import log_probabilities
 
 __all__ = [
     "Activation",
@@ -83,12 +84,9 @@ def probabilities(logits: Tensor, activation: Activation, log_probs: Tensor | No
         >>> probabilities(torch.zeros(1, 1, 1, 1), "softmax").shape, probabilities(torch.zeros(1, 1, 1, 1), "sigmoid").shape
         (torch.Size([1, 2, 1, 1]), torch.Size([1, 1, 1, 1]))
     """
-    if activation == "softmax" and log_probs is not None:
-        return log_probs.exp()
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if activation == "sigmoid":
-        return logits.sigmoid()
-    return logits.softmax(1) if logits.shape[1] > 1 else torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
+    if activation == "softmax":
+        return (log_probabilities(logits) if log_probs is None else log_probs).exp()
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
 
 
 def _sum_by_label(values: Tensor, label: Tensor, num_classes: int) -> Tensor:

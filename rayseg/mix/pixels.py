@@ -32,6 +32,7 @@ class Pixels:
     ignore_index: int
     masks: Tensor  # (N, H, W), before anything is ignored
     images: Tensor | None = None  # (N, 3, H, W) of this batch
+    alone: bool = False  # validation: no loss may wait for other workers
 
     @property
     def safe_target(self) -> Tensor:
@@ -114,4 +115,4 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int, images: 
                 full.detach(), target, ignore_index=head.ignore_index, **accepted_inputs(head.sampler, offered)
             )
         kept = kept * weights.to(full.dtype)
-    return Pixels(full, target, valid, kept, log_probs, nll, head.ignore_index, masks, images)
+    return Pixels(full, target, valid, kept, log_probs, nll, head.ignore_index, masks, images, alone=step < 0)

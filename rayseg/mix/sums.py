@@ -93,6 +93,7 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         "pixel_weight": pixels.kept,
         "class_weight": class_weight,
         **({} if pixels.images is None else {"images": pixels.images}),
+        "scope": "image" if pixels.alone else term.scope,
     }
     passed = accepted_inputs(loss, offered)
     logits = pixels.logits if passed.keys() & {"ignore_index", "pixel_weight"} else pixels.open_logits

@@ -55,6 +55,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({}, {"losses.dice": {**DICE, "weight": 3, "smooth": 2.0, "classes": "all"}}),
     ({}, {"losses": {"dice": DICE}}),
+    ({"losses.own": {"type": "lovasz"}}, {"losses.own.classes": [0, 2], "losses.own.per_image": True}),
     ({"losses.own": {"type": "dice_mmseg_0x"}}, {"losses.own.smooth": 0.5, "losses.own.exponent": 1.5}),
     ({"losses.own": {"type": "dice_mmseg_1x"}}, {"losses.own.activation": "softmax", "losses.own.naive": True}),
     ({"losses.own": {"type": "focal_tversky"}}, {"losses.own.gamma": 2.0, "losses.own.divide_by": "classes"}),

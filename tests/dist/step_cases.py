@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
-from rayseg.losses import Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Tversky, cross_entropy
+from rayseg.losses import Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, Tversky, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, prepare
 from rayseg.sampling import ohem
@@ -95,6 +95,9 @@ CASES = {
         {"1.x": Term(DiceMmseg1x("softmax", naive=True)), "flat": Term(DiceFlat()), "focal": Term(FocalTversky(per_image=True))},
         num_micro=2,
     ),
+    "lovasz": Case({"lovasz": Term(Lovasz(), class_weight=CLASS_WEIGHT)}, dtypes=BOTH),
+    "lovasz in two micro-batches, with ohem": Case({"ce": CE, "lovasz": Term(Lovasz("all"))}, SAMPLER, num_micro=2),
+    "lovasz per image": Case({"lovasz": Term(Lovasz((0, 2), per_image=True), class_weight=CLASS_WEIGHT)}),
     "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
     "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
     "clipped by norm": Case(MIXED, SAMPLER, clip={"max_norm": 0.1}, dtypes=BOTH),
