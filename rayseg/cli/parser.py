@@ -41,6 +41,7 @@ def _show(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--yaml", action="store_true", help="the whole config as a file that runs as it is")
     form.add_argument("--init", action="store_true", help="which weights the run would start from, every name")
+    form.add_argument("--groups", action="store_true", help="parameter groups: rates, decay, settings, every parameter's name")
     form.add_argument("--schema", action="store_true", help="the JSON Schema of config files, for editors")
 
 

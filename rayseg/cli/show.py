@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(args: Namespace) -> int:
-    """Show a config as a table, as YAML, its starting weights, or the schema of all configs.
+    """Show a config as a table or as YAML, its starting weights, its parameter groups, or the schema of all configs.
 
     Raises:
         ConfigError: with every problem of the file or the overrides; with ``--init``, of the experiment.
@@ -28,6 +28,11 @@ def run(args: Namespace) -> int:
     config, origins = load_with_origins(path, parse_assignments(overrides), os.environ)
     if args.init:
         say(_weights(config))
+        return 0
+    if args.groups:
+        from rayseg.cli.groups import groups_table  # noqa: PLC0415  needs torch, as the rest of `show` does not
+
+        say(groups_table(config))
         return 0
     say(to_yaml(config.to_dict()).rstrip() if args.yaml else render(config, origins))
     return 0
