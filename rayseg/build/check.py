@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from rayseg.build.averages import check_averages
 from rayseg.build.data import Data, open_data
 from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
@@ -181,6 +182,7 @@ def _try_schedules(config: ExperimentConfig, parts: Parts, num_images: int, prob
     if plan is None:
         return
     _check_lengths(config, parts, plan, num_images, problems)
+    check_averages(config, plan, num_images, problems)
     if parts.schedule is not None:
         schedule = caught("schedule", problems, lambda: make_schedule(config, parts, num_images))
         probe_schedule(schedule, "schedule", plan.total_steps, problems)

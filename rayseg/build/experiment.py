@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rayseg.build.averages import make_ema, make_swa
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.objects import (
@@ -31,7 +32,7 @@ from rayseg.build.start import Start, start
 from rayseg.collective import broadcast_object, is_main, rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
 from rayseg.data import Dataset, LabelCounts, Transform, count_labels, eval_batches, micro_batches, train_batches
-from rayseg.engine import Ema, Fit, Reporter, TrainState
+from rayseg.engine import Fit, Reporter, TrainState
 from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
 from rayseg.models import PRECISIONS
@@ -188,7 +189,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     schedule = make_schedule(config, parts, len(data.train))
     model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
     started = start(config, parts, model, len(data.class_names), reporter)
-    state = _state(config, parts, model)
+    state = _state(config, parts, model, len(data.train))
     state.plateau = plateau_in(schedule)
     fit = Fit(
         state=state,
@@ -219,12 +220,12 @@ def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Trans
     )
 
 
-def _state(config: ExperimentConfig, parts: Parts, model: nn.Module) -> TrainState:
-    ema = config.train.ema
+def _state(config: ExperimentConfig, parts: Parts, model: nn.Module, num_images: int) -> TrainState:
     return TrainState(
         model=model,
         optimizer=make_optimizer(config, parts, model),
-        ema=None if ema is None else Ema(model, decay=ema.decay, warmup=ema.warmup),
+        ema=make_ema(config, model, num_images),
+        swa=make_swa(config, model, num_images),
         scaler=make_scaler(config),
         hooks=make_hooks(config, parts),
     )

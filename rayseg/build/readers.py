@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rayseg.build.averages import average_in_force
 from rayseg.build.experiment import Experiment
 from rayseg.build.optim_readers import read_optim
 from rayseg.build.parts import HeadParts
@@ -139,9 +140,8 @@ def _warmup(schedule: Any, names: Names) -> Any:
 
 def _train(experiment: Experiment, names: Names) -> Any:
     train, plan, stream = experiment.config.train, experiment.fit.plan, experiment.stream
-    if names[0] == "ema":
-        average = experiment.fit.state.ema
-        values = {} if average is None else {"decay": average.decay, "warmup": average.warmup}
+    if names[0] in {"ema", "swa"}:
+        values = average_in_force(experiment.fit.state, names[0])
         return values[names[1]] if names[1:] else (values or None)
     known: dict[str, Any] = {
         "batch_size": stream.batch_size,

@@ -42,6 +42,7 @@ from rayseg.config.running import (
     HookConfig,
     MlflowConfig,
     ScalingConfig,
+    SwaConfig,
     TrackingConfig,
     TrainConfig,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "ScheduleConfig",
     "Section",
     "Spec",
+    "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
     "Warmup",

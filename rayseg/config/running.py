@@ -31,6 +31,7 @@ __all__ = [
     "HookConfig",
     "MlflowConfig",
     "ScalingConfig",
+    "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
 ]
@@ -40,7 +41,19 @@ class EmaConfig(Section):
     """Exponential moving average of the weights; evaluated and saved instead of them when set."""
 
     decay: Float = Field(default=0.999, gt=0, lt=1)
-    warmup: NonNegative = Field(default=10.0, description="decay at step t is min(decay, (1 + t) / (warmup + t))")
+    warmup: NonNegative = Field(default=10.0, description="decay at step t is at most (1 + t) / (warmup + t); 0: no limit")
+    gamma: Positive | None = Field(default=None, description="decay at step t is at most t / (gamma + t); null: no limit")
+    every: Count = Field(default=1, description="steps between updates")
+    start: Interval | None = Field(default=None, description="before this step the average is a copy; null: from the beginning")
+    buffers: Literal["copy", "average"] = Field(default="copy", description="what becomes of running statistics")
+
+
+class SwaConfig(Section):
+    """Equal average of the weights along the end of the run; evaluated and saved instead of them from its start on."""
+
+    start: Interval = Field(description="steps before the first point of the average")
+    every: Interval = Field(default=Length(epochs=1.0), description="between points")
+    batches: Count = Field(default=50, description="training batches from which its batch norms take their statistics")
 
 
 class TrainConfig(Section):
@@ -56,6 +69,7 @@ class TrainConfig(Section):
     clip_norm_type: NormType = Field(default=2.0, description="of clip_norm: 1, 2, any p, or inf for the largest element")
     clip_value: Positive | None = Field(default=None, description="largest absolute value of a gradient's element")
     ema: EmaConfig | None = None
+    swa: SwaConfig | None = None
     deterministic: Bool = True
     log_every: Interval = Length(steps=10)
     threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
@@ -79,6 +93,8 @@ class TrainConfig(Section):
             )
         if self.clip_norm_type != 2.0 and self.clip_norm is None:
             raise ValueError("clip_norm_type says which norm clip_norm limits, and that is null: give it, or remove the type")
+        if self.ema is not None and self.swa is not None:
+            raise ValueError("ema and swa are both set, and one model is evaluated and saved: set one of them to null")
         return self
 
     @property

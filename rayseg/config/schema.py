@@ -33,6 +33,7 @@ from rayseg.config.running import (
     HookConfig,
     MlflowConfig,
     ScalingConfig,
+    SwaConfig,
     TrackingConfig,
     TrainConfig,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "SamplingConfig",
     "ScalingConfig",
     "ScheduleConfig",
+    "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
     "Warmup",

@@ -15,6 +15,7 @@ from rayseg.engine.reporter import LocalReporter, Reporter
 from rayseg.engine.scaler import LossScaler
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
+from rayseg.engine.swa import Swa, renew_statistics
 
 __all__ = [
     "HOOKS",
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "Reporter",
     "Schedule",
+    "Swa",
     "TrainState",
     "backward",
     "borrowed_generators",
@@ -36,6 +38,7 @@ __all__ = [
     "fit",
     "read_checkpoint",
     "read_manifest",
+    "renew_statistics",
     "set_generators",
     "wrap",
     "write_checkpoint",

@@ -21,6 +21,7 @@ from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
+from rayseg.engine.swa import renew_statistics
 from rayseg.errors import ConfigError, Problem
 from rayseg.mix import Mix
 from rayseg.models import Freezing
@@ -142,6 +143,8 @@ def _update(state: TrainState, plan: Plan) -> dict[str, Tensor]:
     state.optimizer.step()
     if state.ema is not None:
         state.ema.update(state.model, state.step)
+    if state.swa is not None:
+        state.swa.update(state.model, state.step)
     return measured
 
 
@@ -196,6 +199,7 @@ def _log(run: Fit, clock: _Clock) -> None:
 def _evaluate(run: Fit) -> None:
     state, plan = run.state, run.plan
     call_hooks(state.hooks, "before_eval", run)
+    _renew_average(run)
     broadcast_buffers(state.published)
     metrics = run.evaluate(state.published)
     state.model.train()
@@ -217,6 +221,21 @@ def _observe(plateau: Plateau, metrics: Mapping[str, float]) -> None:
     plateau.observe(score)
 
 
+def _renew_average(run: Fit) -> None:
+    """Statistics of an equal average, on the first batches of the run's stream: a function of the seed and the weights."""
+    state, swa, freezing = run.state, run.state.swa, run.freezing
+    if swa is None or not swa.stale:
+        return
+    renew_statistics(
+        swa.module,
+        (batch for batches in run.batches(0, swa.num_batches) for batch in batches),
+        seed=run.plan.seed,
+        autocast=run.plan.autocast,
+        prepare=None if freezing is None else lambda model: freezing.hold_statistics(model, state.step - 1),
+    )
+    swa.stale = False
+
+
 def broadcast_buffers(model: nn.Module) -> None:
     """Rank 0's buffers on every rank: batch norms that are not synchronised have statistics of their own."""
     if world_size() > 1:
@@ -227,9 +246,10 @@ def broadcast_buffers(model: nn.Module) -> None:
 def _save(run: Fit) -> Path | None:
     state = run.state
     call_hooks(state.hooks, "before_checkpoint", run)
+    _renew_average(run)
     broadcast_buffers(state.model)
-    if state.ema is not None:
-        broadcast_buffers(state.ema.module)
+    if state.published is not state.model:
+        broadcast_buffers(state.published)
     directory = run.reporter.staging(state.step) if is_main() else None
     if directory is not None:
         tensors = {"model.pt": state.published.state_dict(), "train.pt": state.state_dict()}

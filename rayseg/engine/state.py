@@ -13,6 +13,7 @@ from rayseg.engine.ema import Ema
 from rayseg.engine.hooks import Hook, hook_states, restore_hooks
 from rayseg.engine.meter import Meter
 from rayseg.engine.scaler import LossScaler
+from rayseg.engine.swa import Swa
 from rayseg.errors import CheckpointError
 from rayseg.optim import Plateau
 
@@ -30,6 +31,7 @@ class TrainState:
     model: nn.Module
     optimizer: Optimizer
     ema: Ema | None = None
+    swa: Swa | None = None
     scaler: LossScaler | None = None
     plateau: Plateau | None = None
     hooks: Mapping[str, Hook] = field(default_factory=dict)
@@ -41,7 +43,9 @@ class TrainState:
 
     @property
     def published(self) -> nn.Module:
-        """The module that is evaluated and saved for inference: the average if there is one."""
+        """The module that is evaluated and saved for inference: the average if there is one by now."""
+        if self.swa is not None and self.swa.count > 0:
+            return self.swa.module
         return self.model if self.ema is None else self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
@@ -50,6 +54,7 @@ class TrainState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
+            "swa": None if self.swa is None else self.swa.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "hooks": hook_states(self.hooks),
@@ -66,11 +71,8 @@ class TrainState:
         Raises:
             CheckpointError: the checkpoint belongs to another model or optimizer.
         """
-        if (state["ema"] is None) != (self.ema is None):
-            has, wants = ("no average", "one") if state["ema"] is None else ("an average", "none")
-            raise CheckpointError(
-                f"the checkpoint has {has}, the config wants {wants}: leave train.ema as it was, or start anew"
-            )
+        _require_same_average("ema", state["ema"], self.ema)
+        _require_same_average("swa", state.get("swa"), self.swa)
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -78,6 +80,8 @@ class TrainState:
             raise CheckpointError(f"the checkpoint does not fit this config: {error}") from error
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
+        if self.swa is not None:
+            self.swa.load_state_dict(state["swa"])
         if self.scaler is not None and state.get("scaler") is not None:
             self.scaler.load_state_dict(state["scaler"])
         self._load_plateau(state.get("plateau"))
@@ -91,3 +95,11 @@ class TrainState:
             raise CheckpointError("the checkpoint has another kind of schedule: leave schedule.type as it was, or start anew")
         if self.plateau is not None and state is not None:
             self.plateau.load_state_dict(state)
+
+
+def _require_same_average(name: str, saved: Any, wanted: Any) -> None:
+    if (saved is None) != (wanted is None):
+        has, wants = ("no average", "one") if saved is None else ("an average", "none")
+        raise CheckpointError(
+            f"the checkpoint has {has}, the config wants {wants}: leave train.{name} as it was, or start anew"
+        )

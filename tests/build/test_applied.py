@@ -83,6 +83,8 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"train.precision": "fp16", "train.clip_norm": 1.0}, {"train.loss_scale": 512.0, "train.clip_norm_type": "inf"}),
     ({}, {"train": {"precision": "fp16", "loss_scale": "dynamic", "clip_norm": 2.0, "clip_norm_type": 1.0}}),
     ({"train.ema": {}}, {"train.ema.decay": 0.99, "train.ema.warmup": 3.0}),
+    ({"train.ema": {}}, {"train.ema.gamma": 50.0, "train.ema.every": 2, "train.ema.start": 1, "train.ema.buffers": "average"}),
+    ({"train.swa": {"start": 1}}, {"train.swa.start": 2, "train.swa.every": {"steps": 3}, "train.swa.batches": 7}),
     ({}, {"train.ema": {"decay": 0.9}, "train.micro_batch": 1, "train.log_every": 3}),
     ({}, {"train": {"epochs": 3, "batch_size": 2}}),
     (CROP, {"data.transforms.crop.size": (24, 24), "data.transforms.crop.cat_max_ratio": 0.9}),

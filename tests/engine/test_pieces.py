@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rayseg.build import assemble
-from rayseg.engine import Ema, FiniteGuard, LocalReporter, Meter, Plan, fit
+from rayseg.engine import FiniteGuard, LocalReporter, Meter, Plan, fit
 from rayseg.engine.generators import seed_everything, set_generators
 from rayseg.engine.guard import check_weights
 from rayseg.engine.hooks import POINTS, call_hooks, hook_states, restore_hooks
@@ -91,23 +91,6 @@ def test_weights_that_are_not_finite_are_named() -> None:
     nn.init.constant_(last.bias, float("nan"))
     with pytest.raises(NonFiniteLossError, match=r"after 3 steps 1\.bias is not finite"):
         check_weights(model, 3, "somewhere")
-
-
-def test_the_average_follows_its_formula() -> None:
-    linear, norm = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float64)
-    model = nn.Sequential(linear, norm)
-    ema, expected = Ema(model, decay=0.9, warmup=10.0), linear.weight.detach().clone()
-    for step in range(200):
-        with torch.no_grad():
-            linear.weight.normal_()
-            norm.get_buffer("running_mean").normal_()
-        decay = min(0.9, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * linear.weight.detach()
-        ema.update(model, step)
-    average = dict(ema.module.named_parameters())["0.weight"]
-    torch.testing.assert_close(average.detach(), expected, rtol=1e-12, atol=1e-12)
-    assert not average.requires_grad
-    assert torch.equal(ema.state_dict()["1.running_mean"], model.state_dict()["1.running_mean"])
 
 
 def draws() -> list[float]:
