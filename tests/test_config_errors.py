@@ -29,7 +29,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"losses": {"ce": {**TERM, "normalize": "weight"}}},
         "losses.ce.normalize",
-        "'valid' or 'all', got 'weight'. Did you mean 'weights'",
+        "'all' or 'all_weights', got 'weight'. Did you mean 'weights'",
     ),
     ({"losses": {"ce": {**TERM, "class_weight": [1, -2]}}}, "losses.ce.class_weight.1", "must be at least 0, got -2"),
     ({"losses": {"ce": {**TERM, "class_weight": {"Pole": "x"}}}}, "losses.ce.class_weight.Pole", "must be a number, got 'x'"),

@@ -21,12 +21,12 @@ from rayseg.build.objects import (
     make_plan,
     make_schedule,
     make_transforms,
-    num_steps,
 )
 from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
 from rayseg.build.resolve import Problems, call_hidden, caught, nearest
+from rayseg.build.samplers import check_times
 from rayseg.build.start import probe_start
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
@@ -162,7 +162,7 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
         if worker_counts(config)[-1] > 1 and channels:
             probe_gradients(model, images, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
-    probe_mix(mix, parts, len(data.class_names), channels, size, problems)
+    probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 
 
 def _try_model(
@@ -198,13 +198,9 @@ def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_image
         problems.add(
             "eval.every", f"{plan.eval_every} of {total} steps: there would be no evaluation; give less, or set eval.at_end"
         )
-    sampling = config.sampling
-    if sampling is not None and sampling.start is not None and parts.heads:
-        start = num_steps(sampling.start, config, num_images)
-        if start >= total:
-            problems.add(
-                "sampling.start", f"step {start} of {total}: the sampler would never be used; give less, or remove sampling"
-            )
+    for head in parts.heads.values():
+        if head.sampling is not None:
+            check_times(head.sampling, head.sampling_path, config, num_images, total, problems)
 
 
 def _check_best(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> None:

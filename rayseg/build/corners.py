@@ -63,7 +63,7 @@ class CornerCheck:
             try_optimizer(config, parts, ground.model, problems)
         _try_schedules(config, parts, num_images, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
-        probe_mix(mix, parts, len(names), ground.channels, ground.size, problems)
+        probe_mix(mix, parts, len(names), ground.channels, ground.size, problems, batch_size=config.train.batch_size)
         return problems.found
 
     @cached_property

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rayseg.build.parts import HeadParts, Parts, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
+from rayseg.build.samplers import make_ramps
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
@@ -19,6 +20,7 @@ from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
 from rayseg.optim import with_warmup
+from rayseg.sampling import all_pixels
 
 __all__ = [
     "make_freezing",
@@ -80,8 +82,9 @@ def make_mix(
         terms = {term: _make_term(head, term, class_names, counts, problems, device) for term in head.terms}
         heads[name] = Head(
             terms={term: made for term, made in terms.items() if made is not None},
-            sampler=_partial(head.sampler),
+            sampler=None if head.sampler is None or head.sampler.target is all_pixels else _partial(head.sampler),
             sampler_start=_sampler_start(config, head, num_images),
+            sampler_schedule=make_ramps(head.sampling, head.sampling_path, config, num_images, problems),
             ignore_index=head.ignore_index,
             voids=tuple(label for label in voids if label != head.ignore_index),
             weight=head.weight,

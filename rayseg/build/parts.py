@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rayseg.build.resolve import Problems, Resolved, bind, find, takes
+from rayseg.build.samplers import resolve_sampler
 from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig, Spec
 from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
@@ -15,7 +16,6 @@ from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
 from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, SCHEDULES, refused_optimizer, resolve_optimizer
-from rayseg.sampling import SAMPLERS
 from rayseg.types import MAIN_HEAD
 
 __all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "resolve_parts"]
@@ -206,7 +206,7 @@ def _resolve_head(one: _Resolver, config: ExperimentConfig, head: HeadConfig, pa
     losses, losses_path = (config.losses, "losses") if head.losses is None else (head.losses, f"{path}losses")
     sampling, sampling_path = (config.sampling, "sampling") if head.sampling is None else (head.sampling, f"{path}sampling")
     terms, rules = _terms(one, losses, losses_path)
-    sampler = None if sampling is None else _resolve_sampler(one, sampling, sampling_path)
+    sampler = None if sampling is None else resolve_sampler(sampling, sampling_path, one.components, one.problems)
     if sampler is not None and head.sampling is not None:
         _check_sampled(one, sampling_path, losses)
     target = None if head.target is None else one(head.target, f"{path}target", {}, given=("ignore_index",), num_positional=1)
@@ -248,14 +248,3 @@ def _check_sampled(one: _Resolver, path: str, losses: Mapping[str, LossTerm]) ->
 def not_sampled(terms: Iterable[str]) -> str:
     """What is said about a sampler that no term listens to."""
     return f"set, but no loss term takes pixel weights (terms: {', '.join(terms)}); add a per-pixel loss or remove it"
-
-
-def _resolve_sampler(one: _Resolver, sampling: SamplingConfig, path: str) -> Resolved | None:
-    found = one(sampling, path, SAMPLERS, given=("ignore_index", "nll", "log_probs", "scope"), num_positional=2)
-    if found is None:
-        return None
-    if takes(found.target, "scope"):
-        return replace(found, kwargs={**found.kwargs, "scope": sampling.scope})
-    if sampling.scope != "global":
-        one.problems.add(f"{path}.scope", f"{sampling.type!r} has no argument 'scope'; remove it, or give the sampler one")
-    return found

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rayseg.build.data import Data
 from rayseg.build.parts import HeadParts, Parts, not_sampled
+from rayseg.build.probe_samplers import probe_sampler
 from rayseg.build.resolve import Problems, caught
 from rayseg.config import ExperimentConfig, LossTerm
 from rayseg.data import Transform, check_sample, sample_of
@@ -161,7 +162,14 @@ def _multiplier(schedule: Schedule, step: int, total_steps: int) -> float:
 
 
 def probe_mix(
-    mix: Mix, parts: Parts, num_classes: int, channels: Mapping[str, int], size: Size | None, problems: Problems
+    mix: Mix,
+    parts: Parts,
+    num_classes: int,
+    channels: Mapping[str, int],
+    size: Size | None,
+    problems: Problems,
+    *,
+    batch_size: int,
 ) -> None:
     """Call every class-weight rule, target, loss and sampler once.
 
@@ -172,6 +180,7 @@ def probe_mix(
         channels: of each head's logits, where they are known.
         size: (height, width) px of a training image, if that is known.
         problems: every fault is added here.
+        batch_size: images of an optimizer step.
     """
     for name, head in mix.heads.items():
         part = parts.heads[name]
@@ -183,9 +192,9 @@ def probe_mix(
             continue
         num_channels = channels.get(name, num_classes)
         logits = torch.linspace(-1, 1, 2 * num_channels * 64).view(2, num_channels, 8, 8)
-        _probe_terms(name, part, head, logits, masks, problems)
+        ranks = _probe_terms(name, part, head, logits, masks, problems)
         if head.sampler is not None and size is not None:
-            _probe_sampler(part, head, num_channels, size, problems)
+            probe_sampler(part, head, num_channels, size, problems, batch_size=batch_size, has_pixel_loss=ranks)
 
 
 def _target(head: Head, masks: Tensor) -> Tensor:
@@ -208,12 +217,15 @@ def _probe_rules(part: HeadParts, num_classes: int, problems: Problems) -> None:
             problems.add(path, message)
 
 
-def _probe_terms(name: str, part: HeadParts, head: Head, logits: Tensor, masks: Tensor, problems: Problems) -> None:
+def _probe_terms(name: str, part: HeadParts, head: Head, logits: Tensor, masks: Tensor, problems: Problems) -> bool:
+    """Whether a term tells what each pixel adds to the loss; true also where that is unknown because of a fault."""
     own_sampling = part.sampling_path == ("sampling" if name == MAIN_HEAD else f"heads.{name}.sampling")
     unsampled: list[str] = []
+    ranks = False
     for term_name, term in head.terms.items():
         path = f"{part.losses_path}.{term_name}"
         kind = _probe_term(head, term, logits, masks, path, problems)
+        ranks |= kind in {"map", None}
         if kind == "sums":
             _check_options(part.terms[term_name][0], term, path, problems)
         if kind == "region" or (kind == "sums" and not _has_input(term, "pixel_weight")):
@@ -221,6 +233,7 @@ def _probe_terms(name: str, part: HeadParts, head: Head, logits: Tensor, masks: 
     told = problems.has(part.sampling_path)
     if part.sampler is not None and own_sampling and not told and unsampled and set(unsampled) == set(part.terms):
         problems.add(part.sampling_path, not_sampled(unsampled))
+    return ranks or problems.has(part.sampling_path)
 
 
 def _probe_term(
@@ -271,28 +284,3 @@ def _check_options(written: LossTerm, term: Term, path: str, problems: Problems)
     if written.normalize is not None:
         message = f"{written.type!r} does not return one value per pixel, so it is not divided by pixels; remove this"
         problems.add(f"{path}.normalize", message)
-
-
-def _probe_sampler(part: HeadParts, head: Head, num_channels: int, size: Size, problems: Problems) -> None:
-    """One image of the size of training, because a sampler may count in pixels."""
-    path, (height, width) = part.sampling_path, size
-    min_kept = 0 if part.sampler is None else part.sampler.kwargs.get("min_kept", 0)
-    if isinstance(min_kept, int) and min_kept >= height * width:
-        problems.add(
-            f"{path}.min_kept",
-            f"{min_kept} of the {height}x{width} = {height * width} pixels of a crop would keep every pixel; "
-            "give fewer, or a fraction such as 0.1",
-        )
-        return
-    masks = (torch.arange(height * width) % num_channels).view(1, height, width)
-    weights = caught(path, problems, lambda: _sampled(head, torch.zeros(1, num_channels, height, width), masks))
-    if weights is not None and weights.shape != masks.shape:
-        message = f"gives weights {tuple(weights.shape)} for masks {tuple(masks.shape)}; expected (N, H, W), one per pixel"
-        problems.add(path, message)
-
-
-def _sampled(head: Head, logits: Tensor, masks: Tensor) -> Tensor:
-    assert head.sampler is not None
-    offered = {"nll": torch.zeros(masks.shape), "log_probs": logits}
-    weights: Tensor = head.sampler(logits, masks, ignore_index=head.ignore_index, **accepted_inputs(head.sampler, offered))
-    return weights

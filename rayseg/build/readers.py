@@ -100,7 +100,21 @@ def _sampler(part: HeadParts, head: Head, names: Names) -> Any:
         return None
     if names == ["start"]:
         return None if part.sampling is None or part.sampling.start is None else head.sampler_start
+    if names[:1] == ["schedule"]:
+        return _sampler_schedule(part, head, names[1:])
     return _argument(part.sampler, head.sampler, names)
+
+
+def _sampler_schedule(part: HeadParts, head: Head, names: Names) -> Any:
+    """A part of the ramp of an argument, None where it was left to its default; the shape of a ramp; all shapes."""
+    if len(names) < 2:
+        shapes = {name: getattr(ramp, "shape", None) for name, ramp in head.sampler_schedule.items()}
+        return shapes.get(names[0]) if names else shapes
+    (name, *rest), written = names, part.sampling
+    assert written is not None
+    if getattr(written.schedule[name], rest[0]) is None:
+        return None
+    return getattr(head.sampler_schedule[name], {"from": "first"}.get(rest[0], rest[0]))
 
 
 def _heads(experiment: Experiment, names: Names) -> Any:

@@ -17,7 +17,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from rayseg.config import Spec
 from rayseg.errors import ConfigError, Problem, RaysegError
 
-__all__ = ["Problems", "Resolved", "bind", "bind_some", "call_hidden", "caught", "find", "nearest", "takes"]
+__all__ = [
+    "Problems",
+    "Resolved",
+    "arguments_of",
+    "bind",
+    "bind_some",
+    "call_hidden",
+    "caught",
+    "find",
+    "nearest",
+    "takes",
+]
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -189,6 +200,16 @@ def bind_some(target: Callable[..., Any], arguments: Mapping[str, Any], path: st
         if key not in named and not _open_ended(parameters):
             problems.add(f"{path}.{key}", f"no such argument; there are {', '.join(named)}.{nearest(key, named)}")
     return {key: _converted(value, hints.get(key), f"{path}.{key}", problems) for key, value in arguments.items()}
+
+
+def arguments_of(target: Callable[..., Any], num_positional: int) -> dict[str, Any]:
+    """The arguments that a signature names and their defaults, without the first positional ones.
+
+    Example:
+        >>> arguments_of(lambda logits, target, *, ratio=0.5: 0, 2)
+        {'ratio': 0.5}
+    """
+    return {each.name: each.default for each in _own_parameters(target, (), num_positional) if each.kind in _NAMED}
 
 
 def call_hidden(target: Callable[..., Any]) -> bool:

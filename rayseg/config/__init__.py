@@ -24,6 +24,7 @@ from rayseg.config.files import SUFFIXES, read_config_file, write_yaml
 from rayseg.config.overlay import overlay
 from rayseg.config.plain import plain
 from rayseg.config.recipe import (
+    ArgumentSchedule,
     ClassWeight,
     DataConfig,
     GroupRule,
@@ -51,10 +52,11 @@ from rayseg.config.show import flatten, flatten_tree, json_schema, render
 from rayseg.config.spec import Section, Spec
 from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.text import from_yaml, to_line, to_yaml
-from rayseg.config.values import Length
+from rayseg.config.values import Length, Moment
 
 __all__ = [
     "SUFFIXES",
+    "ArgumentSchedule",
     "CheckpointConfig",
     "ClassWeight",
     "DataConfig",
@@ -70,6 +72,7 @@ __all__ = [
     "LossTerm",
     "MlflowConfig",
     "ModelConfig",
+    "Moment",
     "OptimConfig",
     "SamplingConfig",
     "ScalingConfig",

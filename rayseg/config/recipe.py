@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, field_validator, model_validator
 
 from rayseg.config.plain import plain
 from rayseg.config.spec import Section, Spec, TypeName
-from rayseg.config.values import Bool, Count, Float, Int, Interval, Named, NonNegative, Positive
+from rayseg.config.values import Bool, Count, Float, Int, Interval, Moment, Named, NonNegative, Number, Point, Positive
 
 __all__ = [
+    "ArgumentSchedule",
     "ClassWeight",
     "DataConfig",
     "GroupRule",
@@ -95,11 +96,49 @@ class LossTerm(Spec):
     )
 
 
+#: ``from`` is a word of Python, so it cannot be written as an attribute in a class.
+_From = create_model("_From", __base__=Section, **{"from": (Number, Field(description="value up to 'begin'"))})  # type: ignore[call-overload]
+
+
+class ArgumentSchedule(_From):  # type: ignore[misc, valid-type]
+    """How a number changes over the run: constant to ``begin``, then on its way to ``end``, then constant.
+
+    Example:
+        >>> ArgumentSchedule.model_validate({"from": 1.0, "to": 0.1}).first
+        1.0
+    """
+
+    to: Number = Field(description="value from 'end' on")
+    begin: Point = Moment(steps=0)
+    end: Point | None = Field(default=None, description="null: the end of the run")
+    shape: Literal["linear", "cosine", "poly", "exp"] = "linear"
+    power: Positive | None = Field(default=None, description="of poly; null: 0.9")
+
+    @property
+    def first(self) -> float:
+        """``from``."""
+        value: float = getattr(self, "from")
+        return value
+
+    @model_validator(mode="after")
+    def _ends_are_alike(self) -> ArgumentSchedule:
+        if isinstance(self.first, int) != isinstance(self.to, int):
+            raise ValueError(
+                f"from {self.first!r} to {self.to!r}: one is a count and one is not; write both with a dot, or both without"
+            )
+        if self.power is not None and self.shape != "poly":
+            raise ValueError(f"'power' belongs to the shape poly, and the shape is {self.shape}; remove it")
+        return self
+
+
 class SamplingConfig(Spec):
-    """Which pixels count: ``ohem`` or an import path. ``start`` belongs to the mix."""
+    """Which pixels count: ohem, ohem_mmseg, top_k, or an import path. ``start`` and ``schedule`` belong to the mix."""
 
     scope: Literal["global", "rank"] = "global"
     start: Interval | None = Field(default=None, description="before this step every pixel counts; null: from the beginning")
+    schedule: Annotated[dict[str, ArgumentSchedule], Named] = Field(
+        default_factory=dict, description="argument -> {from, to, begin, end, shape}: numbers that change over the run"
+    )
 
 
 class HeadConfig(Section):

@@ -15,6 +15,7 @@ from rayseg.config.faults import schema_problems
 from rayseg.config.overlay import overlaid
 from rayseg.config.plain import plain
 from rayseg.config.recipe import (
+    ArgumentSchedule,
     ClassWeight,
     DataConfig,
     GroupRule,
@@ -39,10 +40,11 @@ from rayseg.config.running import (
 )
 from rayseg.config.spec import Section
 from rayseg.config.start import FreezeRule, InitConfig
-from rayseg.config.values import Int, Length, Named
+from rayseg.config.values import Int, Length, Moment, Named
 from rayseg.errors import ConfigError, Problem
 
 __all__ = [
+    "ArgumentSchedule",
     "CheckpointConfig",
     "ClassWeight",
     "DataConfig",
@@ -58,6 +60,7 @@ __all__ = [
     "LossTerm",
     "MlflowConfig",
     "ModelConfig",
+    "Moment",
     "OptimConfig",
     "SamplingConfig",
     "ScalingConfig",

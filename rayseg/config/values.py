@@ -21,9 +21,12 @@ __all__ = [
     "Interval",
     "Length",
     "LossScale",
+    "Moment",
     "Named",
     "NonNegative",
     "NormType",
+    "Number",
+    "Point",
     "Positive",
     "Priority",
     "PriorityName",
@@ -75,16 +78,45 @@ class Length(Section):
         return self
 
 
+class Moment(Section):
+    """A point of the run, in optimizer steps or in passes over the training set from its beginning; exactly one of the two.
+
+    Example:
+        >>> Moment(steps=0).epochs is None
+        True
+    """
+
+    steps: Annotated[int, Strict(), Field(ge=0)] | None = None
+    epochs: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Moment:
+        one_length(self.steps, self.epochs)
+        return self
+
+
 def _length(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return {"steps": value}
-    if isinstance(value, dict | Length):
+    if isinstance(value, dict | Length | Moment):
         return value
     raise ValueError(f"must be a whole number of steps, {{steps: n}} or {{epochs: x}}; got {value!r}")
 
 
 #: A Length; a bare whole number means steps.
 Interval = Annotated[Length, BeforeValidator(_length, json_schema_input_type=Length | Count)]
+#: A Moment; a bare whole number means steps.
+Point = Annotated[Moment, BeforeValidator(_length, json_schema_input_type=Moment | Int)]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"must be a number; got {value!r}")
+
+
+#: A number that stays what it was written as: with a dot, or whole.
+Number = Annotated[int | float, BeforeValidator(_number, json_schema_input_type=int | float)]
 
 
 def _names_have_no_dots(value: dict[str, Any]) -> dict[str, Any]:

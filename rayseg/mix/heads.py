@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from typing import Any, Literal
 
@@ -60,6 +60,7 @@ class Head:
         terms: name -> term.
         sampler: ``(logits, target, *, ignore_index) -> (N, H, W)`` pixel weights, or None.
         sampler_start: first step at which the sampler is used.
+        sampler_schedule: argument of the sampler -> its value as a function of the step.
         ignore_index: label that means: not labelled.
         voids: further labels in the masks that are ignored: what means void there, where that is another label, and classes
             that no loss shall look at.
@@ -74,7 +75,12 @@ class Head:
     voids: tuple[int, ...] = ()
     weight: float = 1.0
     target: Callable[..., Tensor] | None = None
+    sampler_schedule: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
 
     def samples_at(self, step: int) -> bool:
         """Whether the sampler decides which pixels count at this step."""
         return self.sampler is not None and step >= self.sampler_start
+
+    def sampler_arguments(self, step: int) -> dict[str, float]:
+        """Those arguments of the sampler that change over the run, at this step."""
+        return {name: value(step) for name, value in self.sampler_schedule.items()}

@@ -26,6 +26,7 @@ from torch import Tensor
 from rayseg.errors import ShapeError
 from rayseg.mix.heads import Head, Term
 from rayseg.mix.pixels import head_target, shared_pixels, weights_of_all
+from rayseg.mix.sampled import sampled
 from rayseg.mix.sums import Finish, Sums, contribute, ratio
 from rayseg.types import MAIN_HEAD, SegOutput
 
@@ -76,9 +77,15 @@ class Mix:
         sums = Sums()
         finishes: dict[str, tuple[float, Finish]] = {}
         kept: dict[str, int] = {}
+        scheduled: dict[str, Tensor] = {}
         for head_name, head in self.heads.items():
-            pixels = shared_pixels(head, output[head_name], masks, step, images)
+            pixels = shared_pixels(head, output[head_name], masks, images)
             if head.samples_at(step):
+                pixels = sampled(head, pixels, step)
+                scheduled |= {
+                    _prefixed(head_name, f"ohem/{name}"): pixels.kept.new_tensor(float(value))
+                    for name, value in head.sampler_arguments(step).items()
+                }
                 kept[_prefixed(head_name, "ohem/kept")] = sums.add(torch.stack([pixels.kept.sum(), pixels.num_valid]))
             for term_name, term in head.terms.items():
                 name = _prefixed(head_name, f"loss/{term_name}")
@@ -87,7 +94,8 @@ class Mix:
         totals = sums.globally()
         values = {name: finish(totals) for name, (_, finish) in finishes.items()}
         total = torch.stack([weight * values[name] for name, (weight, _) in finishes.items()]).sum()
-        parts = {"loss": total, **values, **{name: ratio(*totals[index]) for name, index in kept.items()}}
+        shares = {name: ratio(*totals[index]) for name, index in kept.items()}
+        parts = {"loss": total, **values, **shares, **scheduled}
         return MixResult(total, {name: value.detach() for name, value in parts.items()})
 
     def label_only(self, step: int) -> bool:

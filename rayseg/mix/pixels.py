@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 from rayseg.kernels import log_probabilities
-from rayseg.mix.heads import Head, accepted_inputs
+from rayseg.mix.heads import Head
 
 __all__ = ["Pixels", "head_target", "shared_pixels", "weights_of_all"]
 
@@ -87,15 +87,15 @@ def _full_size(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int, images: Tensor | None = None) -> Pixels:
-    """Upsample, one log-softmax, and the sampler if it is active at this step (then a collective).
+def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | None = None, *, alone: bool = False) -> Pixels:
+    """Upsample, and one log-softmax; every labelled pixel counts.
 
     Args:
-        head: whose target and sampler are used.
+        head: whose target is used.
         logits: ``(N, K, h, w)``; made float32 if they are of lower precision.
         masks: ``(N, H, W)`` int64.
-        step: optimizer step; negative for validation, where every pixel counts.
         images: ``(N, 3, H, W)``, for losses that ask for them.
+        alone: whether no loss may wait for other workers.
     """
     target = head_target(head, masks)
     if logits.ndim != 4 or logits.shape[0] != target.shape[0]:
@@ -107,12 +107,4 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, step: int, images: 
     log_probs = log_probabilities(full)
     safe = target.where(valid, torch.zeros_like(target))
     nll = -log_probs.gather(1, safe[:, None])[:, 0].masked_fill(~valid, 0.0)
-    kept = valid.to(full.dtype)
-    if head.sampler is not None and head.samples_at(step):
-        offered = {"nll": nll.detach(), "log_probs": log_probs.detach()}
-        with torch.no_grad():
-            weights = head.sampler(
-                full.detach(), target, ignore_index=head.ignore_index, **accepted_inputs(head.sampler, offered)
-            )
-        kept = kept * weights.to(full.dtype)
-    return Pixels(full, target, valid, kept, log_probs, nll, head.ignore_index, masks, images, alone=step < 0)
+    return Pixels(full, target, valid, valid.to(full.dtype), log_probs, nll, head.ignore_index, masks, images, alone=alone)

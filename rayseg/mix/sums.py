@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from rayseg.losses.region import RegionLoss, region_sums
 from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
 from rayseg.mix.pixels import Pixels, weights_of_all
 
-__all__ = ["Finish", "Sums", "contribute", "ratio"]
+__all__ = ["Finish", "Sums", "contribute", "pixel_loss", "ratio"]
 
 
 @dataclass
@@ -84,21 +84,47 @@ def _image_sums(
     return found, getattr(type(found), "_make", tuple)
 
 
-def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
-    class_weight = pixels.like(term.class_weight)
+def pixel_loss(head: Head, pixels: Pixels) -> Tensor | None:
+    """``(N, H, W)`` what each pixel adds to the head's loss: the sum of term weight x class weight x loss, without a gradient.
+
+    Of the terms with one value per pixel, before they are divided by anything; None where there is none.
+    """
+    total: Tensor | None = None
+    with torch.no_grad():
+        for term in head.terms.values():
+            if isinstance(term.loss, RegionLoss):
+                continue
+            value, passed = _evaluated(term, term.loss, head, replace(pixels, alone=True))
+            if isinstance(value, Tensor) and value.shape == pixels.target.shape:
+                weighted = term.weight * _class_weighted(value, term, pixels, passed)
+                total = weighted if total is None else total + weighted
+    return total
+
+
+def _evaluated(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Any, Collection[str]]:
+    """What a loss returns, and the names of the optional inputs that it took."""
     offered = {
         "ignore_index": head.ignore_index,
         "log_probs": pixels.log_probs,
         "nll": pixels.nll,
         "pixel_weight": pixels.kept,
-        "class_weight": class_weight,
+        "class_weight": pixels.like(term.class_weight),
         **({} if pixels.images is None else {"images": pixels.images}),
         "scope": "image" if pixels.alone else term.scope,
     }
     passed = accepted_inputs(loss, offered)
     logits = pixels.logits if passed.keys() & {"ignore_index", "pixel_weight"} else pixels.open_logits
     target = pixels.target if term.target is None else pixels.soft_target(term.target)
-    value = loss(logits, target, **passed)
+    return loss(logits, target, **passed), passed.keys()
+
+
+def _class_weighted(value: Tensor, term: Term, pixels: Pixels, passed: Collection[str]) -> Tensor:
+    weight = pixels.like(term.class_weight)
+    return value if weight is None or "class_weight" in passed else value * weight[pixels.safe_target]
+
+
+def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    value, passed = _evaluated(term, loss, head, pixels)
     if isinstance(value, tuple):
         return value[0], value[1]
     if value.ndim == 0:
@@ -112,12 +138,8 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         raise ShapeError(
             f"a loss returned {tuple(value.shape)}; expected {tuple(pixels.target.shape)}, (numerator, denominator) or a scalar"
         )
-    per_class = None if class_weight is None else class_weight[pixels.safe_target]
-    if "pixel_weight" not in passed:
-        value = value * pixels.kept
-    if per_class is not None and "class_weight" not in passed:
-        value = value * per_class
-    return value.sum(), _normaliser(term.normalize, head, pixels, class_weight)
+    value = _class_weighted(value if "pixel_weight" in passed else value * pixels.kept, term, pixels, passed)
+    return value.sum(), _normaliser(term.normalize, head, pixels, pixels.like(term.class_weight))
 
 
 def _normaliser(normalize: Normalize, head: Head, pixels: Pixels, class_weight: Tensor | None) -> Tensor:

@@ -41,7 +41,7 @@ class ValidationLoss:
     def add(self, logits: Tensor, masks: Tensor, images: Tensor | None = None) -> None:
         """Add one batch: logits ``(N, C, h, w)``, masks ``(N, H, W)``, and images ``(N, 3, H, W)`` for losses that ask."""
         sums = Sums()
-        pixels = shared_pixels(self._head, logits, masks, step=-1, images=images)
+        pixels = shared_pixels(self._head, logits, masks, images, alone=True)
         self._finishes = {name: contribute(term, self._head, pixels, sums, None) for name, term in self._head.terms.items()}
         values = [local.detach().double() for local in sums.local]
         self._totals = [total + value for total, value in zip(self._totals, values, strict=True)] if self._totals else values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +11,13 @@ import torch
 from PIL import Image
 
 from rayseg.data import permutation
-from rayseg.errors import ConfigError, DataError, NonFiniteLossError, RaysegError
+from rayseg.errors import DataError, NonFiniteLossError
 from rayseg.models import small_unet
+from tests.build.sampling_faults import SAMPLERS
 from tests.build.small import AUXILIARY, DICE, folders
+from tests.build.wrong import Wrong, ce, crop, loss
 
 STOP: dict[str, Any] = {"type": "early_stopping", "threshold": 0.9}
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A fault, and what is said about it.
-
-    ``path`` is that of the one problem in a ConfigError; other errors come from the run itself.
-    """
-
-    name: str
-    overrides: dict[str, Any] | Callable[[Path], dict[str, Any]]
-    path: str
-    says: tuple[str, ...]
-    error: type[RaysegError] = ConfigError
-
-
-def ce(**own: Any) -> dict[str, Any]:
-    return {"losses.ce": {"type": "cross_entropy", **own}}
-
-
-def loss(name: str, **own: Any) -> dict[str, Any]:
-    return {"losses": {"own": {"type": name, **own}}}
-
-
-def crop(**own: Any) -> dict[str, Any]:
-    return {"data.transforms.crop": {"type": "random_crop", "size": [16, 16], **own}}
 
 
 def own_steps(**own: Any) -> dict[str, Any]:
@@ -118,10 +93,10 @@ VALUES = [
         ("from 0 to below 1", "got 2.0"),
     ),
     Wrong("a negative multiplier", {"schedule": {"type": "negative"}}, "schedule", ("step 1 of 2 is -0.5", "0 or more")),
-    Wrong(
-        "a fraction above 1", {"sampling": {"type": "ohem", "min_kept": 1.5}}, "sampling.min_kept", ("between 0 and 1", "1.5")
-    ),
+    Wrong("a fraction above 1", {"sampling": {"type": "ohem", "min_kept": 1.5}}, "sampling.min_kept", ("from 0 to 1", "1.5")),
 ]
+
+
 COMBINATIONS = [
     Wrong(
         "a sampler that starts after the run",
@@ -492,4 +467,4 @@ STARTING = [
         ("tensors of the model are not in", "backbone.stem.1.weight", "rename or skip them"),
     ),
 ]
-ALL = [*MISTYPED, *NAMES, *VALUES, *COMBINATIONS, *FILES, *FREEZING, *STARTING]
+ALL = [*MISTYPED, *NAMES, *VALUES, *SAMPLERS, *COMBINATIONS, *FILES, *FREEZING, *STARTING]

@@ -89,6 +89,10 @@ def pair(logits: Tensor, target: Tensor, *, ignore_index: int, strength: float =
     return logits.square().sum() * strength, logits.new_tensor(float(target.numel()))
 
 
+def weighted_pair(logits: Tensor, target: Tensor, *, ignore_index: int, pixel_weight: Tensor) -> tuple[Tensor, Tensor]:
+    return (logits.square().mean(1) * pixel_weight).sum(), pixel_weight.sum()
+
+
 class NoPerImage:
     """A loss of class sums that does not say whether it is taken for each image."""
 
@@ -217,6 +221,7 @@ PARTS: dict[str, Callable[..., Any]] = {
     "pair": pair,
     "no_per_image": NoPerImage,
     "small_map": small_map,
+    "weighted_pair": weighted_pair,
     "detached": detached,
     "open_ended": open_ended,
     "broken_transform": lambda: broken_transform,

@@ -26,6 +26,7 @@ OWN_STEPS = {
 ENCODERS = r"backbone\.stages\.(\d+)"
 WARMUP = {"schedule.warmup": {"length": 5}}
 OHEM = {"sampling": {"type": "ohem"}}
+RAMP = {"sampling": {"type": "ohem", "schedule": {"min_kept": {"from": 1.0, "to": 0.1, "end": {"steps": 9}}}}}
 RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
 CROP = {"data.transforms.crop": {"type": "random_crop", "size": [16, 16]}}
 STOPPING = {"hooks.stop": {"type": "early_stopping"}}
@@ -72,6 +73,13 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({**AUXILIARY, **OHEM}, {"heads.auxiliary.target": {"type": "edges", "width": 2}}),
     (OHEM, {"sampling.thresh": 0.6, "sampling.min_kept": 100, "sampling.scope": "rank", "sampling.start": 7}),
     (OHEM, {"sampling": None}),
+    (OHEM, {"sampling.by": "loss", "sampling.type": "top_k", "sampling": {"type": "top_k", "ratio": 0.3}}),
+    (OHEM, {"sampling.schedule.min_kept": {"from": 1.0, "to": 0.2, "begin": 1, "end": {"epochs": 2}, "shape": "cosine"}}),
+    (RAMP, {"sampling.schedule.min_kept.to": 0.3, "sampling.schedule.min_kept.from": 0.9, "sampling.thresh": None}),
+    (RAMP, {"sampling.schedule.min_kept.begin": 2, "sampling.schedule.min_kept.end": {"steps": 7}}),
+    (RAMP, {"sampling.schedule.min_kept.end.steps": 7, "sampling.schedule.min_kept.shape": "exp"}),
+    (RAMP, {"sampling.schedule.min_kept": None, "sampling.min_kept": 0.3}),
+    ({"model": {"type": "two_heads"}, "heads.auxiliary": {}, **RAMP}, {"heads.auxiliary.sampling": {"type": "all_pixels"}}),
     ({}, {"sampling": {"type": "ohem", "min_kept": 0.2, "start": {"epochs": 1.5}}}),
     ({}, {"schedule.power": 0.7, "schedule.floor": 0.01}),
     ({}, {"schedule": {"type": "cosine", "floor": 0.1}}),

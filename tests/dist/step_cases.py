@@ -18,7 +18,7 @@ from rayseg.engine import LossScaler, backward, clip_gradients, wrap
 from rayseg.losses import Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, Tversky, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, prepare
-from rayseg.sampling import ohem
+from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
 from rayseg.types import Batch
 
 NUM_CLASSES, BATCH, HEIGHT, WIDTH, STEPS, VOID = 4, 7, 12, 16, 3, 255
@@ -56,6 +56,8 @@ class Case:
     num_micro: int = 1
     optimizer: Any = SGD
     auxiliary: Mapping[str, Term] | None = None
+    auxiliary_sampler: Any = None
+    schedule: Mapping[str, Ramp] = field(default_factory=dict)
     dtypes: tuple[torch.dtype, ...] = (torch.float64,)
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
     clip: Mapping[str, float] = field(default_factory=dict)
@@ -69,6 +71,9 @@ MIXED = {"ce": CE, "dice": Term(Dice(), weight=2.0, class_weight=CLASS_WEIGHT)}
 #: Gradients of such terms at such a scale are above what float64 can hold; the scale comes down twice until they are not.
 OVERFLOWING = {name: replace(term, weight=2.0**20) for name, term in MIXED.items()}
 HUGE = partial(LossScaler, scale=2.0**1020, backoff=2.0**-12)
+
+SMOOTH = {"smooth": Term(partial(cross_entropy, label_smoothing=0.1), normalize="valid")}
+BY_LOSS = partial(ohem, thresh=0.25, min_kept=11, by="loss")
 
 CASES = {
     "ohem, dice, class weights": Case(MIXED, SAMPLER, dtypes=BOTH),
@@ -99,6 +104,21 @@ CASES = {
     "lovasz in two micro-batches, with ohem": Case({"ce": CE, "lovasz": Term(Lovasz("all"))}, SAMPLER, num_micro=2),
     "lovasz per image": Case({"lovasz": Term(Lovasz((0, 2), per_image=True), class_weight=CLASS_WEIGHT)}),
     "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
+    "ohem by loss": Case(MIXED, BY_LOSS),
+    "ohem by loss in two micro-batches": Case(MIXED, BY_LOSS, num_micro=2, norm="group"),
+    "top k": Case({"ce": CE}, partial(top_k, ratio=0.3), dtypes=BOTH),
+    "top k by loss, other losses and sampler on the auxiliary head": Case(
+        MIXED, partial(top_k, ratio=0.3, by="loss"), auxiliary=SMOOTH, auxiliary_sampler=partial(ohem, thresh=None, min_kept=7)
+    ),
+    "mmseg's ohem": Case({"ce": Term(cross_entropy, normalize="all")}, partial(ohem_mmseg, thresh=0.3, min_kept=9), dtypes=BOTH),
+    "mmseg's ohem, more than there are": Case({"ce": CE}, partial(ohem_mmseg, thresh=0.1, min_kept=10_000)),
+    "mmseg's ohem by loss, for the batch": Case(
+        {"ce": Term(cross_entropy, normalize="kept", class_weight=CLASS_WEIGHT)}, partial(ohem_mmseg, min_kept=31, per="batch")
+    ),
+    "a share that falls from all to a tenth": Case(
+        MIXED, partial(top_k), num_micro=2, schedule={"ratio": Ramp(1.0, 0.1, begin=0, end=2)}
+    ),
+    "a count that grows": Case(MIXED, partial(ohem, thresh=None), schedule={"min_kept": Ramp(2, 60, begin=0, end=3, shape="exp")}),
     "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
     "clipped by norm": Case(MIXED, SAMPLER, clip={"max_norm": 0.1}, dtypes=BOTH),
     "clipped by the largest element and by value": Case(
@@ -148,9 +168,9 @@ def share(step: int, num_micro: int, dtype: torch.dtype) -> list[Batch]:
 
 
 def make_mix(case: Case) -> Mix:
-    inherited = Head(case.terms, case.sampler, weight=0.4)
-    auxiliary = inherited if case.auxiliary is None else Head(case.auxiliary, weight=0.4)
-    return Mix({"main": Head(case.terms, case.sampler), "auxiliary": auxiliary})
+    main = Head(case.terms, case.sampler, sampler_schedule=case.schedule)
+    auxiliary = main if case.auxiliary is None else Head(case.auxiliary, case.auxiliary_sampler)
+    return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4)})
 
 
 def three_steps(case: Case, dtype: torch.dtype) -> Values:

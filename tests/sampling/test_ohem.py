@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from rayseg.errors import ConfigError, ShapeError
-from rayseg.sampling import SAMPLERS, ohem
-
-
-def shared_example() -> tuple[Tensor, Tensor]:
-    """The logits and labels on which the original code was run: (2, 4, 3, 5), 26 of 30 pixels labelled."""
-    N, C, H, W = 2, 4, 3, 5
-    logits = 2 * torch.sin(0.7 * torch.arange(N * C * H * W, dtype=torch.float64)).view(N, C, H, W)
-    n, h, w = torch.meshgrid(torch.arange(N), torch.arange(H), torch.arange(W), indexing="ij")
-    target = (7 * n + 3 * h + 2 * w) % 4
-    target[:, 0, 0:2] = 255
-    return logits, target
-
-
-def random_example(seed: int, images: int = 3, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(images, 5, 6, 7, generator=generator).to(dtype)
-    target = torch.randint(0, 5, (images, 6, 7), generator=generator)
-    return logits, target.masked_fill(torch.rand(target.shape, generator=generator) < 0.3, 255)
+from rayseg.sampling import ohem
+from tests.sampling.examples import random_example, shared_example
 
 
 def by_sorting(logits: Tensor, target: Tensor, thresh: float | None, count: int) -> Tensor:
@@ -102,20 +81,6 @@ def test_given_losses_of_ignored_pixels_do_not_count() -> None:
     assert weights.flatten().tolist() == [0, 0, 1, 0]
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), thresh=st.sampled_from([None, 0.1, 0.7]), min_kept=st.integers(1, 41))
-def test_shuffling_the_pixels_of_the_batch_shuffles_the_weights(seed: int, thresh: float | None, min_kept: int) -> None:
-    logits, target = random_example(seed)
-    nll = F.cross_entropy(logits, target, ignore_index=255, reduction="none")
-    order = torch.randperm(target.numel(), generator=torch.Generator().manual_seed(seed))
-
-    def weigh(nll: Tensor, target: Tensor) -> Tensor:
-        return ohem(logits, target, ignore_index=255, thresh=thresh, min_kept=min_kept, nll=nll).flatten()
-
-    shuffled = weigh(nll.flatten()[order].view_as(nll), target.flatten()[order].view_as(target))
-    assert torch.equal(shuffled, weigh(nll, target)[order])
-
-
 def test_given_losses_replace_the_logits() -> None:
     logits, target = random_example(2)
     nll = F.cross_entropy(logits, target, ignore_index=255, reduction="none")
@@ -139,6 +104,42 @@ def test_nothing_labelled_keeps_nothing(dtype: torch.dtype, images: int, thresh:
     assert (weights == 0).all()
 
 
+def test_by_loss_the_threshold_still_speaks_of_the_probability() -> None:
+    logits, target = random_example(8)
+    nll = F.cross_entropy(logits, target, ignore_index=255, reduction="none")
+    loss = nll * torch.tensor([0.1, 5.0, 1.0, 0.0, 2.0])[target.where(target != 255, 0)]
+    weights = ohem(logits, target, ignore_index=255, thresh=0.1, min_kept=4, by="loss", pixel_loss=loss)
+    hardest = loss >= loss.flatten().sort(descending=True).values[11]
+    assert torch.equal(weights.bool(), (target != 255) & (hardest | (nll > -math.log(0.1))))
+    assert not torch.equal(weights, ohem(logits, target, ignore_index=255, thresh=0.1, min_kept=4))
+
+
+def test_the_loss_is_asked_for_only_by_who_ranks_by_it() -> None:
+    logits, target = random_example(8)
+
+    def asked() -> Tensor:
+        raise AssertionError("asked")
+
+    ohem(logits, target, ignore_index=255, pixel_loss=asked)
+    with pytest.raises(AssertionError, match="asked"):
+        ohem(logits, target, ignore_index=255, by="loss", pixel_loss=asked)
+
+
+def test_a_share_of_one_keeps_every_labelled_pixel() -> None:
+    logits, target = random_example(8)
+    weights = ohem(logits, target, ignore_index=255, thresh=None, min_kept=1.0)
+    assert torch.equal(weights.bool(), target != 255)
+
+
+def test_one_channel_stands_for_two() -> None:
+    logits, target = random_example(9)
+    one, target = logits[:, :1], target.where(target == 255, target % 2)
+    two = torch.cat([torch.zeros_like(one), one], 1)
+    for thresh in (None, 0.6):
+        weights = ohem(one, target, ignore_index=255, thresh=thresh, min_kept=5)
+        assert torch.equal(weights, ohem(two, target, ignore_index=255, thresh=thresh, min_kept=5))
+
+
 def test_the_ignored_label_may_be_a_class() -> None:
     logits, target = random_example(4)
     weights = ohem(logits, target.masked_fill(target == 255, 0), ignore_index=0, min_kept=41)
@@ -155,7 +156,8 @@ def test_a_count_that_would_switch_it_off_is_refused_with_a_remedy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "path"),
     [
-        ({"min_kept": 1.0}, "min_kept"),
+        ({"min_kept": 1.1}, "min_kept"),
+        ({"by": "loss"}, "by"),
         ({"min_kept": 100_000.0}, "min_kept"),
         ({"min_kept": -1}, "min_kept"),
         ({"thresh": 0.0}, "thresh"),
@@ -168,46 +170,3 @@ def test_senseless_arguments_are_refused(arguments: dict[str, Any], path: str) -
     with pytest.raises(ConfigError) as caught:
         ohem(logits, target, ignore_index=255, **arguments)
     assert [problem.path for problem in caught.value.problems] == [path]
-
-
-def test_samplers_are_found_by_their_config_names() -> None:
-    assert dict(SAMPLERS) == {"ohem": ohem}
-
-
-# Uneven shares: 4 images over 3 workers; worker 1 has only void, worker 2 has no image at all.
-SHARES = {2: [slice(0, 3), slice(3, 4)], 3: [slice(0, 3), slice(3, 4), slice(4, 4)]}
-
-
-def joined_batch() -> tuple[Tensor, Tensor]:
-    logits, target = random_example(7, images=4)
-    target[3] = 255
-    return logits, target
-
-
-def worker(rank: int, world_size: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world_size)
-    logits, target = (x[SHARES[world_size][rank]] for x in joined_batch())
-    results = {
-        (thresh, min_kept, scope): ohem(logits, target, ignore_index=255, thresh=thresh, min_kept=min_kept, scope=scope)
-        for thresh in (None, 0.1, 0.7)
-        for min_kept in (5, 20, 0.9)
-        for scope in ("global", "rank")
-    }
-    torch.save(results, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-@pytest.mark.dist
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_workers_keep_what_one_process_keeps_of_the_joined_batch(world_size: int, tmp_path: Path) -> None:
-    mp.spawn(worker, args=(world_size, str(tmp_path)), nprocs=world_size)  # type: ignore[attr-defined,no-untyped-call]
-    shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(world_size)]
-    logits, target = joined_batch()
-    for thresh, min_kept, scope in shares[0]:
-        arguments: dict[str, Any] = {"ignore_index": 255, "thresh": thresh, "min_kept": min_kept}
-        joined = torch.cat([share[thresh, min_kept, scope] for share in shares])
-        parts = [slice(0, 4)] if scope == "global" else SHARES[world_size]
-        expected = [ohem(logits[part], target[part], **arguments) for part in parts]
-        assert torch.equal(joined, torch.cat(expected)), (thresh, min_kept, scope)
-    assert not torch.equal(shares[0][None, 5, "global"], shares[0][None, 5, "rank"])

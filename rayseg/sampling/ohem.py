@@ -1,4 +1,4 @@
-"""Which pixels count: online hard example mining (OHEM).
+"""Online hard example mining (OHEM).
 
 Letters: N images, C classes, H x W pixels.
 """
@@ -6,32 +6,29 @@ Letters: N images, C classes, H x W pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from rayseg.collective import all_sum
 from rayseg.errors import ConfigError, Problem, ShapeError
-from rayseg.kernels import kth_largest, log_probabilities
+from rayseg.kernels import kth_largest
+from rayseg.sampling.hardness import (
+    By,
+    PixelLoss,
+    Scope,
+    check_thresh,
+    hardness,
+    negative_log_likelihood,
+    reducer,
+)
 
-__all__ = ["SAMPLERS", "ohem"]
-
-
-def _identity(values: Tensor) -> Tensor:
-    return values
-
-
-def _negative_log_likelihood(logits: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-    return torch.nn.functional.nll_loss(log_probabilities(logits), target, ignore_index=ignore_index, reduction="none")
+__all__ = ["ohem"]
 
 
 def _fraction(min_kept: float) -> float:
-    if 0 < min_kept < 1:
+    if 0 <= min_kept <= 1:
         return min_kept
-    message = f"a fraction of the crop must be between 0 and 1, got {min_kept!r}; a count of pixels is written without a dot"
+    message = f"a fraction of the crop must be from 0 to 1, got {min_kept!r}; a count of pixels is written without a dot"
     raise ConfigError([Problem("min_kept", message)], "ohem")
 
 
@@ -49,9 +46,7 @@ def _pixels_per_image(min_kept: float, height: int, width: int) -> int:
     return min_kept
 
 
-def _check_thresh(thresh: float | None, per_image: int) -> None:
-    if thresh is not None and not 0 < thresh <= 1:
-        raise ConfigError([Problem("thresh", f"must be a probability above 0, or null, got {thresh!r}")], "ohem")
+def _check_something_is_kept(thresh: float | None, per_image: int) -> None:
     if thresh is None and per_image == 0:
         raise ConfigError([Problem("min_kept", "without thresh nothing would be kept; give a count or a fraction")], "ohem")
 
@@ -64,19 +59,22 @@ def ohem(
     ignore_index: int,
     thresh: float | None = 0.7,
     min_kept: float = 0.1,
+    by: By = "nll",
     nll: Tensor | None = None,
-    scope: Literal["global", "rank"] = "global",
+    pixel_loss: PixelLoss | None = None,
+    scope: Scope = "global",
 ) -> Tensor:
     """Keep the pixels that the model finds hard, and at least so many of them.
 
     A labelled pixel is kept if the probability of its true class is below ``thresh``, or if it is among the ``min_kept`` times
     images hardest of the batch; where pixels tie for the last place, all of them are kept. With fewer labelled pixels than
-    that, all are kept.
+    that, all are kept. The hardest are those of the largest cross-entropy, or with ``by="loss"`` those that add most to the
+    loss: class weights and all per-pixel terms then decide too. ``thresh`` speaks of the probability in both cases.
 
     Source: Shrivastava et al. 2016, "Training Region-based Object Detectors with Online Hard Example Mining", in the form of
     MMSegmentation's ``OHEMPixelSampler``, with three differences: the batch is the global one, the same for any number of
-    workers; the most confident pixel is not dropped when all must be kept; ties do not make it keep fewer. ``thresh=None``
-    ranks by cross-entropy, without class weights or other terms.
+    workers; the most confident pixel is not dropped when all must be kept; ties do not make it keep fewer. ``thresh=None`` with
+    ``by="loss"`` is its form without a threshold. :func:`rayseg.sampling.ohem_mmseg` has all of its quirks.
 
     A collective with ``scope="global"``: every worker calls it, with or without images, and it makes the same sums whatever the
     pixels are. Nothing is read back by the host.
@@ -86,8 +84,11 @@ def ohem(
         target: ``(N, H, W)`` int64 labels.
         ignore_index: label that means: not labelled; never kept.
         thresh: probability below which a pixel is hard; None keeps only the hardest.
-        min_kept: per image: pixels as an int, or a fraction of H * W as a float; 0 keeps only what is below ``thresh``.
+        min_kept: per image: pixels as an int, or a fraction of H * W as a float; 0 keeps only what is below ``thresh``, 1.0
+            everything.
+        by: ``nll`` ranks by cross-entropy, ``loss`` by ``pixel_loss``.
         nll: ``(N, H, W)`` cross-entropy of each pixel, used instead of the logits when somebody has it already.
+        pixel_loss: ``(N, H, W)`` what each pixel adds to the loss, or a function that returns it.
         scope: ``global`` takes the images of all workers together, ``rank`` each worker's own.
 
     Returns:
@@ -104,20 +105,13 @@ def ohem(
     """
     height, width = target.shape[1:]
     per_image = _pixels_per_image(min_kept, height, width)
-    _check_thresh(thresh, per_image)
+    check_thresh("ohem", thresh)
+    _check_something_is_kept(thresh, per_image)
     valid = target != ignore_index
-    if nll is None:
-        nll = _negative_log_likelihood(logits, target, ignore_index)
-    hardness = nll.detach().clamp(min=0).where(valid, 0)
-    keep = torch.zeros_like(valid)
-    if thresh is not None:
-        keep |= hardness > -math.log(thresh)
+    nll = negative_log_likelihood(logits, target, ignore_index, nll)
+    keep = torch.zeros_like(valid) if thresh is None else nll > -math.log(thresh)
     if per_image:
-        reduce: Callable[[Tensor], Tensor] = all_sum if scope == "global" else _identity
+        hard, reduce = hardness(by, nll, pixel_loss, target, ignore_index, Problem("by", "loss")), reducer(scope)
         images = reduce(torch.full((), len(target), dtype=torch.int64, device=target.device))
-        keep |= hardness >= kth_largest(hardness.flatten(), images * per_image, reduce=reduce)
+        keep |= hard >= kth_largest(hard.flatten(), images * per_image, reduce=reduce)
     return (keep & valid).to(logits.dtype)
-
-
-#: Samplers by the name that a config uses: ``(logits, target, *, ignore_index, **own) -> (N, H, W)``.
-SAMPLERS: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"ohem": ohem})
