@@ -21,6 +21,11 @@ _KEYWORDS = {
     "weight_decay",
     "groups",
     "constructor",
+    "warmup",
+    "phases",
+    "momentum",
+    "by_epoch",
+    "length",
 }
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_- "), min_size=1, max_size=8)
@@ -92,6 +97,22 @@ _freeze = st.fixed_dictionaries(
 )
 
 
+_warmup = st.builds(lambda length: {"length": length}, _length)
+
+
+def _schedule(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return _spec(warmup=_warmup, by_epoch=st.booleans(), **more)
+
+
+_phases = st.builds(
+    lambda first, length, last, momentum: {"phases": {"a": {**first, "length": length}, "b": last}, "momentum": momentum},
+    _spec(),
+    _length,
+    _spec(),
+    st.none() | _schedule(),
+)
+
+
 def experiments() -> st.SearchStrategy[dict[str, Any]]:
     """Trees that hold a valid experiment, most of it left out."""
     return st.fixed_dictionaries(
@@ -108,7 +129,7 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
             "optim": _spec(
                 lr=st.none() | _positive, groups=st.dictionaries(names, _rule, max_size=2), constructor=st.none() | _spec()
             ),
-            "schedule": _spec(warmup=st.builds(lambda length: {"length": length}, _length)),
+            "schedule": _schedule(momentum=st.none() | _schedule()) | _phases,
             "train": _length,
             "scaling": st.fixed_dictionaries({"workers": st.integers(0, 9) | st.sampled_from([[1, 3], (2, 2)])}),
             "tracking": st.fixed_dictionaries({}, optional={"name": st.none() | _words, "mlflow": st.none()}),

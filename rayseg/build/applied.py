@@ -110,7 +110,9 @@ def _is_length(value: Mapping[str, Any]) -> bool:
 
 
 def _in_steps(experiment: Experiment, key: str, wanted: Any) -> Any:
-    """A length as the number of steps that it is here; anything else as it was."""
+    """A length, or a list of some, as the number of steps that it is here; anything else as it was."""
+    if isinstance(wanted, list):
+        return [_in_steps(experiment, key, each) for each in wanted]
     if key.endswith(".epochs"):
         wanted = {"epochs": wanted}
     if not isinstance(wanted, Mapping) or not _is_length(wanted):

@@ -13,25 +13,24 @@ from rayseg.build.averages import check_averages
 from rayseg.build.data import Data, open_data
 from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
-from rayseg.build.hooks import check_monitors, known_metrics, try_hooks
+from rayseg.build.hooks import check_monitors, try_hooks
+from rayseg.build.metric_names import check_metric
 from rayseg.build.objects import (
     make_mix,
     make_model,
-    make_momentum,
     make_plan,
-    make_schedule,
     make_transforms,
 )
 from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
-from rayseg.build.probes import Size, probe_images, probe_mix, probe_model, probe_schedule
-from rayseg.build.resolve import Problems, call_hidden, caught, nearest
+from rayseg.build.probes import Size, probe_images, probe_mix, probe_model
+from rayseg.build.resolve import Problems, call_hidden, caught
 from rayseg.build.samplers import check_times
+from rayseg.build.schedule_checks import check_schedules
 from rayseg.build.start import probe_start
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
 from rayseg.engine import Plan
-from rayseg.engine.early_stopping import better_of
 from rayseg.errors import Problem, ShapeError
 
 __all__ = ["check", "hidden_arguments", "worker_counts"]
@@ -146,7 +145,7 @@ def _smallest_batch(config: ExperimentConfig) -> int:
 def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module | None, problems: Problems) -> None:
     num_images = len(data.train)
     _check_best(config, data.class_names, problems)
-    _try_schedules(config, parts, num_images, problems)
+    _try_schedules(config, parts, num_images, data.class_names, problems)
     transforms = make_transforms(parts, problems)
     whole = len(transforms) == len(config.data.transforms)
     size = probe_images(config, data, transforms, problems) if whole else None
@@ -177,18 +176,15 @@ def _try_model(
     return channels
 
 
-def _try_schedules(config: ExperimentConfig, parts: Parts, num_images: int, problems: Problems) -> None:
+def _try_schedules(
+    config: ExperimentConfig, parts: Parts, num_images: int, class_names: Sequence[str], problems: Problems
+) -> None:
     plan = caught("train", problems, lambda: make_plan(config, num_images))
     if plan is None:
         return
     _check_lengths(config, parts, plan, num_images, problems)
     check_averages(config, plan, num_images, problems)
-    if parts.schedule is not None:
-        schedule = caught("schedule", problems, lambda: make_schedule(config, parts, num_images))
-        probe_schedule(schedule, "schedule", plan.total_steps, problems)
-    probe_schedule(
-        caught("schedule.momentum", problems, lambda: make_momentum(parts)), "schedule.momentum", plan.total_steps, problems
-    )
+    check_schedules(config, parts, num_images, plan.total_steps, class_names, problems)
 
 
 def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_images: int, problems: Problems) -> None:
@@ -204,12 +200,5 @@ def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_image
 
 
 def _check_best(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> None:
-    best, mode = config.checkpoint.best, config.checkpoint.mode
-    names = known_metrics(config, class_names)
-    if best not in names and not config.hooks:
-        known = "val/mIoU, val/mAcc, val/aAcc, val/IoU/<class>, val/Acc/<class>, val/loss, val/loss/<term>"
-        problems.add("checkpoint.best", f"no metric is called {best!r}; known: {known}.{nearest(best, names)}")
-    wanted = better_of(best) if best in names else None
-    if wanted is not None and mode != wanted:
-        which = "larger" if mode == "max" else "smaller"
-        problems.add("checkpoint.mode", f"got {mode}, but a {which} {best} is not better; set it to {wanted}")
+    best, mode = ("checkpoint.best", config.checkpoint.best), ("checkpoint.mode", config.checkpoint.mode)
+    check_metric(config, class_names, best, mode, problems)

@@ -61,7 +61,7 @@ class CornerCheck:
         check_optimizer(config, parts, problems)
         if parts.optimizer is not None:
             try_optimizer(config, parts, ground.model, problems)
-        _try_schedules(config, parts, num_images, problems)
+        _try_schedules(config, parts, num_images, names, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
         probe_mix(mix, parts, len(names), ground.channels, ground.size, problems, batch_size=config.train.batch_size)
         return problems.found

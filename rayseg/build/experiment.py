@@ -18,16 +18,15 @@ from rayseg.build.objects import (
     make_freezing,
     make_mix,
     make_model,
-    make_momentum,
     make_plan,
     make_scaler,
-    make_schedule,
     make_transforms,
     needs_counts,
 )
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
+from rayseg.build.schedules import make_schedules
 from rayseg.build.start import Start, start
 from rayseg.collective import broadcast_object, is_main, rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
@@ -183,14 +182,15 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     assert data is not None
     counts = label_counts(config, parts, data)
     mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems, pick_device(config))
+    schedules = make_schedules(config, parts, len(data.train), problems)
     problems.raise_if_any()
+    assert schedules.rate is not None
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)
-    schedule = make_schedule(config, parts, len(data.train))
     model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
     started = start(config, parts, model, len(data.class_names), reporter)
     state = _state(config, parts, model, len(data.train))
-    state.plateau = plateau_in(schedule)
+    state.plateau = plateau_in(schedules.rate)
     fit = Fit(
         state=state,
         plan=make_plan(config, len(data.train)),
@@ -198,8 +198,8 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
         batches=stream,
         evaluate=evaluator,
         reporter=reporter,
-        schedule=schedule,
-        momentum_schedule=make_momentum(parts),
+        schedule=schedules.rate,
+        momentum_schedule=schedules.momentum,
         freezing=make_freezing(config, model, len(data.train)),
         texts={"config.yaml": to_yaml(config.to_dict())},
     )

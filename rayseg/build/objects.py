@@ -1,4 +1,4 @@
-"""Resolved parts to objects: model, mix, optimizer, schedules, plan."""
+"""Resolved parts to objects: model, mix, plan."""
 
 from __future__ import annotations
 
@@ -15,21 +15,18 @@ from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
-from rayseg.engine import LossScaler, Plan, Schedule, borrowed_generators, set_generators
+from rayseg.engine import LossScaler, Plan, borrowed_generators, set_generators
 from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
-from rayseg.optim import with_warmup
 from rayseg.sampling import all_pixels
 
 __all__ = [
     "make_freezing",
     "make_mix",
     "make_model",
-    "make_momentum",
     "make_plan",
     "make_scaler",
-    "make_schedule",
     "make_transforms",
     "needs_counts",
     "num_steps",
@@ -199,30 +196,6 @@ def make_freezing(config: ExperimentConfig, model: nn.Module, num_images: int) -
         for name, rule in config.freeze.items()
     }
     return Freezing(model, rules)
-
-
-def make_schedule(config: ExperimentConfig, parts: Parts, num_images: int) -> Schedule:
-    """Multiplier of the learning rate as a function of the step.
-
-    Raises:
-        ConfigError: an argument out of range.
-    """
-    assert parts.schedule is not None
-    schedule: Schedule = parts.schedule()
-    warmup = config.schedule.warmup
-    if warmup is None:
-        return schedule
-    steps = num_steps(warmup.length, config, num_images)
-    return with_warmup(schedule, type=warmup.type, warmup_steps=steps, ratio=warmup.ratio)
-
-
-def make_momentum(parts: Parts) -> Schedule | None:
-    """Multiplier of momentum as a function of the step, if the config asks for one.
-
-    Raises:
-        ConfigError: an argument out of range.
-    """
-    return None if parts.momentum is None else parts.momentum()
 
 
 def num_steps(length: Length, config: ExperimentConfig, num_images: int) -> int:

@@ -16,7 +16,7 @@ from rayseg.config import ExperimentConfig, GroupRule
 from rayseg.errors import ConfigError, Problem
 from rayseg.optim import Rule, apply_schedule, parameter_groups
 
-__all__ = ["check_optimizer", "make_groups", "make_optimizer", "try_optimizer"]
+__all__ = ["check_optimizer", "idle_optimizer", "make_groups", "make_optimizer", "try_optimizer"]
 
 #: Keys of a group that are for people and schedules, not for the optimizer.
 _LABELS = ("params", "param_names", "name", "rules", "initial_lr")
@@ -46,6 +46,16 @@ def make_groups(config: ExperimentConfig, parts: Parts, model: nn.Module) -> lis
     has_decay = takes(parts.optimizer.target, "weight_decay") or call_hidden(parts.optimizer.target)
     rules = _bound_rules(config.optim.groups, parts.optimizer)
     return parameter_groups(model, rules, lr=lr, weight_decay=decay if has_decay else None, base=base)
+
+
+def idle_optimizer(config: ExperimentConfig, parts: Parts) -> Optimizer:
+    """An optimizer with the run's settings over one parameter that nothing trains, for what wants to move one.
+
+    Raises:
+        ConfigError: the optimizer refuses its arguments.
+    """
+    assert parts.optimizer is not None
+    return _over(config.with_({"optim.groups": {}}), parts.optimizer, [_stand_ins([nn.Parameter(torch.ones(2, 2))])])
 
 
 def _bound_rules(rules: Mapping[str, GroupRule], optimizer: Resolved) -> dict[str, Rule]:

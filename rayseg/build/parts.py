@@ -9,13 +9,14 @@ from typing import Any
 
 from rayseg.build.resolve import Problems, Resolved, bind, find, takes
 from rayseg.build.samplers import resolve_sampler
+from rayseg.build.schedule_parts import resolve_schedule
 from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig, Spec
 from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
 from rayseg.models import MODELS
-from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, SCHEDULES, refused_optimizer, resolve_optimizer
+from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
 from rayseg.types import MAIN_HEAD
 
 __all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "resolve_parts"]
@@ -64,8 +65,8 @@ class Parts:
     heads: dict[str, HeadParts] = field(default_factory=dict)
     optimizer: Resolved | None = None
     constructor: Resolved | None = None
-    schedule: Resolved | None = None
-    momentum: Resolved | None = None
+    schedule: Mapping[str, Resolved] | None = None
+    momentum: Mapping[str, Resolved] | None = None
     hooks: dict[str, Resolved] = field(default_factory=dict)
 
     def calls(self) -> dict[str, Resolved]:
@@ -75,10 +76,9 @@ class Parts:
             "model": self.model,
             "optim": self.optimizer,
             "optim.constructor": self.constructor,
-            "schedule": self.schedule,
-            "schedule.momentum": self.momentum,
         }
         found = {path: call for path, call in single.items() if call is not None}
+        found |= {**(self.schedule or {}), **(self.momentum or {})}
         found |= {f"data.transforms.{name}": call for name, call in self.transforms.items()}
         for name, head in self.heads.items():
             found |= dict(_head_calls(name, head))
@@ -144,8 +144,8 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
         heads=_heads(one, config),
         optimizer=_optimizer(one, config),
         constructor=_constructor(one, config),
-        schedule=one(config.schedule, "schedule", SCHEDULES),
-        momentum=None if momentum is None else one(momentum, "schedule.momentum", SCHEDULES),
+        schedule=resolve_schedule(config.schedule, "schedule", components, problems),
+        momentum=None if momentum is None else resolve_schedule(momentum, "schedule.momentum", components, problems),
         hooks=_hooks(one, config),
     )
 

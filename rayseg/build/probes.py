@@ -6,7 +6,6 @@ Letters: N images, C classes, H x W pixels.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,7 +19,6 @@ from rayseg.build.probe_samplers import probe_sampler
 from rayseg.build.resolve import Problems, caught
 from rayseg.config import ExperimentConfig, LossTerm
 from rayseg.data import Transform, check_sample, sample_of
-from rayseg.engine import Schedule
 from rayseg.errors import ShapeError
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Mix, Term, accepted_inputs
@@ -28,7 +26,7 @@ from rayseg.mix.pixels import head_target
 from rayseg.models import named_logits, sample_keys
 from rayseg.types import MAIN_HEAD, Sample
 
-__all__ = ["probe_images", "probe_mix", "probe_model", "probe_schedule"]
+__all__ = ["probe_images", "probe_mix", "probe_model"]
 
 #: Samples that are read and transformed.
 _NUM_SAMPLES = 8
@@ -141,24 +139,6 @@ def _check_heads(names: set[str], parts: Parts, problems: Problems) -> None:
             "is missing: the model has this head and the config does not say how it is trained; "
             f"add heads.{name}: {{}} to inherit the main head's losses at weight 0.4, or switch it off in the model",
         )
-
-
-def probe_schedule(schedule: Schedule | None, path: str, total_steps: int, problems: Problems) -> None:
-    """Ask for the multiplier at the first, the middle and the last step."""
-    if schedule is None:
-        return
-    for step in sorted({0, total_steps // 2, total_steps - 1}):
-        value = caught(path, problems, functools.partial(_multiplier, schedule, step, total_steps))
-        if value is None:
-            return
-        if not math.isfinite(value) or value < 0:
-            message = f"the multiplier at step {step} of {total_steps} is {value:g}; expected a finite number, 0 or more"
-            problems.add(path, message)
-            return
-
-
-def _multiplier(schedule: Schedule, step: int, total_steps: int) -> float:
-    return float(schedule(step, total_steps))
 
 
 def probe_mix(

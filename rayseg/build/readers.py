@@ -20,6 +20,7 @@ from rayseg.build.reading import UnreadableError
 from rayseg.build.reading import agreed as _agreed
 from rayseg.build.reading import argument as _argument
 from rayseg.build.resolve import Resolved
+from rayseg.build.schedule_readers import read_schedule
 from rayseg.build.start_readers import read_freeze, read_init
 from rayseg.engine.hooks import in_order, priority_of
 from rayseg.losses import RegionLoss
@@ -136,22 +137,6 @@ def _heads(experiment: Experiment, names: Names) -> Any:
     return None if inherits else getattr(head, rest[0])
 
 
-def _schedule(experiment: Experiment, names: Names) -> Any:
-    parts, outer = experiment.parts, experiment.fit.schedule
-    if names[:1] == ["momentum"]:
-        momentum = experiment.fit.momentum_schedule
-        return None if momentum is None and not names[1:] else _argument(parts.momentum, momentum, names[1:])
-    warms_up = experiment.config.schedule.warmup is not None
-    if names[:1] == ["warmup"]:
-        return _warmup(outer, names[1:]) if warms_up else None
-    return _argument(parts.schedule, getattr(outer, "schedule") if warms_up else outer, names)  # noqa: B009
-
-
-def _warmup(schedule: Any, names: Names) -> Any:
-    named = {"type": schedule.type, "length": schedule.warmup_steps, "ratio": schedule.ratio}
-    return named[names[0]] if names else named
-
-
 def _train(experiment: Experiment, names: Names) -> Any:
     train, plan, stream = experiment.config.train, experiment.fit.plan, experiment.stream
     if names[0] in {"ema", "swa"}:
@@ -258,7 +243,7 @@ _READERS: Mapping[str, Callable[[Experiment, list[str]], Any]] = {
     "model": _model,
     "optim": read_optim,
     "sampling": _sampling,
-    "schedule": _schedule,
+    "schedule": read_schedule,
     "seed": _seed,
     "train": _train,
 }

@@ -100,14 +100,17 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def find(name: str, path: str, problems: Problems, table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any] | None:
+def find(
+    name: str, path: str, problems: Problems, table: Mapping[str, Callable[..., Any]], *, key: str = "type"
+) -> Callable[..., Any] | None:
     """The callable of a built-in name, a component's name or an import path.
 
     Args:
-        name: what the user wrote as ``type``.
-        path: of the node that has the ``type``, for messages.
+        name: what the user wrote.
+        path: of the node that has it, for messages.
         problems: a fault is added here.
         table: built-in names and components.
+        key: under which the name is written.
 
     Returns:
         None when a fault was found.
@@ -117,9 +120,9 @@ def find(name: str, path: str, problems: Problems, table: Mapping[str, Callable[
     if ":" not in name:
         known = f"known: {', '.join(sorted(table))}.{nearest(name, table)} " if table else ""
         message = f"unknown name {name!r}; {known}For your own code give an import path 'package.module:name'"
-        problems.add(f"{path}.type", message)
+        problems.add(f"{path}.{key}", message)
         return None
-    return _imported(name, f"{path}.type", problems)
+    return _imported(name, f"{path}.{key}", problems)
 
 
 def _imported(name: str, path: str, problems: Problems) -> Callable[..., Any] | None:

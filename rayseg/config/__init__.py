@@ -1,18 +1,19 @@
 """The grammar of an experiment: what may be written, how it is changed, how it is read and shown.
 
-===========  =====================================================================
-``schema``   :class:`ExperimentConfig`, the whole
-``recipe``   its sections that say what is learned, and how
-``start``    its sections that say where weights start and which of them wait
-``running``  its sections that say how long, where, and what is kept
-``spec``     open parts: a type name and its arguments
-``values``   numbers, lengths, names
-``overlay``  dotted keys over a tree
-``files``    YAML, JSON, TOML, Python
-``assign``   ``key=value`` words of a command line
-``show``     flat leaves, the table of ``rayseg show``, a JSON Schema
-``faults``   what is said about a wrong config
-===========  =====================================================================
+=============  =====================================================================
+``schema``     :class:`ExperimentConfig`, the whole
+``recipe``     its sections that say what is learned, and how
+``schedules``  how rate and momentum move
+``start``      its sections that say where weights start and which of them wait
+``running``    its sections that say how long, where, and what is kept
+``spec``       open parts: a type name and its arguments
+``values``     numbers, lengths, names
+``overlay``    dotted keys over a tree
+``files``      YAML, JSON, TOML, Python
+``assign``     ``key=value`` words of a command line
+``show``       flat leaves, the table of ``rayseg show``, a JSON Schema
+``faults``     what is said about a wrong config
+=============  =====================================================================
 
 Nothing here knows tensors, files of images, or which types exist: ``rayseg.build`` does.
 """
@@ -33,8 +34,6 @@ from rayseg.config.recipe import (
     ModelConfig,
     OptimConfig,
     SamplingConfig,
-    ScheduleConfig,
-    Warmup,
 )
 from rayseg.config.running import (
     CheckpointConfig,
@@ -47,6 +46,7 @@ from rayseg.config.running import (
     TrackingConfig,
     TrainConfig,
 )
+from rayseg.config.schedules import PHASES, MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
 from rayseg.config.schema import ExperimentConfig
 from rayseg.config.show import flatten, flatten_tree, json_schema, render
 from rayseg.config.spec import Section, Spec
@@ -55,6 +55,7 @@ from rayseg.config.text import from_yaml, to_line, to_yaml
 from rayseg.config.values import Length, Moment
 
 __all__ = [
+    "PHASES",
     "SUFFIXES",
     "ArgumentSchedule",
     "CheckpointConfig",
@@ -73,7 +74,10 @@ __all__ = [
     "MlflowConfig",
     "ModelConfig",
     "Moment",
+    "MomentumConfig",
+    "MomentumWarmup",
     "OptimConfig",
+    "Phase",
     "SamplingConfig",
     "ScalingConfig",
     "ScheduleConfig",

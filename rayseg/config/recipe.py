@@ -20,8 +20,6 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "SamplingConfig",
-    "ScheduleConfig",
-    "Warmup",
 ]
 
 Mean3 = tuple[Float, Float, Float]
@@ -196,19 +194,3 @@ class OptimConfig(Spec):
         default=None,
         description="layer_decay, or an import path: (model, *, lr, weight_decay, **own) -> groups; rules follow",
     )
-
-
-class Warmup(Section):
-    """Multiplies the schedule at the beginning; its clock is not shifted."""
-
-    type: Literal["constant", "linear", "exp"] = "linear"
-    length: Interval
-    ratio: Float = Field(default=0.1, gt=0, le=1)
-
-
-class ScheduleConfig(Spec):
-    """Learning rate: ``(**own) -> (step, total_steps) -> multiplier``; poly, cosine, constant, or an import path."""
-
-    type: TypeName = "poly"
-    warmup: Warmup | None = None
-    momentum: Spec | None = Field(default=None, description="the same for momentum (betas[0] in Adam)")

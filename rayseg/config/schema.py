@@ -24,8 +24,6 @@ from rayseg.config.recipe import (
     ModelConfig,
     OptimConfig,
     SamplingConfig,
-    ScheduleConfig,
-    Warmup,
 )
 from rayseg.config.running import (
     CheckpointConfig,
@@ -38,6 +36,7 @@ from rayseg.config.running import (
     TrackingConfig,
     TrainConfig,
 )
+from rayseg.config.schedules import MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
 from rayseg.config.spec import Section
 from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.values import Int, Length, Moment, Named
@@ -61,7 +60,10 @@ __all__ = [
     "MlflowConfig",
     "ModelConfig",
     "Moment",
+    "MomentumConfig",
+    "MomentumWarmup",
     "OptimConfig",
+    "Phase",
     "SamplingConfig",
     "ScalingConfig",
     "ScheduleConfig",

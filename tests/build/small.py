@@ -120,6 +120,16 @@ def negative_schedule() -> Callable[[int, int], float]:
     return lambda step, total_steps: 0.5 - step / (total_steps - 1)
 
 
+def adjust_learning_rate(optimizer: torch.optim.Optimizer, epoch: int, drop: int = 30) -> None:
+    """What a notebook writes: the rate by the epoch."""
+    for group in optimizer.param_groups:
+        group["lr"] = 0.5 * 0.1 ** (epoch // drop)
+
+
+def halved(count: int) -> float:
+    return 0.5**count
+
+
 def edges(masks: Tensor, *, ignore_index: int, width: int = 1) -> Tensor:
     """The target of another head: whether a pixel differs from its left neighbour."""
     target = (masks != masks.roll(width, 2)).long()
@@ -226,6 +236,8 @@ PARTS: dict[str, Callable[..., Any]] = {
     "open_ended": open_ended,
     "broken_transform": lambda: broken_transform,
     "negative": negative_schedule,
+    "number": lambda: 0.5,
+    "adjust": adjust_learning_rate,
     "edges": edges,
     "real_target": real_target,
     "silent": Silent,

@@ -31,6 +31,10 @@ RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
 CROP = {"data.transforms.crop": {"type": "random_crop", "size": [16, 16]}}
 STOPPING = {"hooks.stop": {"type": "early_stopping"}}
 
+STEPS = {"type": "step", "every": {"epochs": 1}}
+PHASES = {"phases": {"warm": {"type": "linear", "start": 0.5, "end": 1.0, "length": 1}, "rest": {"type": "poly"}}}
+SCHEDULER = {"type": "torch.optim.lr_scheduler:StepLR", "step_size": 1}
+
 #: What the recipe needs, and what is sampled over it.
 SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"seed": 3}),
@@ -87,6 +91,17 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"schedule.warmup": {"length": {"steps": 5}}}, {"schedule.warmup.length.steps": 11}),
     (WARMUP, {"schedule.warmup": None}),
     ({"schedule.momentum": {"type": "poly"}}, {"schedule.momentum.floor": 0.5}),
+    ({"schedule": STEPS}, {"schedule.every": {"epochs": 2}, "schedule.gamma": 0.3}),
+    ({"schedule": STEPS}, {"schedule": {"type": "step", "milestones": [{"epochs": 1}, 5], "by_epoch": True}}),
+    ({"schedule": STEPS}, {"schedule.every.epochs": 3}),
+    (
+        {"schedule": PHASES},
+        {"schedule.phases.warm.start": 0.2, "schedule.phases.warm.length": 3, "schedule.phases.rest.power": 2},
+    ),
+    ({"schedule": PHASES, "schedule.momentum": {"warmup": {"length": 2}}}, {"schedule.momentum.warmup.ratio": 0.8}),
+    ({"schedule": {"type": "plateau"}}, {"schedule.factor": 0.5, "schedule.patience": 3, "schedule.monitor": "val/mAcc"}),
+    ({"schedule": SCHEDULER}, {"schedule.gamma": 0.5, "schedule.step_size": {"epochs": 1}}),
+    ({"schedule": {"type": "lambda", "function": "tests.build.small:halved"}}, {"schedule.every": 7}),
     ({}, {"train.batch_size": 4, "train.steps": 17, "train.precision": "bf16", "train.clip_norm": 1.5, "train.clip_value": 2}),
     ({"train.precision": "fp16", "train.clip_norm": 1.0}, {"train.loss_scale": 512.0, "train.clip_norm_type": "inf"}),
     ({}, {"train": {"precision": "fp16", "loss_scale": "dynamic", "clip_norm": 2.0, "clip_norm_type": 1.0}}),

@@ -1,0 +1,35 @@
+"""Whether a metric that a config names will be measured, and in which direction it is better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rayseg.build.hooks import known_metrics
+from rayseg.build.resolve import Problems, nearest
+from rayseg.config import ExperimentConfig
+from rayseg.engine.early_stopping import better_of
+
+__all__ = ["check_metric"]
+
+
+def check_metric(
+    config: ExperimentConfig, class_names: Sequence[str], metric: tuple[str, str], mode: tuple[str, str], problems: Problems
+) -> None:
+    """Note a metric that no evaluation gives (hooks may add any), and a direction that makes no sense.
+
+    Args:
+        config: the experiment.
+        class_names: C names.
+        metric: dotted path where it is written, and its name, such as val/mIoU.
+        mode: dotted path where it is written, and max or min.
+        problems: faults are added here.
+    """
+    (path, name), (mode_path, way) = metric, mode
+    names = known_metrics(config, class_names)
+    if name not in names and not config.hooks:
+        known = "val/mIoU, val/mAcc, val/aAcc, val/IoU/<class>, val/Acc/<class>, val/loss, val/loss/<term>"
+        problems.add(path, f"no metric is called {name!r}; known: {known}.{nearest(name, names)}")
+    wanted = better_of(name) if name in names else None
+    if wanted is not None and way != wanted:
+        which = "larger" if way == "max" else "smaller"
+        problems.add(mode_path, f"got {way}, but a {which} {name} is not better; set it to {wanted}")
