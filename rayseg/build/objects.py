@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayseg.build.distillation import Distillation, other_normalisation
 from rayseg.build.parts import HeadParts, Parts, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
 from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, borrowed_generators, set_generators
+from rayseg.errors import ConfigError, Problem
 from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
@@ -45,7 +47,14 @@ def make_model(config: ExperimentConfig, parts: Parts, num_classes: int) -> nn.M
     norm = "sync" if config.model.norm == "auto" else config.model.norm
     with borrowed_generators():
         set_generators(config.seed)
-        return prepare(parts.model(num_classes), norm=norm)
+        return prepare(parts.model(_num_channels(config, num_classes)), norm=norm)
+
+
+def _num_channels(config: ExperimentConfig, num_classes: int) -> int:
+    if config.model.binary and num_classes != 2:
+        message = f"one channel tells two classes apart, and the data has {num_classes}; set it to false"
+        raise ConfigError([Problem("model.binary", message)])
+    return 1 if config.model.binary else num_classes
 
 
 def needs_counts(parts: Parts) -> bool:
@@ -77,6 +86,9 @@ def make_mix(
     voids = (config.data.ignore_index, *_ignored_classes(config, class_names, problems))
     for name, head in parts.heads.items():
         terms = {term: _make_term(head, term, class_names, counts, problems, device) for term in head.terms}
+        for term, made in terms.items():
+            if made is not None and (message := other_normalisation(made.loss, config.data)):
+                problems.add(f"{head.losses_path}.{term}", message)
         heads[name] = Head(
             terms={term: made for term, made in terms.items() if made is not None},
             sampler=None if head.sampler is None or head.sampler.target is all_pixels else _partial(head.sampler),
@@ -123,7 +135,7 @@ def _make_term(
         loss = loss.to(device)
         _require_no_parameters(loss, call.name, path, problems)
     class_weight = _class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
-    return None if loss is None else _term(term, call, loss, class_weight)
+    return None if loss is None else _term(term, call, loss, class_weight, _partial(head.targets.get(name)))
 
 
 def _require_no_parameters(loss: nn.Module, name: str, path: str, problems: Problems) -> None:
@@ -133,10 +145,16 @@ def _require_no_parameters(loss: nn.Module, name: str, path: str, problems: Prob
         problems.add(path, f"{message}them constants with register_buffer")
 
 
-def _term(term: LossTerm, call: Resolved, loss: Callable[..., Any], class_weight: Tensor | None) -> Term:
-    built_in = call.target in PIXEL_LOSSES.values()
+def _term(
+    term: LossTerm,
+    call: Resolved,
+    loss: Callable[..., Any],
+    class_weight: Tensor | None,
+    target: Callable[..., Tensor] | None,
+) -> Term:
+    returns_map = call.target in (*PIXEL_LOSSES.values(), Distillation)
     normalize: Normalize = term.normalize or "weights"
-    return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map=built_in)
+    return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map, target)
 
 
 def _apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:

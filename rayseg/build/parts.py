@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rayseg.build.distillation import Distillation
 from rayseg.build.resolve import Problems, Resolved, bind, find, takes
 from rayseg.build.samplers import resolve_sampler
 from rayseg.build.schedule_parts import resolve_schedule
@@ -14,7 +15,7 @@ from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig
 from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
-from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES
+from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS
 from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
 from rayseg.types import MAIN_HEAD
@@ -25,7 +26,10 @@ __all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "reso
 Components = Mapping[str, Callable[..., Any]]
 
 #: What the mix offers to a loss or a sampler by name; a user's own argument cannot have these names.
-_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "scope")
+_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "scope", "images")
+
+_BUILT_IN = (*LOSSES.values(), Distillation)
+_TAKE_SOFT = tuple(LOSSES[name] for name in TAKE_SOFT_TARGETS)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class HeadParts:
         target: makes the head's own target of the masks.
         losses_path: where the losses are written: ``losses`` where they are inherited.
         sampling_path: where the sampling is written.
+        targets: term's name -> what makes a target of labels for this loss alone.
     """
 
     weight: float
@@ -53,6 +58,7 @@ class HeadParts:
     target: Resolved | None
     losses_path: str
     sampling_path: str
+    targets: Mapping[str, Resolved] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,6 +96,8 @@ def _head_calls(name: str, head: HeadParts) -> Iterator[tuple[str, Resolved]]:
         yield f"{head.losses_path}.{term}", loss
     for term, rule in head.rules.items():
         yield f"{head.losses_path}.{term}.class_weight", rule
+    for term, target in head.targets.items():
+        yield f"{head.losses_path}.{term}.target", target
     if head.sampler is not None:
         yield head.sampling_path, head.sampler
     if head.target is not None:
@@ -124,7 +132,7 @@ class _Resolver:
         return bind(target, spec, path, self.problems, given=given, num_positional=num_positional)
 
     def loss_target(self, spec: Spec, path: str, problems: Problems) -> Callable[..., Any] | None:
-        return find(spec.type, path, problems, {**LOSSES, **self.components})
+        return find(spec.type, path, problems, {**LOSSES, "distillation": Distillation, **self.components})
 
 
 def resolve_parts(config: ExperimentConfig, components: Components, problems: Problems) -> Parts:
@@ -211,7 +219,8 @@ def _resolve_head(one: _Resolver, config: ExperimentConfig, head: HeadConfig, pa
         _check_sampled(one, sampling_path, losses)
     target = None if head.target is None else one(head.target, f"{path}target", {}, given=("ignore_index",), num_positional=1)
     ignore_index = config.data.ignore_index if head.ignore_index is None else head.ignore_index
-    return HeadParts(head.weight, ignore_index, terms, rules, sampling, sampler, target, losses_path, sampling_path)
+    targets = _term_targets(one, losses, losses_path)
+    return HeadParts(head.weight, ignore_index, terms, rules, sampling, sampler, target, losses_path, sampling_path, targets)
 
 
 def _terms(
@@ -232,6 +241,24 @@ def _terms(
             rule = one(term.class_weight, f"{path}.{name}.class_weight", CLASS_WEIGHT_RULES, num_positional=2)
             rules |= {} if rule is None else {name: rule}
     return terms, rules
+
+
+def _term_targets(one: _Resolver, losses: Mapping[str, LossTerm], path: str) -> dict[str, Resolved]:
+    """Of the terms that have one, which must be able to take it."""
+    found: dict[str, Resolved] = {}
+    for name, term in losses.items():
+        loss = one.loss_target(term, "", Problems())
+        if term.target is None or loss is None:
+            continue
+        if is_region(loss) or (loss in _BUILT_IN and loss not in _TAKE_SOFT):
+            message = f"{term.type!r} is a function of labels and takes no other target; remove it, or use another loss"
+            one.problems.add(f"{path}.{name}.target", message)
+            continue
+        target = one(
+            term.target, f"{path}.{name}.target", SOFT_TARGETS, given=("ignore_index", "num_classes"), num_positional=1
+        )
+        found |= {} if target is None else {name: target}
+    return found
 
 
 def is_region(target: Callable[..., Any] | None) -> bool:

@@ -6,25 +6,24 @@ Letters: N images, C classes, H x W pixels.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.build.data import Data
-from rayseg.build.parts import HeadParts, Parts, not_sampled
+from rayseg.build.parts import HeadParts, Parts
 from rayseg.build.probe_samplers import probe_sampler
 from rayseg.build.resolve import Problems, caught
-from rayseg.config import ExperimentConfig, LossTerm
+from rayseg.build.term_probes import probe_batch, probe_terms
+from rayseg.config import ExperimentConfig
 from rayseg.data import Transform, check_sample, sample_of
 from rayseg.errors import ShapeError
-from rayseg.losses import RegionLoss
-from rayseg.mix import Head, Mix, Term, accepted_inputs
+from rayseg.mix import Head, Mix
 from rayseg.mix.pixels import head_target
 from rayseg.models import named_logits, sample_keys
-from rayseg.types import MAIN_HEAD, Sample
+from rayseg.types import Sample
 
 __all__ = ["probe_images", "probe_mix", "probe_model"]
 
@@ -107,12 +106,15 @@ def probe_model(
     _check_heads(set(output), parts, problems)
     channels = {name: logits.shape[1] for name, logits in output.items()}
     for name, head in parts.heads.items():
-        if name in channels and channels[name] != len(class_names) and head.target is None:
-            message = (
-                f"head {name!r} gives {channels[name]} channels for {len(class_names)} classes; use num_classes in the model"
-            )
-            problems.add("model", message)
+        if name in channels and not _fits(channels[name], len(class_names)) and head.target is None:
+            message = f"head {name!r} gives {channels[name]} channels for {len(class_names)} classes"
+            problems.add("model", f"{message}; use num_classes in the model (one channel is for two classes)")
     return channels
+
+
+def _fits(num_channels: int, num_classes: int) -> bool:
+    """One channel tells two classes apart."""
+    return num_channels == num_classes or (num_channels, num_classes) == (1, 2)
 
 
 def _forward(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -165,14 +167,14 @@ def probe_mix(
     for name, head in mix.heads.items():
         part = parts.heads[name]
         _probe_rules(part, num_classes, problems)
-        masks = (torch.arange(2 * 8 * 8) % num_classes).view(2, 8, 8)
-        masks[0, 0, 0] = head.ignore_index
-        target = caught(f"heads.{name}.target", problems, functools.partial(_target, head, masks))
+        num_channels = channels.get(name, num_classes)
+        if head.target is None and not _fits(num_channels, num_classes):
+            num_channels = num_classes  # told already, and no fault of a loss
+        batch = probe_batch(head, num_classes, num_channels, size)
+        target = caught(f"heads.{name}.target", problems, functools.partial(_target, head, batch.masks))
         if target is None:
             continue
-        num_channels = channels.get(name, num_classes)
-        logits = torch.linspace(-1, 1, 2 * num_channels * 64).view(2, num_channels, 8, 8)
-        ranks = _probe_terms(name, part, head, logits, masks, problems)
+        ranks = probe_terms(name, part, head, batch, problems)
         if head.sampler is not None and size is not None:
             probe_sampler(part, head, num_channels, size, problems, batch_size=batch_size, has_pixel_loss=ranks)
 
@@ -195,72 +197,3 @@ def _probe_rules(part: HeadParts, num_classes: int, problems: Problems) -> None:
         if isinstance(weights, Tensor) and (weights.shape != (num_classes,) or not weights.isfinite().all()):
             message = f"{rule.name!r} gives {tuple(weights.shape)} {weights.tolist()}; expected {num_classes} finite numbers"
             problems.add(path, message)
-
-
-def _probe_terms(name: str, part: HeadParts, head: Head, logits: Tensor, masks: Tensor, problems: Problems) -> bool:
-    """Whether a term tells what each pixel adds to the loss; true also where that is unknown because of a fault."""
-    own_sampling = part.sampling_path == ("sampling" if name == MAIN_HEAD else f"heads.{name}.sampling")
-    unsampled: list[str] = []
-    ranks = False
-    for term_name, term in head.terms.items():
-        path = f"{part.losses_path}.{term_name}"
-        kind = _probe_term(head, term, logits, masks, path, problems)
-        ranks |= kind in {"map", None}
-        if kind == "sums":
-            _check_options(part.terms[term_name][0], term, path, problems)
-        if kind == "region" or (kind == "sums" and not _has_input(term, "pixel_weight")):
-            unsampled.append(term_name)
-    told = problems.has(part.sampling_path)
-    if part.sampler is not None and own_sampling and not told and unsampled and set(unsampled) == set(part.terms):
-        problems.add(part.sampling_path, not_sampled(unsampled))
-    return ranks or problems.has(part.sampling_path)
-
-
-def _probe_term(
-    head: Head, term: Term, logits: Tensor, masks: Tensor, path: str, problems: Problems
-) -> Literal["map", "sums", "region"] | None:
-    """One loss alone, on a small batch with one ignored pixel; what kind of value it returns, None where it has a fault."""
-    returned: list[Any] = []
-    watched = term if isinstance(term.loss, RegionLoss) else replace(term, loss=_watched(term.loss, returned))
-    alone = Mix({MAIN_HEAD: replace(head, terms={"loss": watched}, sampler=None)})
-    value = caught(path, problems, lambda: alone({MAIN_HEAD: logits.clone().requires_grad_()}, masks, step=0))
-    if value is None:
-        return None
-    if not torch.isfinite(value.total):
-        message = f"gives {float(value.total)} on a small batch with one ignored pixel; expected a finite number"
-        problems.add(path, message)
-        return None
-    if not value.total.requires_grad:
-        problems.add(path, "has no gradient; compute it from the logits with torch operations, without detach")
-        return None
-    if not returned:
-        return "region"
-    return "sums" if isinstance(returned[0], tuple) or returned[0].ndim == 0 else "map"
-
-
-def _watched(loss: Callable[..., Any], returned: list[Any]) -> Callable[..., Any]:
-    """The loss with its own signature; what it returns is kept."""
-
-    @functools.wraps(loss.forward if isinstance(loss, nn.Module) else loss)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        returned.append(loss(*args, **kwargs))
-        return returned[-1]
-
-    return call
-
-
-def _has_input(term: Term, name: str) -> bool:
-    return not isinstance(term.loss, RegionLoss) and bool(accepted_inputs(term.loss, {name: None}))
-
-
-def _check_options(written: LossTerm, term: Term, path: str, problems: Problems) -> None:
-    """What the mix cannot do for a loss that returns (numerator, denominator) or a scalar."""
-    if written.class_weight is not None and not _has_input(term, "class_weight"):
-        problems.add(
-            f"{path}.class_weight",
-            f"cannot reach {written.type!r}: it does not return one value per pixel and has no argument 'class_weight'; "
-            "add the argument, return (N, H, W), or remove this",
-        )
-    if written.normalize is not None:
-        message = f"{written.type!r} does not return one value per pixel, so it is not divided by pixels; remove this"
-        problems.add(f"{path}.normalize", message)

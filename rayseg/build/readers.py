@@ -25,7 +25,8 @@ from rayseg.build.start_readers import read_freeze, read_init
 from rayseg.engine.hooks import in_order, priority_of
 from rayseg.losses import RegionLoss
 from rayseg.mix import Head, Term
-from rayseg.models import SyncBatchNorm2d
+from rayseg.models import SyncBatchNorm2d, named_logits
+from rayseg.types import MAIN_HEAD
 
 __all__ = ["UnreadableError", "read"]
 
@@ -65,6 +66,9 @@ def _term(experiment: Experiment, part: HeadParts, head: Head, names: Names) -> 
         return _class_weight(experiment, part.rules.get(name), term, rest[1:])
     if rest == ["normalize"]:
         return None if isinstance(term.loss, RegionLoss) else term.normalize
+    if rest[:1] == ["target"]:
+        target = part.targets.get(name)
+        return None if target is None and not rest[1:] else _argument(target, term.target, rest[1:])
     if rest in (["weight"], ["scope"]):
         return getattr(term, rest[0])
     return _argument(call, term.loss, rest)
@@ -194,12 +198,24 @@ _NORMS: Mapping[str, type[nn.Module]] = {"sync": SyncBatchNorm2d, "batch": nn.Ba
 
 def _model(experiment: Experiment, names: Names) -> Any:
     model = experiment.fit.state.model
+    if names == ["binary"]:
+        return _num_channels(model) == 1
     if names != ["norm"]:
         return _argument(experiment.parts.model, model, names)
     found = {name for name, kind in _NORMS.items() if any(type(layer) is kind for layer in model.modules())}
     if len(found) != 1:
         raise UnreadableError(f"the layers of the model are of {len(found)} kinds: {', '.join(sorted(found))}")
     return found.pop()
+
+
+def _num_channels(model: nn.Module) -> int:
+    """Of the main head's logits, seen on an image of zeros."""
+    parameter, was_training = next(model.parameters()), model.training
+    images = torch.zeros(1, 3, 64, 64, dtype=parameter.dtype, device=parameter.device)
+    with torch.no_grad():
+        channels = named_logits(model.eval()(images))[MAIN_HEAD].shape[1]
+    model.train(was_training)
+    return channels
 
 
 def _eval(experiment: Experiment, names: Names) -> Any:

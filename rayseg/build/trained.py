@@ -193,6 +193,8 @@ def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | 
 
 def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, Tensor], checkpoint: str | Path) -> int:
     """C, read from the weights: the sizes that grow by one where the model has a class more."""
+    if config.model.binary:
+        return 2
     two, three = (bare_model(config, parts, count).state_dict() for count in (2, 3))
     found = {
         state[name].shape[axis]

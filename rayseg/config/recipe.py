@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, create_model, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, field_validator, model_validator
 
 from rayseg.config.plain import plain
 from rayseg.config.spec import Section, Spec, TypeName
@@ -54,6 +54,7 @@ class ModelConfig(Spec):
     norm: Literal["auto", "keep", "batch", "sync", "group"] = Field(
         default="auto", description="auto: sync with more than one worker, else as the model has it"
     )
+    binary: Bool = Field(default=False, description="one channel for two classes: the model is made with num_classes 1")
 
 
 class ClassWeight(Spec):
@@ -81,8 +82,16 @@ ClassWeights = Annotated[
 ]
 
 
+def _named(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+#: A spec; bare text is its type.
+Target = Annotated[Spec, BeforeValidator(_named, json_schema_input_type=Spec | str)]
+
+
 class LossTerm(Spec):
-    """One term of the mix. ``weight, normalize, scope, class_weight`` belong to the mix, the rest to the loss."""
+    """One term of the mix. ``weight, normalize, scope, class_weight, target`` belong to the mix, the rest to the loss."""
 
     weight: NonNegative = 1.0
     normalize: Literal["weights", "kept", "valid", "all", "all_weights"] | None = Field(
@@ -91,6 +100,10 @@ class LossTerm(Spec):
     scope: Literal["global", "rank"] = "global"
     class_weight: ClassWeights | None = Field(
         default=None, description="one number per class, name -> number, or a rule {type: median_frequency, power: 0.5}"
+    )
+    target: Target | None = Field(
+        default=None,
+        description="what the loss gets: null: labels (N, H, W); one_hot, smooth_borders, or an import path: (N, C, H, W)",
     )
 
 

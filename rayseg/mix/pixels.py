@@ -47,7 +47,7 @@ class Pixels:
     @property
     def open_logits(self) -> Tensor:
         """Logits ``(N, K, H, W)`` that are 0 and without gradient where ignored, for losses that do not ask what is ignored."""
-        return self.logits.masked_fill(~self.valid[:, None], 0)
+        return self.logits.masked_fill(~self.valid[:, None], 0).contiguous()
 
     def soft_target(self, make: Callable[..., Tensor]) -> Tensor:
         """Target ``(N, K, H, W)`` that ``make`` makes of the labels, 0 where ignored; one channel is that of class 1."""
@@ -59,7 +59,7 @@ class Pixels:
                 f"{tuple(self.log_probs.shape)}: (N, C, H, W) for {num_classes} classes. Labels of its own belong to a head"
             )
         soft = soft[:, 1:] if self.logits.shape[1] == 1 else soft
-        return soft.to(self.logits.dtype).masked_fill(~self.valid[:, None], 0)
+        return soft.to(self.logits.dtype).masked_fill(~self.valid[:, None], 0).contiguous()
 
     def like(self, weight: Tensor | None) -> Tensor | None:
         """A weight in the dtype and on the device of the logits."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rayseg.build import Experiment, assemble, check
 from rayseg.config import ExperimentConfig
-from rayseg.engine import LocalReporter
+from rayseg.engine import LocalReporter, fit
 from rayseg.errors import ConfigError
 
 BASE = ExperimentConfig.from_dict(
@@ -43,6 +43,15 @@ def checked(overrides: Mapping[str, Any], directory: Path) -> Experiment:
     if problems := check(config, parts):
         raise ConfigError(problems)
     return assemble(config, LocalReporter(directory / "runs"), parts)
+
+
+def trained_checkpoint(directory: Path, *overrides: Mapping[str, Any]) -> Path:
+    """The checkpoint of one step of the small run, changed by the overrides."""
+    config = BASE.with_({"train.steps": 1})
+    for change in overrides:
+        config = config.with_(change)
+    fit(assemble(config, LocalReporter(directory), PARTS).fit)
+    return directory / "checkpoints" / "step_00000001"
 
 
 class TwoHeads(nn.Module):
@@ -225,6 +234,7 @@ def by_depth(model: nn.Module, *, lr: float, weight_decay: float, ratio: float =
 
 PARTS: dict[str, Callable[..., Any]] = {
     "two_heads": TwoHeads,
+    "always_one_channel": lambda num_classes: nn.Conv2d(3, min(num_classes, 1), 2, stride=2),
     "topo": Topo,
     "late_nan": LateNan,
     "scalar": scalar,

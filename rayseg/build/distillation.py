@@ -1,0 +1,71 @@
+"""Learning from a trained model: a loss that opens a checkpoint.
+
+Letters: N images, C classes, H x W pixels, K channels: C, or 1 for two classes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rayseg.losses import kl_divergence
+from rayseg.models import named_logits
+from rayseg.types import MAIN_HEAD
+
+if TYPE_CHECKING:
+    from rayseg.config import DataConfig
+
+__all__ = ["Distillation", "other_normalisation"]
+
+
+class Distillation(nn.Module):
+    """Divergence of the model's classes from those of a teacher; one value per pixel, that of ``rayseg.losses.kl_divergence``.
+
+    Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", pixel by pixel. The teacher sees the images that
+    the model sees, after the same augmentation, in evaluation mode and without a gradient; it makes no collectives and is no
+    part of the model or of its checkpoints. Ignored pixels do not teach. Together with ``cross_entropy`` the two weights make
+    the paper's mixture.
+
+    Args:
+        checkpoint: directory of a checkpoint of ``rayseg.train``, which every worker can read.
+        temperature: T, above 0; more looks at the improbable classes too.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint.
+        ConfigError: its model cannot be made.
+
+    Example:
+        >>> loss = Distillation("runs/large/checkpoints/step_00080000", temperature=4.0)  # doctest: +SKIP
+    """
+
+    def __init__(self, checkpoint: str, temperature: float = 1.0) -> None:
+        super().__init__()
+        trained = importlib.import_module("rayseg.build.trained").load_trained(checkpoint)  # which itself resolves losses
+        self.data: DataConfig = trained.config.data
+        self.teacher: nn.Module = trained.model.requires_grad_(False)
+        self.temperature = temperature
+        self.eval()
+
+    def forward(self, logits: Tensor, target: Tensor, *, ignore_index: int, images: Tensor) -> Tensor:
+        """Loss ``(N, H, W)`` of logits ``(N, K, H, W)`` for labels ``(N, H, W)`` and images ``(N, 3, H, W)``."""
+        with torch.no_grad():
+            output = named_logits(self.teacher(images.to(next(self.teacher.parameters()).dtype)))[MAIN_HEAD].to(logits.dtype)
+            taught = F.interpolate(output, size=logits.shape[-2:], mode="bilinear", align_corners=False)
+        return kl_divergence(logits, taught, temperature=self.temperature).masked_fill(target == ignore_index, 0)
+
+
+def other_normalisation(loss: object, data: DataConfig) -> str | None:
+    """What is wrong if a teacher was trained on images that were normalised otherwise; None for any other loss.
+
+    Args:
+        loss: of a term.
+        data: of the experiment.
+    """
+    if not isinstance(loss, Distillation) or (loss.data.mean, loss.data.std) == (data.mean, data.std):
+        return None
+    theirs, ours = (f"mean {list(each.mean)}, std {list(each.std)}" for each in (loss.data, data))
+    return f"the teacher was trained on images with {theirs}, and here they have {ours}; set data.mean and data.std to its own"

@@ -1,0 +1,101 @@
+"""What users get wrong about losses, targets, one-channel heads and teachers, and what is said about each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.build.small import folders, trained_checkpoint
+from tests.build.wrong import Wrong, ce, loss
+
+NOTEBOOK = "tests.build.notebook_losses"
+
+
+def taught_by(root: Path, **changes: Any) -> dict[str, Any]:
+    """A teacher of nine classes, and what differs from it."""
+    return {**loss("distillation", checkpoint=str(trained_checkpoint(root / "teacher"))), **changes}
+
+
+LOSSES = [
+    Wrong("one channel for nine classes", {"model.binary": True}, "model.binary", ("tells two classes apart, and the", "9;")),
+    Wrong(
+        "a model with one channel for nine classes",
+        {"model": {"type": "always_one_channel"}},
+        "model",
+        ("gives 1 channels for 9 classes", "one channel is for two classes"),
+    ),
+    Wrong("an exponent below 0", loss("focal", gamma=-1.0), "losses.own.gamma", ("must be 0 or more, got -1.0",)),
+    Wrong(
+        "weights of another number of classes",
+        loss("focal", alpha=[1.0, 2.0]),
+        "losses.own.alpha",
+        ("2 numbers for 9 classes", "give one for each"),
+    ),
+    Wrong(
+        "a weight of yes below 0",
+        loss("binary_cross_entropy", pos_weight=-2.0),
+        "losses.own.pos_weight",
+        ("must be numbers from 0 on",),
+    ),
+    Wrong("smoothing above 1", ce(label_smoothing=1.5), "losses.ce.label_smoothing", ("must be from 0 to 1, got 1.5",)),
+    Wrong("a power of nothing", loss("hausdorff", power=0.0), "losses.own.power", ("must be above 0",)),
+    Wrong("an unknown target", ce(target="one_hott"), "losses.ce.target.type", ("known: one_hot", "mean 'one_hot'")),
+    Wrong(
+        "a mistyped argument of a target",
+        ce(target={"type": "smooth_borders", "widht": 5}),
+        "losses.ce.target.widht",
+        ("it takes width", "mean 'width'"),
+    ),
+    Wrong(
+        "a value that the target refuses",
+        ce(target={"type": "smooth_borders", "width": 4}),
+        "losses.ce.target.width",
+        ("must be an odd number of px", "got 4"),
+    ),
+    Wrong("a target for Dice", loss("dice", target="one_hot"), "losses.own.target", ("takes no other target; remove it",)),
+    Wrong("a target for Hausdorff", loss("hausdorff", target="one_hot"), "losses.own.target", ("is a function of labels",)),
+    Wrong(
+        "a target of another shape",
+        ce(target=f"{NOTEBOOK}:ranks"),
+        "losses.ce.target",
+        ("is (2, 8, 8) torch.float32; expected floating point (2, 9, 8, 8)", "belong to a head"),
+    ),
+    Wrong(
+        "a notebook's loss over all workers",
+        loss(f"{NOTEBOOK}:my_loss", target="one_hot"),
+        "losses.own",
+        ("returned a scalar", "say 'scope: rank'"),
+    ),
+    Wrong(
+        "a notebook's loss that would take void for a class",
+        lambda root: {
+            **folders(root / "data"),
+            "model.binary": True,
+            **loss(f"{NOTEBOOK}:DiceLoss", scope="rank"),
+        },
+        "losses.own",
+        ("has no argument 'ignore_index'", "write target: one_hot"),
+    ),
+    Wrong("a teacher that is not there", loss("distillation", checkpoint="/no/teacher"), "losses.own", ("no such directory",)),
+    Wrong("a teacher left out", loss("distillation"), "losses.own.checkpoint", ("is missing", "'distillation' needs it")),
+    Wrong(
+        "a teacher of other classes",
+        lambda root: {**taught_by(root), **folders(root / "data")},
+        "losses.own",
+        ("the teacher's logits are (2, 9, ", "the student's (2, 2, ", "a teacher of the same data"),
+    ),
+    Wrong(
+        "a teacher of images that were normalised otherwise",
+        lambda root: taught_by(root, **{"data.std": [1.0, 1.0, 1.0]}),
+        "losses.own",
+        ("the teacher was trained on images with mean [123.675,", "std [1.0, 1.0, 1.0]", "set data.mean and data.std"),
+    ),
+    Wrong(
+        "a temperature of 0",
+        lambda root: {
+            "losses": {"own": {**taught_by(root)["losses"]["own"], "temperature": 0.0}},
+        },
+        "losses.own.temperature",
+        ("must be above 0, got 0.0",),
+    ),
+]
