@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKERS = ("dist", "tracking", "ray", "chaos", "examples", "gpu")
 TIERS = ("default", "doctest", *MARKERS)
 #: Packages whose import is slow, left out of the default tier's doctests.
-HEAVY = ("rayseg/launch", "rayseg/tracking/mlflow.py")
+HEAVY = ("rayseg/launch", "rayseg/tracking/mlflow.py", "rayseg/tracking/tensorboard.py")
 NO_TESTS = 5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -61,6 +62,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     _check_scaling(config, problems)
     check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
+    _check_trackers(config, problems)
     hooks = try_hooks(parts, problems)
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
@@ -130,6 +132,14 @@ def _check_storage(storage: str, problems: Problems) -> None:
     elif not os.access(there, os.W_OK | os.X_OK):
         message = f"{storage}: {there} cannot be written to; change its permissions, or name another directory"
         problems.add("tracking.storage", message)
+
+
+def _check_trackers(config: ExperimentConfig, problems: Problems) -> None:
+    """Packages that a tracker needs and that do not come with rayseg."""
+    wanted = {"tensorboard": config.tracking.tensorboard, "wandb": config.tracking.wandb is not None}
+    for name in (name for name, used in wanted.items() if used and find_spec(name) is None):
+        message = f"set, but the package {name!r} is not installed; pip install 'rayseg[{name}]', or remove this"
+        problems.add(f"tracking.{name}", message)
 
 
 def _smallest_batch(config: ExperimentConfig) -> int:

@@ -45,6 +45,7 @@ from rayseg.config.running import (
     SwaConfig,
     TrackingConfig,
     TrainConfig,
+    WandbConfig,
 )
 from rayseg.config.schedules import PHASES, MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
 from rayseg.config.schema import ExperimentConfig
@@ -86,6 +87,7 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "WandbConfig",
     "Warmup",
     "flatten",
     "flatten_tree",

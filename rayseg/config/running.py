@@ -34,6 +34,7 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "WandbConfig",
 ]
 
 
@@ -144,6 +145,15 @@ class MlflowConfig(Section):
     experiment: str = "rayseg"
 
 
+class WandbConfig(Section):
+    """A run in Weights & Biases; needs the package wandb."""
+
+    project: str = "rayseg"
+    entity: str | None = Field(default=None, description="user or team; null: the account's own")
+    group: str | None = Field(default=None, description="of runs; null: the sweep's name in a sweep, else none")
+    mode: Literal["online", "offline", "disabled"] = "online"
+
+
 class TrackingConfig(Section):
     """Where a run is recorded."""
 
@@ -152,6 +162,8 @@ class TrackingConfig(Section):
         default="runs", description="directory of checkpoints, results and mlflow.db; on a cluster one that every node shares"
     )
     mlflow: MlflowConfig | None = MlflowConfig()
+    tensorboard: Bool = Field(default=False, description="event files in the run's directory; needs the package tensorboard")
+    wandb: WandbConfig | None = None
     text: Bool = True
     pictures: Int = Field(default=4, ge=0, description="validation images logged as image | truth | prediction | error")
     tags: dict[str, str] = Field(default_factory=dict)

@@ -35,6 +35,7 @@ from rayseg.config.running import (
     SwaConfig,
     TrackingConfig,
     TrainConfig,
+    WandbConfig,
 )
 from rayseg.config.schedules import MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
 from rayseg.config.spec import Section
@@ -70,6 +71,7 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "WandbConfig",
     "Warmup",
 ]
 

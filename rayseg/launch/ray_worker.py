@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import ray.train
 import ray.train.v2._internal.execution.context as train_context
 
 import ray
 from rayseg.collective import broadcast_object, is_main
-from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import is_whole, newest_whole, step_of
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore, DeskStream
 from rayseg.launch.groups import claim_group
-from rayseg.launch.records import run_tracker
+from rayseg.launch.records import closing, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, StopRun, run_worker
-from rayseg.tracking import NullTracker, Tracker
+from rayseg.tracking import NullTracker, Tracker, TrackerGroup
 
 __all__ = ["TrainReporter", "fault_key", "train_worker"]
 
@@ -102,14 +101,18 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
         return {}
     if is_main() and loop_config["gate"] is not None:
         claim_group(desk, info.directory)
-    tracker = _tracker(info, info.experiment_config(), desk)
-    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), loop_config["gate"])
     try:
-        says = loop_config["gate"] is None and info.experiment_config().tracking.text
-        return run_worker(info, reporter, tracker, DeskStream(desk) if says else None)
+        with _recording(info, desk, loop_config["gate"]) as (tracker, stream):
+            return _train(info, tracker, stream, loop_config["gate"])
     except RaysegError as error:
         ray.get(desk.post.remote(fault_key(info), error))
         raise
+
+
+def _train(info: RunInfo, tracker: Tracker, stream: TextIO | None, gate: Any) -> dict[str, float]:
+    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), gate)
+    try:
+        return run_worker(info, reporter, tracker, stream)
     finally:
         reporter.close()
 
@@ -119,8 +122,16 @@ def fault_key(info: RunInfo) -> str:
     return f"fault/{info.directory}"
 
 
-def _tracker(info: RunInfo, config: ExperimentConfig, desk: Any) -> Tracker:
+@contextmanager
+def _recording(info: RunInfo, desk: Any, gate: Any) -> Iterator[tuple[Tracker, TextIO | None]]:
+    """Where rank 0 records, and what it says to people; its own trackers are closed at the end, MLflow's run by the driver."""
+    config = info.experiment_config()
     if not is_main():
-        return NullTracker()
+        yield NullTracker(), None
+        return
+    directory = Path(info.directory)
+    own = own_trackers(config, directory, group=None if gate is None else directory.parent.name)
     stream = DeskStream(desk) if config.tracking.text else None
-    return run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream)
+    with closing(TrackerGroup(own).finish):
+        tracker = run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream, own=own)
+        yield tracker, stream if gate is None else None

@@ -1,20 +1,30 @@
-"""The MLflow side of a run: opened by the driver, continued after a failure, closed with the right status."""
+"""Where a run is recorded: its MLflow run, opened by the driver, and what the process of rank 0 writes itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rayseg.build import worker_counts
-from rayseg.config import ExperimentConfig, flatten
-from rayseg.tracking import MlflowTracker, RunStatus, StoreLike, TextTracker, Tracker, TrackerGroup, owner_tags, resolve_uri
+from rayseg.config import ExperimentConfig, flatten, to_yaml
+from rayseg.tracking import (
+    MlflowTracker,
+    RunStatus,
+    StoreLike,
+    TextTracker,
+    Tracker,
+    TrackerGroup,
+    WandbTracker,
+    owner_tags,
+    resolve_uri,
+)
 
 if TYPE_CHECKING:
     from rayseg.tracking import MlflowStore
 
-__all__ = ["closing", "finisher", "open_record", "open_store", "run_tags", "run_tracker"]
+__all__ = ["closing", "finisher", "open_record", "open_store", "own_trackers", "run_tags", "run_tracker"]
 
 
 def open_store(config: ExperimentConfig) -> MlflowStore | None:
@@ -108,13 +118,48 @@ def run_tags(config: ExperimentConfig) -> dict[str, str]:
     }
 
 
+def own_trackers(config: ExperimentConfig, directory: Path, *, group: str | None = None) -> list[Tracker]:
+    """Trackers that write from the process of rank 0, and need no desk: TensorBoard and W&B, where the config asks for them.
+
+    Args:
+        config: of the run; told to a tracker that has nothing yet.
+        directory: of the run, which every node sees.
+        group: name of the sweep; None in a single run.
+
+    Raises:
+        TrackingError: W&B cannot be reached, or refuses.
+    """
+    fresh: list[Tracker] = []
+    found: list[Tracker] = []
+    events, wandb = directory / "tensorboard", config.tracking.wandb
+    if config.tracking.tensorboard:
+        from rayseg.tracking import TensorBoardTracker  # noqa: PLC0415  its import takes seconds
+
+        (found if events.is_dir() else fresh).append(TensorBoardTracker(events))
+    if wandb is not None:
+        known = (directory / "wandb.json").is_file()
+        own = wandb.model_dump() | {"group": wandb.group or group}
+        name = str(config.tracking.name)
+        (found if known else fresh).append(WandbTracker(directory, name=name, params=flatten(config), **own))
+    text = to_yaml(config.to_dict()).encode()
+    for tracker in fresh:
+        tracker.log_artifact("config.yaml", text)
+        tracker.set_tags({**run_tags(config), **config.tracking.tags})
+    return [*fresh, *found]
+
+
 def run_tracker(
-    store: StoreLike | None, run_id: str | None, *, total_steps: int | None = None, stream: TextIO | None = None
+    store: StoreLike | None,
+    run_id: str | None,
+    *,
+    total_steps: int | None = None,
+    stream: TextIO | None = None,
+    own: Sequence[Tracker] = (),
 ) -> Tracker:
-    """Where rank 0 records: lines on the terminal, and the MLflow run."""
+    """Where rank 0 records: lines on the terminal, the MLflow run, and the trackers of its own process."""
     trackers: list[Tracker] = []
     if store is not None and run_id is not None:
         trackers.append(MlflowTracker(store, run_id))
     if stream is not None:
         trackers.append(TextTracker(None, stream, total_steps=total_steps))
-    return TrackerGroup(trackers)
+    return TrackerGroup([*trackers, *own])

@@ -9,7 +9,7 @@ from rayseg.build import Components, check
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
-from rayseg.launch.records import closing, open_record, open_store, run_tracker
+from rayseg.launch.records import closing, open_record, open_store, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker, stopped_by
 
 __all__ = ["train"]
@@ -45,9 +45,10 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
 
 def _train_here(config: ExperimentConfig, components: Components) -> TrainResult:
     directory = prepare_directory(config)
-    store = open_store(config)
+    store, own = open_store(config), own_trackers(config, directory)
     run_id = open_record(store, config, directory)
-    tracker = run_tracker(store, run_id, total_steps=config.train.steps, stream=sys.stdout if config.tracking.text else None)
+    stream = sys.stdout if config.tracking.text else None
+    tracker = run_tracker(store, run_id, total_steps=config.train.steps, stream=stream, own=own)
     reporter = LocalReporter(
         directory,
         keep=config.checkpoint.keep,
@@ -57,6 +58,6 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
     )
     with closing(tracker.finish):
         info = RunInfo(config.to_dict(), str(directory), run_id, components)
-        metrics = run_worker(info, reporter, tracker, sys.stdout if config.tracking.text else None)
+        metrics = run_worker(info, reporter, tracker, stream)
     best, latest = reporter.best(), reporter.latest()
     return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

@@ -26,7 +26,7 @@ from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
 from rayseg.launch.group_thread import GroupThread
 from rayseg.launch.ray_train import make_trainer, run_trainer
-from rayseg.launch.records import closing, finisher, open_record, run_tracker
+from rayseg.launch.records import closing, finisher, open_record, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
 from rayseg.launch.tune_reporter import TuneReporter
 from rayseg.report import changed_values
@@ -142,7 +142,7 @@ class Trial:
         """Tune ends a trial by SystemExit; one that it ends at its last evaluation has ended by itself."""
         store = DeskStore(self.plan.desk) if info.run_id is not None else None
         last, ended = _LastStep(), None
-        tracker = NullTracker() if on_workers(config) else run_tracker(store, info.run_id)
+        tracker = NullTracker() if on_workers(config) else run_tracker(store, info.run_id, own=self._own(info, config))
         with closing(finisher(store, info.run_id) if on_workers(config) else tracker.finish):
             try:
                 if on_workers(config):
@@ -155,6 +155,9 @@ class Trial:
                 ended = end
         if ended is not None:
             raise ended
+
+    def _own(self, info: RunInfo, config: ExperimentConfig) -> list[Tracker]:
+        return own_trackers(config, Path(info.directory), group=Path(self.plan.directory).name)
 
     def _train_on_workers(self, info: RunInfo, config: ExperimentConfig, last: _LastStep) -> None:
         gate = ray.remote(Gate).options(num_cpus=0).remote()

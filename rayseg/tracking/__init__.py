@@ -1,10 +1,11 @@
-"""Recording runs: text and JSON lines, MLflow, pictures.
+"""Recording runs: text and JSON lines, MLflow, TensorBoard, Weights & Biases, pictures.
 
-The MLflow store loads on first use, so that ``import rayseg.tracking`` stays light.
+What needs mlflow or tensorboard loads on first use, so that ``import rayseg.tracking`` stays light.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from rayseg.tracking.buffer import MlflowTracker, StoreLike
@@ -16,9 +17,11 @@ from rayseg.tracking.text import TextTracker, metrics_line, read_history
 from rayseg.tracking.tracker import NullTracker, RunStatus, Tracker, TrackerGroup
 from rayseg.tracking.ui import compare_url, curves_url, ui_command
 from rayseg.tracking.uri import check_reachable, resolve_uri, sqlite_path
+from rayseg.tracking.wandb import WandbTracker
 
 if TYPE_CHECKING:
     from rayseg.tracking.mlflow import MlflowStore
+    from rayseg.tracking.tensorboard import TensorBoardTracker
 
 __all__ = [
     "MlflowStore",
@@ -27,9 +30,11 @@ __all__ = [
     "RunStatus",
     "StoreLike",
     "StoredRun",
+    "TensorBoardTracker",
     "TextTracker",
     "Tracker",
     "TrackerGroup",
+    "WandbTracker",
     "check_reachable",
     "colorize",
     "compare_url",
@@ -50,10 +55,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the store, which needs mlflow, when it is asked for."""
-    if name != "MlflowStore":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rayseg.tracking.mlflow import MlflowStore  # noqa: PLC0415  mlflow takes seconds to import
+#: Loaded when they are asked for: importing what they need takes seconds.
+_LAZY = {"MlflowStore": "rayseg.tracking.mlflow", "TensorBoardTracker": "rayseg.tracking.tensorboard"}
 
-    return MlflowStore
+
+def __getattr__(name: str) -> Any:
+    """Load a store or a tracker when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -35,6 +35,11 @@ class LastSteps:
         """The last step of any name; 0 when nothing was written."""
         return max(self._last.values(), default=0)
 
+    @property
+    def known(self) -> dict[str, int]:
+        """The last step of each name; what a new ``LastSteps`` begins with."""
+        return dict(self._last)
+
     def is_new(self, step: int, name: str) -> bool:
         """Whether ``name`` was not yet written at ``step`` or after it."""
         return step > self._last.get(name, -1)
