@@ -42,7 +42,9 @@ def _show(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--yaml", action="store_true", help="the whole config as a file that runs as it is")
     form.add_argument("--init", action="store_true", help="which weights the run would start from, every name")
     form.add_argument("--groups", action="store_true", help="parameter groups: rates, decay, settings, every parameter's name")
+    form.add_argument("--schedule", action="store_true", help="learning rate and momentum over the run, as a plot")
     form.add_argument("--schema", action="store_true", help="the JSON Schema of config files, for editors")
+    parser.add_argument("--png", metavar="PATH", help="with --schedule: also as a picture")
 
 
 def _sweep(parser: argparse.ArgumentParser) -> None:

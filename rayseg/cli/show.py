@@ -10,17 +10,20 @@ from pathlib import Path
 
 from rayseg.cli.output import say
 from rayseg.config import ExperimentConfig, json_schema, parse_assignments, render, to_yaml
+from rayseg.errors import ConfigError, Problem
 from rayseg.load import load_with_origins
 
 __all__ = ["run"]
 
 
 def run(args: Namespace) -> int:
-    """Show a config as a table or as YAML, its starting weights, its parameter groups, or the schema of all configs.
+    """Show a config as a table or as YAML, its starting weights, parameter groups or schedules, or the schema of all configs.
 
     Raises:
         ConfigError: with every problem of the file or the overrides; with ``--init``, of the experiment.
     """
+    if args.png and not args.schedule:
+        raise ConfigError([Problem("--png", "is the picture of --schedule; give both, or leave it out")], "the command line")
     if args.schema:
         say(json.dumps(json_schema(), indent=2))
         return 0
@@ -34,6 +37,9 @@ def run(args: Namespace) -> int:
 
         say(groups_table(config))
         return 0
+    if args.schedule:
+        _show_schedule(config, args.png)
+        return 0
     say(to_yaml(config.to_dict()).rstrip() if args.yaml else render(config, origins))
     return 0
 
@@ -44,6 +50,16 @@ def _weights(config: ExperimentConfig) -> str:
 
     report = weights_of(config)
     return "init: null, every weight is initialised by the seed" if report is None else report.text()
+
+
+def _show_schedule(config: ExperimentConfig, png: str | None) -> None:
+    from rayseg.build.rates import rates_of  # noqa: PLC0415  needs tensors
+    from rayseg.cli.schedule import schedule_plot, write_schedule_png  # noqa: PLC0415
+
+    rates = rates_of(config)
+    say(schedule_plot(rates))
+    if png is not None:
+        say(f"\npicture  {write_schedule_png(rates, png)}")
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
