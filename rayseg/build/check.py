@@ -110,6 +110,9 @@ def _check_scaling(config: ExperimentConfig, problems: Problems) -> None:
     if config.scaling.workers == 0 and config.scaling.gpu is True and not torch.cuda.is_available():
         message = "true, but this process has no GPU and scaling.workers is 0; give workers, or write auto or false"
         problems.add("scaling.gpu", message)
+    if config.checkpoint.optimizer == "none" and config.scaling.workers != 0 and config.scaling.max_failures > 0:
+        message = "none, but scaling.max_failures lets a run go on after a failure; set that to 0, or say newest"
+        problems.add("checkpoint.optimizer", message)
     batch, counts = config.train.batch_size, worker_counts(config)
     if batch < counts[-1]:
         message = f"{batch} images for {counts[-1]} workers; give at least {counts[-1]}, or fewer workers"

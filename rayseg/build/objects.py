@@ -238,6 +238,7 @@ def make_plan(config: ExperimentConfig, num_images: int) -> Plan:
         clip_value=config.train.clip_value,
         best=config.checkpoint.best,
         mode=config.checkpoint.mode,
+        resume_state=config.checkpoint.optimizer,
         images_per_step=config.train.batch_size,
         images_per_epoch=num_images,
     )

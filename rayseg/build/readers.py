@@ -230,7 +230,12 @@ def _eval(experiment: Experiment, names: Names) -> Any:
 
 def _checkpoint(experiment: Experiment, names: Names) -> Any:
     plan = experiment.fit.plan
-    known: dict[str, Any] = {"every": plan.checkpoint_every, "best": plan.best, "mode": plan.mode}
+    known: dict[str, Any] = {
+        "every": plan.checkpoint_every,
+        "best": plan.best,
+        "mode": plan.mode,
+        "optimizer": plan.resume_state,
+    }
     return known[names[0]]
 
 

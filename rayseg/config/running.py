@@ -125,7 +125,12 @@ class CheckpointConfig(Section):
     """What is kept of a run."""
 
     every: Interval | None = Field(default=None, description="null: at every evaluation")
-    keep: Count = Field(default=2, description="newest checkpoints kept; the best one is kept besides")
+    keep: Count = Field(
+        default=2, description="newest checkpoints kept, under Ray the best; the best one and the newest always are"
+    )
+    optimizer: Literal["all", "newest", "none"] = Field(
+        default="all", description="which checkpoints keep the optimizer and all else that a run needs to go on"
+    )
     best: str = Field(default="val/mIoU", description="metric by which the best checkpoint is chosen")
     mode: Literal["max", "min"] = "max"
 

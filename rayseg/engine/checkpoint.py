@@ -2,8 +2,8 @@
 
 A checkpoint is a directory::
 
-    model.pt         weights for inference (the moving average, if there is one)
-    train.pt         everything a resumed run needs
+    model.pt         weights for inference (the average, if there is one)
+    train.pt         everything a resumed run needs; not in every one (see ``ResumeState``)
     config.yaml      the resolved config (written by whoever knows it)
     manifest.json    format, step, and size and SHA-256 of every other file
 
@@ -14,20 +14,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from rayseg.errors import CheckpointError
 
-__all__ = ["is_whole", "newest_whole", "read_checkpoint", "read_manifest", "step_of", "write_checkpoint"]
+__all__ = [
+    "ResumeState",
+    "best_whole",
+    "is_whole",
+    "newest_whole",
+    "read_checkpoint",
+    "read_manifest",
+    "step_of",
+    "strip_older",
+    "write_checkpoint",
+]
 
 FORMAT = 1
+
+#: Which checkpoints can be gone on from: ``all``, the ``newest``, or ``none``.
+ResumeState = Literal["all", "newest", "none"]
 
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Any], texts: Mapping[str, str], *, step: int) -> Path:
@@ -69,13 +83,18 @@ def write_manifest(directory: Path, step: int) -> None:
     files = {
         path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(directory.iterdir())
-        if path.name != "manifest.json"
+        if path.name not in {"manifest.json", ".manifest.json"}
     }
     for name in files:
         _flush_to_disk(directory / name)
-    manifest = directory / "manifest.json"
-    manifest.write_text(json.dumps({"format": FORMAT, "step": step, "files": files}, indent=2), encoding="utf-8")
-    _flush_to_disk(manifest)
+    _put_manifest(directory, {"format": FORMAT, "step": step, "files": files})
+
+
+def _put_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    staged = directory / ".manifest.json"
+    staged.write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    _flush_to_disk(staged)
+    staged.replace(directory / "manifest.json")
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -117,8 +136,46 @@ def newest_whole(run: Path) -> Path | None:
     A run in one process keeps ``checkpoints/step_*``, Ray Train keeps ``checkpoint_*``. A run that goes on with another number
     of workers may find either.
     """
-    found = [*run.glob("checkpoints/step_*"), *run.glob("checkpoint_*")]
-    return max((each for each in found if is_whole(each)), key=step_of, default=None)
+    return max((each for each in _directories(run) if is_whole(each)), key=step_of, default=None)
+
+
+def best_whole(run: Path, history: Sequence[tuple[int, Mapping[str, float]]], metric: str, mode: str) -> Path | None:
+    """Whole checkpoint in a run's directory with the best score at its very step; the newest where none has a score.
+
+    Args:
+        run: directory of the run.
+        history: ``(step, metrics)`` of its evaluations.
+        metric: by which the best is chosen.
+        mode: ``max`` or ``min``.
+    """
+    sign = 1.0 if mode == "max" else -1.0
+    scores = {step: sign * row[metric] for step, row in history if not math.isnan(row.get(metric, math.nan))}
+    whole = [each for each in _directories(run) if is_whole(each)]
+    scored = [each for each in whole if step_of(each) in scores]
+    return max(scored, key=lambda each: scores[step_of(each)], default=max(whole, key=step_of, default=None))
+
+
+def strip_older(run: Path, step: int) -> None:
+    """Drop ``train.pt`` of every checkpoint in a run's directory that is older than a whole one of ``step``.
+
+    The manifest is rewritten first, at once; so a crash leaves a whole checkpoint, at worst with a file that nobody looks at.
+    Somebody else may be deleting the checkpoint at the same time.
+    """
+    for directory in _directories(run):
+        try:
+            manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["step"] >= step:
+                continue
+            if "train.pt" in manifest["files"]:
+                del manifest["files"]["train.pt"]
+                _put_manifest(directory, manifest)
+            (directory / "train.pt").unlink(missing_ok=True)
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+
+
+def _directories(run: Path) -> list[Path]:
+    return [*run.glob("checkpoints/step_*"), *run.glob("checkpoint_*")]
 
 
 def step_of(directory: Path) -> int:

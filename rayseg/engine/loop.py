@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from rayseg.collective import all_max, broadcast_object, is_main, rank, world_size
-from rayseg.engine.checkpoint import read_checkpoint, write_checkpoint
+from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.clip import clip_gradients
 from rayseg.engine.generators import borrowed_generators, seed_everything
 from rayseg.engine.guard import FiniteGuard, check_weights
@@ -22,7 +22,7 @@ from rayseg.engine.reporter import Reporter
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, wrap
 from rayseg.engine.swa import renew_statistics
-from rayseg.errors import ConfigError, Problem
+from rayseg.errors import CheckpointError, ConfigError, Problem
 from rayseg.mix import Mix
 from rayseg.models import Freezing
 from rayseg.optim import Plateau, apply_schedule
@@ -252,7 +252,9 @@ def _save(run: Fit) -> Path | None:
         broadcast_buffers(state.published)
     directory = run.reporter.staging(state.step) if is_main() else None
     if directory is not None:
-        tensors = {"model.pt": state.published.state_dict(), "train.pt": state.state_dict()}
+        tensors = {"model.pt": state.published.state_dict()}
+        if run.plan.resume_state != "none":
+            tensors["train.pt"] = state.state_dict()
         write_checkpoint(directory, tensors, run.texts, step=state.step)
         run.last_good = str(directory)
     call_hooks(state.hooks, "on_checkpoint", run, directory)
@@ -265,6 +267,11 @@ def _resume(run: Fit) -> None:
     if latest is None:
         return
     device = next(run.state.model.parameters()).device
+    if "train.pt" not in read_manifest(latest)["files"]:
+        raise CheckpointError(
+            f"{latest}: holds weights only (checkpoint.optimizer: {run.plan.resume_state}), so this run cannot go on; choose "
+            "another tracking.name, and begin from its weights with init.checkpoint if you like"
+        )
     run.state.load_state_dict(read_checkpoint(latest, map_location=device))
     run.last_good = str(latest)
     if run.plan.evaluates(run.state.step):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from rayseg.engine.checkpoint import ResumeState
 from rayseg.models import PRECISIONS, Precision
 
 __all__ = ["Plan", "Schedule"]
@@ -33,6 +34,7 @@ class Plan:
         clip_value: largest absolute value of a gradient's element, or None.
         best: metric by which the best checkpoint is chosen.
         mode: whether more or less of it is better.
+        resume_state: whether a checkpoint has what a resumed run needs when it is written; ``none``: weights only.
         images_per_step: in one optimizer step, over all workers.
         images_per_epoch: in one pass over the training set; None: the run is a single one.
 
@@ -54,6 +56,7 @@ class Plan:
     clip_value: float | None = None
     best: str = "val/mIoU"
     mode: Literal["max", "min"] = "max"
+    resume_state: ResumeState = "all"
     images_per_step: int = 1
     images_per_epoch: int | None = None
 

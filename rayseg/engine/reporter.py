@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rayseg.collective import barrier, is_main
-from rayseg.engine.checkpoint import newest_whole
+from rayseg.engine.checkpoint import ResumeState, newest_whole, strip_older
 from rayseg.engine.history import History
 
 __all__ = ["LocalReporter", "Reporter", "checkpoint_name"]
@@ -50,6 +50,7 @@ class LocalReporter:
         keep: newest checkpoints kept; the best one is kept besides.
         best: metric by which the best is chosen.
         mode: ``max`` or ``min``.
+        resume_state: which checkpoints keep what a resumed run needs.
         on_log: called by rank 0 with every metric that is logged or reported.
     """
 
@@ -60,6 +61,7 @@ class LocalReporter:
         keep: int = 2,
         best: str = "val/mIoU",
         mode: str = "max",
+        resume_state: ResumeState = "all",
         on_log: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
         self.directory = directory
@@ -67,6 +69,7 @@ class LocalReporter:
         self._keep = keep
         self._best = best
         self._sign = 1.0 if mode == "max" else -1.0
+        self._resume_state = resume_state
         self._on_log = on_log
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -86,6 +89,8 @@ class LocalReporter:
                 self.log(step, metrics)
             if checkpoint is not None:
                 self._prune(checkpoint)
+                if self._resume_state == "newest":
+                    strip_older(self.directory, _step_of(checkpoint))
         barrier()
 
     def latest(self) -> Path | None:

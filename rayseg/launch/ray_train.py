@@ -18,13 +18,13 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 import ray
 from rayseg.build import Components
 from rayseg.config import ExperimentConfig
-from rayseg.engine.checkpoint import newest_whole
+from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
 from rayseg.launch.desk import DeskStore, Echo, opened_desk
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
-from rayseg.launch.ray_worker import fault_key, train_worker
+from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
 
@@ -99,7 +99,7 @@ def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, gate: Any =
                 max_failures=config.scaling.max_failures, controller_failure_limit=-1 if can_grow() else 3
             ),
             checkpoint_config=ray.train.CheckpointConfig(
-                num_to_keep=keep.keep, checkpoint_score_attribute=keep.best, checkpoint_score_order=keep.mode
+                num_to_keep=keep.keep, checkpoint_score_attribute=SCORE, checkpoint_score_order=keep.mode
             ),
             worker_runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(import_paths())}},
         ),
@@ -138,13 +138,12 @@ def import_paths() -> list[str]:
 
 def _brought_home(config: ExperimentConfig, result: ray.train.Result, run_id: str | None, directory: Path) -> TrainResult:
     history = History(directory / "metrics.jsonl").rows()
-    best = result.get_best_checkpoint(config.checkpoint.best, config.checkpoint.mode) or result.checkpoint
     last = result.checkpoint
     return TrainResult(
         config=config,
         metrics=dict(history[-1][1]) if history else {},
         history=history,
-        checkpoint=newest_whole(directory) if best is None else Path(best.path),
+        checkpoint=best_whole(directory, history, config.checkpoint.best, config.checkpoint.mode),
         last_checkpoint=newest_whole(directory) if last is None else Path(last.path),
         run_id=run_id,
         directory=directory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,8 @@ import ray.train.v2._internal.execution.context as train_context
 
 import ray
 from rayseg.collective import broadcast_object, is_main
-from rayseg.engine.checkpoint import is_whole, newest_whole, step_of
+from rayseg.config import CheckpointConfig
+from rayseg.engine.checkpoint import is_whole, newest_whole, step_of, strip_older
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
@@ -25,7 +27,10 @@ from rayseg.launch.records import closing, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, StopRun, run_worker
 from rayseg.tracking import NullTracker, Tracker, TrackerGroup
 
-__all__ = ["TrainReporter", "fault_key", "train_worker"]
+__all__ = ["SCORE", "TrainReporter", "fault_key", "train_worker"]
+
+#: What Ray orders checkpoints by.
+SCORE = "checkpoint_score"
 
 
 class TrainReporter:
@@ -34,12 +39,14 @@ class TrainReporter:
     Args:
         tracker: where rank 0 records.
         history: file of evaluations in the run's directory.
+        kept: what is kept of the run.
         gate: where a sweep's trial is asked whether to go on; None in a single run.
     """
 
-    def __init__(self, tracker: Tracker, history: History, gate: Any = None) -> None:
+    def __init__(self, tracker: Tracker, history: History, kept: CheckpointConfig, gate: Any = None) -> None:
         self._tracker = tracker
         self._history = history
+        self._kept = kept
         self._gate = gate
         self._open = ExitStack()
         self._last: dict[str, float] = {}
@@ -63,9 +70,12 @@ class TrainReporter:
             self._tracker.log_metrics(step, metrics)
         self._last = {**self._last, **metrics}
         saved = None if checkpoint is None else ray.train.Checkpoint.from_directory(str(checkpoint))
-        ray.train.report({"step": step, **self._last}, checkpoint=saved)
+        score = metrics.get(self._kept.best, math.nan)  # of this very step; Ray keeps the largest and takes NaN for the least
+        ray.train.report({"step": step, **self._last, SCORE: score}, checkpoint=saved)
         if checkpoint is not None:
             shutil.rmtree(checkpoint.parent, ignore_errors=True)
+            if self._kept.optimizer == "newest":
+                strip_older(self._history.path.parent, step)
         if self._gate is not None and metrics:
             self._ask(step, metrics)
 
@@ -110,7 +120,8 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
 
 
 def _train(info: RunInfo, tracker: Tracker, stream: TextIO | None, gate: Any) -> dict[str, float]:
-    reporter = TrainReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), gate)
+    history, kept = History(Path(info.directory) / "metrics.jsonl"), info.experiment_config().checkpoint
+    reporter = TrainReporter(tracker, history, kept, gate)
     try:
         return run_worker(info, reporter, tracker, stream)
     finally:

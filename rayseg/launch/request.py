@@ -79,6 +79,9 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
     every, saves = request.base.eval.every, request.base.checkpoint.every
     if saves is not None and saves != every:
         problems.append(Problem("checkpoint.every", "in a sweep checkpoints are taken at evaluations; set it to null"))
+    if request.base.checkpoint.optimizer == "none" and request.base.scaling.max_failures > 0:
+        text = "none, but a trial whose process died goes on from its checkpoint; set scaling.max_failures to 0, or say newest"
+        problems.append(Problem("checkpoint.optimizer", text))
     return problems
 
 

@@ -22,7 +22,15 @@ from rayseg.tracking import Tracker
 __all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
 
 #: Leaves that may change between the parts of one run: they do not change what is computed.
-_FREE = ("scaling.", "tracking.", "train.micro_batch", "train.threads", "data.num_workers", "checkpoint.keep")
+_FREE = (
+    "scaling.",
+    "tracking.",
+    "train.micro_batch",
+    "train.threads",
+    "data.num_workers",
+    "checkpoint.keep",
+    "checkpoint.optimizer",
+)
 
 
 #: Of a tag that says more than a name.

@@ -54,6 +54,7 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
         keep=config.checkpoint.keep,
         best=config.checkpoint.best,
         mode=config.checkpoint.mode,
+        resume_state=config.checkpoint.optimizer,
         on_log=tracker.log_metrics,
     )
     with closing(tracker.finish):

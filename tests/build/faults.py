@@ -201,6 +201,12 @@ COMBINATIONS = [
         "eval.every",
         ("3 of 2 steps", "no evaluation", "set eval.at_end"),
     ),
+    Wrong(
+        "failures without what a run needs to go on",
+        {"checkpoint.optimizer": "none", "scaling.workers": 1},
+        "checkpoint.optimizer",
+        ("scaling.max_failures lets a run go on", "set that to 0, or say newest"),
+    ),
     Wrong("two averages", {"train.ema": {}, "train.swa": {"start": 1}}, "train", ("ema and swa are both set", "to null")),
     Wrong("an average that starts after the run", {"train.swa": {"start": 3}}, "train.swa.start", ("step 3 of 2", "give less")),
     Wrong("an average that stays a copy", {"train.ema": {"start": 2}}, "train.ema.start", ("step 2 of 2", "would be a copy")),

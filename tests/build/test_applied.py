@@ -127,7 +127,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"eval.every": 2, "eval.batch_size": 3, "eval.at_end": False, "checkpoint.every": {"epochs": 1}}),
     (STOPPING, {"hooks.stop.patience": 3, "hooks.stop.min_delta": 0.01, "hooks.stop.threshold": 0.9, "hooks.stop.mode": "min"}),
     ({**STOPPING, "hooks.other": {"type": "early_stopping"}}, {"hooks.stop.priority": "HIGH", "hooks.other.priority": 20}),
-    ({}, {"checkpoint.best": "val/loss", "checkpoint.mode": "min"}),
+    ({}, {"checkpoint.best": "val/loss", "checkpoint.mode": "min", "checkpoint.optimizer": "newest"}),
 ]
 
 

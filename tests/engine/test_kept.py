@@ -1,0 +1,104 @@
+"""What checkpoints keep: which of them, and whether a run can go on from them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rayseg.build import assemble
+from rayseg.config import ExperimentConfig
+from rayseg.engine import Fit, LocalReporter, fit, read_manifest, write_checkpoint
+from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole, step_of, strip_older
+from rayseg.errors import CheckpointError
+from tests.engine.runs import StopAfter, Stopped, compare, finish, full
+
+SHORT: dict[str, Any] = {"train.steps": 5, "eval.every": 1, "checkpoint.every": None}
+
+
+def run_in(directory: Path, config: ExperimentConfig, scores: list[float] | None = None, *, after: int | None = None) -> Fit:
+    """Train as ``rayseg.train`` does in one process, with scores of our own, until it ends or is stopped."""
+    kept = config.checkpoint
+    reporter = LocalReporter(directory, keep=kept.keep, best=kept.best, mode=kept.mode, resume_state=kept.optimizer)
+    run = assemble(config, reporter).fit
+    if scores is not None:
+        left = iter(scores)
+        run.evaluate = lambda _: {"val/mIoU": next(left)}
+    if after is not None:
+        run.state.hooks = {"stop": StopAfter(after)}
+    try:
+        fit(run)
+    except Stopped:
+        assert after is not None
+    return run
+
+
+def files(directory: Path) -> dict[int, set[str]]:
+    """Names of the files of each checkpoint, by step; every one of them is whole."""
+    paths = list((directory / "checkpoints").iterdir())
+    assert all(is_whole(path) for path in paths)
+    return {step_of(path): {file.name for file in path.iterdir()} for path in paths}
+
+
+WEIGHTS = {"model.pt", "config.yaml", "manifest.json"}
+SCORES = [0.1, 0.9, 0.3, math.nan, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "with_state"), [("all", {2, 4, 5}), ("newest", {5}), ("none", set())], ids=["all", "newest", "none"]
+)
+def test_what_a_run_needs_to_go_on_is_kept_where_the_config_says(tmp_path: Path, optimizer: str, with_state: set[int]) -> None:
+    run_in(tmp_path, full(**SHORT, **{"checkpoint.optimizer": optimizer}), SCORES)
+    expected = {step: WEIGHTS | ({"train.pt"} if step in with_state else set()) for step in (2, 4, 5)}
+    assert files(tmp_path) == expected
+    manifests = {step: read_manifest(LocalReporter(tmp_path).staging(step))["files"] for step in (2, 4, 5)}
+    assert {step for step, found in manifests.items() if "train.pt" in found} == with_state
+    assert LocalReporter(tmp_path).best() == LocalReporter(tmp_path).staging(2)
+
+
+def test_a_run_goes_on_from_the_newest_to_the_bit(tmp_path: Path) -> None:
+    config = full(**{**SHORT, "checkpoint.optimizer": "newest"})
+    whole = finish(config, tmp_path / "whole")
+    run_in(tmp_path / "stopped", config, after=4)
+    assert [step for step, names in files(tmp_path / "stopped").items() if "train.pt" in names] == [3]
+    ours = finish(config, tmp_path / "stopped")
+    ours.logged, whole.logged = {}, {}
+    assert compare(ours, whole) == []
+
+
+def test_a_run_without_it_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    config = full(**{**SHORT, "checkpoint.optimizer": "none"})
+    run_in(tmp_path, config, after=3)
+    with pytest.raises(CheckpointError, match=r"step_00000002: holds weights only \(checkpoint.optimizer: none\)"):
+        run_in(tmp_path, config)
+
+
+def test_stripping_leaves_whole_checkpoints_of_either_layout_and_what_is_torn_alone(tmp_path: Path) -> None:
+    older, newer, ray = (
+        write_checkpoint(tmp_path / name, {"train.pt": torch.arange(9), "model.pt": torch.arange(3)}, {}, step=step)
+        for name, step in (("checkpoints/step_00000001", 1), ("checkpoints/step_00000002", 2), ("checkpoint_2026", 1))
+    )
+    torn = tmp_path / "checkpoint_2025"
+    torn.mkdir()
+    (torn / "manifest.json").write_text("{")
+    bytes_of = (older / "train.pt").read_bytes()
+    strip_older(tmp_path, 2)
+    (older / "train.pt").write_bytes(bytes_of)  # as after a crash between the manifest and the file
+    assert all(is_whole(each) for each in (older, newer, ray))
+    assert newest_whole(tmp_path) == newer
+    strip_older(tmp_path, 2)
+    assert [(each / "train.pt").exists() for each in (older, newer, ray)] == [False, True, False]
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 1)])
+def test_the_best_has_a_score_of_its_very_step_that_is_a_number(tmp_path: Path, mode: str, best: int) -> None:
+    for step in (1, 2, 3, 4):
+        write_checkpoint(tmp_path / f"checkpoint_{step}", {}, {"config.yaml": ""}, step=step)
+    history = [(1, {"a": 0.1}), (2, {"a": 0.2}), (3, {"a": math.nan}), (9, {"a": 9.0}), (10, {"b": 9.0})]
+    found = best_whole(tmp_path, history, "a", mode)
+    assert found == tmp_path / f"checkpoint_{best}"
+    assert best_whole(tmp_path, [], "a", mode) == tmp_path / "checkpoint_4"
+    assert best_whole(tmp_path / "nothing", history, "a", mode) is None
