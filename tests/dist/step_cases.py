@@ -33,13 +33,13 @@ Values = dict[str, Tensor]
 class TwoHeads(nn.Module):
     """Convolutions, normalisation, dropout, and logits at strides 2 and 4."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = NUM_CLASSES) -> None:
         super().__init__()
         self.backbone = nn.Sequential(
             nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(6, 8, 3, 1, 1)
         )
-        self.decode_head = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(8, NUM_CLASSES, 1))
-        self.auxiliary_head = nn.Conv2d(8, NUM_CLASSES, 3, 2, 1)
+        self.decode_head = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(8, channels, 1))
+        self.auxiliary_head = nn.Conv2d(8, channels, 3, 2, 1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.backbone(images)
@@ -62,6 +62,7 @@ class Case:
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
     clip: Mapping[str, float] = field(default_factory=dict)
     scaler: Callable[[], LossScaler] | None = None
+    channels: int = NUM_CLASSES
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
@@ -167,8 +168,15 @@ def share(step: int, num_micro: int, dtype: torch.dtype) -> list[Batch]:
     return [Batch(*(tensor[torch.tensor(each) - step * BATCH] for tensor in whole)) for each in keys]
 
 
+def foreground(masks: Tensor, *, ignore_index: int) -> Tensor:
+    """Two classes of four, for heads with one channel."""
+    return (masks > 0).long().masked_fill(masks == ignore_index, ignore_index)
+
+
 def make_mix(case: Case) -> Mix:
-    main = Head(case.terms, case.sampler, sampler_schedule=case.schedule)
+    main = Head(
+        case.terms, case.sampler, sampler_schedule=case.schedule, target=foreground if case.channels == 1 else None
+    )
     auxiliary = main if case.auxiliary is None else Head(case.auxiliary, case.auxiliary_sampler)
     return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4)})
 
@@ -176,7 +184,7 @@ def make_mix(case: Case) -> Mix:
 def three_steps(case: Case, dtype: torch.dtype) -> Values:
     """Loss and parts, gradients, weights and statistics after each step."""
     torch.manual_seed(0)
-    plain = prepare(TwoHeads(), norm=case.norm).to(dtype)
+    plain = prepare(TwoHeads(case.channels), norm=case.norm).to(dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
     scaler = None if case.scaler is None else case.scaler()
     freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain
