@@ -56,7 +56,7 @@ def load_with_origins(
     """
     tree = read_config_file(path) if path is not None else {}
     given = dict(overrides or {})
-    config = ExperimentConfig.from_dict(tree, where=str(path or "defaults")).with_(given)
+    config = _with_weight_files(ExperimentConfig.from_dict(tree, where=str(path or "defaults")).with_(given))
     origins = dict.fromkeys(flatten(config), _DEFAULT)
     if path is not None:
         _claim(origins, flatten_tree(tree), f"file {Path(path).name}")
@@ -69,6 +69,16 @@ def load_with_origins(
         config = config.with_({key: value for key, (value, _) in filled.items()})
         origins.update({key: f"environment {variable}" for key, (_, variable) in filled.items()})
     return config, origins
+
+
+def _with_weight_files(config: ExperimentConfig) -> ExperimentConfig:
+    heads = (head.losses or {} for head in config.heads.values())
+    terms = [term for losses in (config.losses, *heads) for term in losses.values()]
+    if not any(isinstance(term.class_weight, str) for term in terms):
+        return config
+    from rayseg.build import with_weight_files  # noqa: PLC0415  needs tensors, which take seconds to import
+
+    return with_weight_files(config)
 
 
 def _claim(origins: dict[str, str], written: Mapping[str, Any], origin: str) -> None:

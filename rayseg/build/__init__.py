@@ -2,6 +2,7 @@
 
 from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
+from rayseg.build.class_weights import read_weight_files, with_weight_files
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
@@ -24,6 +25,8 @@ __all__ = [
     "pick_device",
     "plan_of",
     "predict",
+    "read_weight_files",
     "torch_settings",
+    "with_weight_files",
     "worker_counts",
 ]

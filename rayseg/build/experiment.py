@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rayseg.build.averages import make_ema, make_swa
+from rayseg.build.class_weights import with_weight_files
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.objects import (
@@ -174,7 +175,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
         >>> assemble(config, LocalReporter(Path("runs/small"))).fit.plan.total_steps
         300
     """
-    problems = Problems()
+    config, problems = with_weight_files(config), Problems()
     parts = resolve_parts(config, components or {}, problems)
     data = open_data(config, parts, problems)
     transforms = make_transforms(parts, problems)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rayseg.build.class_weights import make_class_weight
 from rayseg.build.distillation import Distillation, other_normalisation
 from rayseg.build.parts import HeadParts, Parts, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
-from rayseg.config import ExperimentConfig, Length, LossTerm, Spec
+from rayseg.config import ExperimentConfig, Length, LossTerm
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, borrowed_generators, set_generators
 from rayseg.errors import ConfigError, Problem
@@ -134,7 +135,7 @@ def _make_term(
     if isinstance(loss, nn.Module):
         loss = loss.to(device)
         _require_no_parameters(loss, call.name, path, problems)
-    class_weight = _class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
+    class_weight = make_class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
     return None if loss is None else _term(term, call, loss, class_weight, _partial(head.targets.get(name)))
 
 
@@ -155,40 +156,6 @@ def _term(
     returns_map = call.target in (*PIXEL_LOSSES.values(), Distillation)
     normalize: Normalize = term.normalize or "weights"
     return Term(loss, term.weight, normalize, term.scope, class_weight, returns_map, target)
-
-
-def _apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
-    """Class weights ``(C,)`` that a rule makes of label counts."""
-    weights: Tensor = rule(torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
-    return weights
-
-
-def _class_weight(
-    head: HeadParts, name: str, class_names: Sequence[str], counts: LabelCounts | None, path: str, problems: Problems
-) -> Tensor | None:
-    given = head.terms[name][0].class_weight
-    if given is None:
-        return None
-    if isinstance(given, Spec):
-        if counts is None or name not in head.rules:
-            return None
-        weights: Tensor | None = caught(path, problems, lambda: _apply_rule(head.rules[name], counts))
-        return weights
-    if isinstance(given, Mapping):
-        return _weights_by_name(given, class_names, path, problems)
-    if len(given) != len(class_names):
-        problems.add(path, f"{len(given)} weights for {len(class_names)} classes ({', '.join(class_names)}); give one for each")
-        return None
-    if not any(given):
-        problems.add(path, "every weight is 0, so the term would be 0 always; give a class some weight, or remove the term")
-    return torch.tensor(given)
-
-
-def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], path: str, problems: Problems) -> Tensor:
-    for name in given:
-        if name not in class_names:
-            problems.add(f"{path}.{name}", f"no such class; classes: {', '.join(class_names)}.{nearest(name, class_names)}")
-    return torch.tensor([float(given.get(name, 1.0)) for name in class_names])
 
 
 def _sampler_start(config: ExperimentConfig, head: HeadParts, num_images: int) -> int:

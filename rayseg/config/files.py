@@ -52,7 +52,19 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(problems, str(file))
     if not isinstance(tree, dict):
         raise _error(file, f"holds {'nothing' if tree is None else type(tree).__name__} at its top level, not a mapping")
+    _place_weight_files(tree, file.parent)
     return tree
+
+
+def _place_weight_files(tree: dict[str, Any], place: Path) -> None:
+    """Name each file of class weights from where the config lies."""
+    heads = tree.get("heads")
+    for section in (tree, *(heads.values() if isinstance(heads, dict) else ())):
+        losses = section.get("losses") if isinstance(section, dict) else None
+        for term in losses.values() if isinstance(losses, dict) else ():
+            name = term.get("class_weight") if isinstance(term, dict) else None
+            if isinstance(name, str) and Path(name).suffix:
+                term["class_weight"] = str(place / Path(name).expanduser())
 
 
 def write_yaml(config: ExperimentConfig, path: str | Path) -> Path:

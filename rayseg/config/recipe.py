@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from rayseg.config.plain import plain
 from rayseg.config.spec import Section, Spec, TypeName
@@ -66,18 +75,22 @@ def _class_weight_kind(value: Any) -> str | None:
         return "<rule>"
     if isinstance(value, dict):
         return "<names>"
+    if isinstance(value, str) and PurePath(value).suffix:
+        return "<file>"
     return "<list>" if isinstance(value, list | tuple) else None
 
 
-#: One weight per class in their order, weights by name, or a rule.
+#: One weight per class in their order, weights by name, a rule, or a file with one of the first two.
 ClassWeights = Annotated[
     Annotated[tuple[NonNegative, ...], Tag("<list>")]
     | Annotated[dict[str, NonNegative], Named, Tag("<names>")]
-    | Annotated[ClassWeight, Tag("<rule>")],
+    | Annotated[ClassWeight, Tag("<rule>")]
+    | Annotated[str, Tag("<file>")],
     Discriminator(
         _class_weight_kind,
         custom_error_type="class_weight",
-        custom_error_message="must be a list of numbers, a mapping from class names to numbers, or a rule {type: ...}",
+        custom_error_message="must be a list of numbers, a mapping from class names to numbers, a rule {type: ...}, or a file "
+        "such as weights.json",
     ),
 ]
 
@@ -99,7 +112,8 @@ class LossTerm(Spec):
     )
     scope: Literal["global", "rank"] = "global"
     class_weight: ClassWeights | None = Field(
-        default=None, description="one number per class, name -> number, or a rule {type: median_frequency, power: 0.5}"
+        default=None,
+        description="one number per class, name -> number, a rule {type: median_frequency, power: 0.5}, or a file of numbers",
     )
     target: Target | None = Field(
         default=None,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rayseg.build import Components
+from rayseg.build import Components, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.summary import SweepResult, read_summary
-from rayseg.space import Space
+from rayseg.space import Choice, Dimension, Space
 
 __all__ = ["sweep"]
 
@@ -60,14 +60,14 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     keep = config.checkpoint
     best, better = metric or keep.best, mode or keep.mode
     request = SweepRequest(
-        base=named(config, "sweep").with_({"checkpoint.best": best, "checkpoint.mode": better}),
-        space=space,
+        base=named(with_weight_files(config), "sweep").with_({"checkpoint.best": best, "checkpoint.mode": better}),
+        space={key: _with_weight_files(key, dimension) for key, dimension in space.items()},
         metric=best,
         mode=better,
         num_samples=num_samples,
         searcher=searcher,
         scheduler=scheduler,
-        baseline=baseline or {},
+        baseline=read_weight_files(baseline or {}),
         max_concurrent=max_concurrent,
         grace_steps=grace_steps,
         components=components or {},
@@ -81,3 +81,10 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     from rayseg.launch.searching import run_sweep  # noqa: PLC0415  ray takes seconds to import
 
     return run_sweep(request, directory)
+
+
+def _with_weight_files(key: str, dimension: Dimension) -> Dimension:
+    """The numbers of files of class weights, which the trials' nodes may not have, in place of the files."""
+    if not isinstance(dimension, Choice):
+        return dimension
+    return Choice(tuple(read_weight_files({key: value})[key] for value in dimension.values))

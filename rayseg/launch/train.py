@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rayseg.build import Components, check
+from rayseg.build import Components, check, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
@@ -33,7 +33,8 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
         >>> result = train(ExperimentConfig().with_({"train.steps": 20}))  # doctest: +SKIP
         >>> result.metrics["val/mIoU"], result.checkpoint  # doctest: +SKIP
     """
-    config = named(ExperimentConfig.from_dict(read_config_file(config)) if isinstance(config, (str, Path)) else config)
+    config = ExperimentConfig.from_dict(read_config_file(config)) if isinstance(config, (str, Path)) else config
+    config = named(with_weight_files(config))
     if problems := check(config, components):
         raise ConfigError(problems)
     if config.scaling.workers == 0:

@@ -22,6 +22,7 @@ from rayseg.losses.pixelwise import cross_entropy, kl_divergence
 from rayseg.losses.region import RegionLoss, RegionSums, probabilities, region_sums
 from rayseg.losses.sigmoid import binary_cross_entropy, sigmoid_focal
 from rayseg.losses.soft_targets import SOFT_TARGETS, one_hot, smooth_borders
+from rayseg.losses.weight_files import WEIGHT_FILES, read_class_weights
 
 __all__ = [
     "CLASS_WEIGHT_RULES",
@@ -29,6 +30,7 @@ __all__ = [
     "PIXEL_LOSSES",
     "SOFT_TARGETS",
     "TAKE_SOFT_TARGETS",
+    "WEIGHT_FILES",
     "Dice",
     "DiceFlat",
     "DiceMmseg0x",
@@ -52,6 +54,7 @@ __all__ = [
     "median_frequency",
     "one_hot",
     "probabilities",
+    "read_class_weights",
     "region_sums",
     "sigmoid_focal",
     "smooth_borders",
