@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rayseg.errors import ShapeError
-from rayseg.losses import LOSSES
+from rayseg.losses import LOSSES, TAKE_SOFT_TARGETS, one_hot, smooth_borders
 from rayseg.mix import Head, Mix, Term, ValidationLoss, accepted_inputs
 from rayseg.mix.heads import Scope
 from rayseg.testing import check_loss, check_schedule
@@ -155,6 +155,31 @@ def test_user_losses_pass_the_common_checks(loss: Any) -> None:
 
 def test_a_scalar_loss_passes_the_common_checks_with_scope_rank() -> None:
     check_loss(a_scalar, scope="rank")
+
+
+def of_images(logits: Tensor, target: Tensor, *, ignore_index: int, images: Tensor) -> Tensor:
+    return (logits - images[:, :1]).square().mean(1).masked_fill(target == ignore_index, 0)
+
+
+def test_losses_of_one_channel_of_soft_targets_and_of_images_pass_the_common_checks() -> None:
+    for name in TAKE_SOFT_TARGETS:
+        check_loss(LOSSES[name], num_classes=1)
+        check_loss(LOSSES[name], num_classes=1, target=one_hot)
+        check_loss(LOSSES[name], target=smooth_borders, permutes=False)
+    check_loss(of_images)
+
+
+def test_a_loss_that_asks_for_images_gets_those_of_the_batch() -> None:
+    images = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    mix = Mix({"main": Head({"own": Term(of_images)})})
+    expected = (LOGITS - images[:, :1]).square().mean(1)[TARGET != VOID].mean()
+    torch.testing.assert_close(mix({"main": LOGITS}, TARGET, step=0, images=images).total, expected)
+
+
+def test_a_target_that_is_not_a_share_for_each_class_is_refused() -> None:
+    head = Head({"ce": Term(LOSSES["cross_entropy"], target=lambda masks, **_: masks.float())})
+    with pytest.raises(ShapeError, match=r"\(2, 4, 5\) torch.float32; expected floating point \(2, 3, 4, 5\)"):
+        Mix({"main": head})({"main": LOGITS}, TARGET, step=0)
 
 
 def counts_void(logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, Tensor]:

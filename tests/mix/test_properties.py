@@ -1,0 +1,125 @@
+"""What every built-in loss must satisfy, as a term of a mix, for logits and labels by chance."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rayseg.losses import LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS
+from rayseg.mix import Head, Mix, Term, ValidationLoss
+
+VOID = 255
+#: They look at where a pixel is.
+NEIGHBOURS = {"hausdorff"}
+#: Their definitions count what is predicted where nothing is labelled.
+SEES_VOID = {"dice_mmseg_0x", "dice_mmseg_1x"}
+#: The value over a split is not that of its images together.
+NOT_ADDED_UP = {"lovasz", "lovasz_hinge"}
+#: They know two classes, of which one is what is looked for.
+TWO_CLASSES = {"lovasz_hinge"}
+#: Without weights that differ between classes.
+ALIKE: dict[str, dict[str, Any]] = {"focal": {"alpha": None}}
+
+Case = tuple[Tensor, Tensor, list[int]]
+
+
+def term(name: str, *, soft: bool = False) -> Term:
+    loss = LOSSES[name]
+    made = loss() if isinstance(loss, type) else partial(loss, **ALIKE.get(name, {}))
+    return Term(made, target=SOFT_TARGETS["one_hot"] if soft else None)
+
+
+def total(name: str, logits: Tensor, labels: Tensor, *, soft: bool = False) -> Tensor:
+    head = Head({"loss": term(name, soft=soft)})
+    return Mix({"main": head})({"main": logits}, labels, step=0).total
+
+
+@st.composite
+def batches(draw: st.DrawFn, name: str, smallest: int = 1) -> Case:
+    """Logits of 1 to 4 channels, labels of which some, or all, are void, and an order of the classes."""
+    images, channels = draw(st.integers(1, 3)), draw(st.integers(smallest, 2 if name in TWO_CLASSES else 4))
+    height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    scale, void = draw(st.sampled_from([0.1, 2.0, 30.0])), draw(st.sampled_from([0.0, 0.4, 1.0]))
+    logits = scale * torch.randn(images, channels, height, width, generator=generator, dtype=torch.float64)
+    labels = torch.randint(max(2, channels), (images, height, width), generator=generator)
+    labels[torch.rand(images, height, width, generator=generator) < void] = VOID
+    return logits, labels, draw(st.permutations(range(channels)))
+
+
+def holds(test: Any) -> Any:
+    return settings(max_examples=8, deadline=None, derandomize=True)(test)
+
+
+def same(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - NEIGHBOURS))
+@holds
+@given(data=st.data())
+def test_the_order_of_pixels_does_not_matter(name: str, data: st.DataObject) -> None:
+    logits, labels, _ = data.draw(batches(name))
+    order = torch.randperm(labels[0].numel(), generator=torch.Generator().manual_seed(labels.numel()))
+    moved = logits.flatten(2)[..., order].view_as(logits), labels.flatten(1)[:, order].view_as(labels)
+    same(total(name, *moved), total(name, logits, labels))
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - SEES_VOID))
+@holds
+@given(data=st.data())
+def test_padding_with_void_changes_nothing(name: str, data: st.DataObject) -> None:
+    logits, labels, _ = data.draw(batches(name))
+    padded = torch.nn.functional.pad(logits, (0, 2, 1, 0), value=3.0), torch.nn.functional.pad(labels, (0, 2, 1, 0), value=VOID)
+    same(total(name, *padded), total(name, logits, labels))
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - SEES_VOID - TWO_CLASSES))
+@holds
+@given(data=st.data())
+def test_the_names_of_classes_do_not_matter(name: str, data: st.DataObject) -> None:
+    logits, labels, order = data.draw(batches(name, smallest=2))
+    number = torch.tensor(order).argsort()
+    renamed = labels.where(labels == VOID, number[labels.where(labels != VOID, 0)])
+    same(total(name, logits[:, order], renamed), total(name, logits, labels))
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - NOT_ADDED_UP))
+@holds
+@given(data=st.data())
+def test_the_sums_of_images_add_up_to_those_of_the_batch(name: str, data: st.DataObject) -> None:
+    logits, labels, _ = data.draw(batches(name))
+    pieces = ValidationLoss(Head({"loss": term(name)}))
+    for image in range(len(labels)):
+        pieces.add(logits[[image]], labels[[image]])
+    same(torch.tensor(pieces.result()["loss"], dtype=torch.float64), total(name, logits, labels))
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+@holds
+@given(data=st.data())
+def test_value_and_gradient_are_finite_and_void_pulls_nowhere(name: str, data: st.DataObject) -> None:
+    logits, labels, _ = data.draw(batches(name))
+    leaf = logits.clone().requires_grad_()
+    value = total(name, leaf, labels)
+    (gradient,) = torch.autograd.grad(value, leaf)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    if name not in SEES_VOID:
+        assert not gradient.movedim(1, -1)[labels == VOID].any()
+        if (labels == VOID).all():
+            assert value == 0
+
+
+@pytest.mark.parametrize("name", sorted(TAKE_SOFT_TARGETS))
+@holds
+@given(data=st.data())
+def test_labels_and_their_one_hot_form_are_the_same_target(name: str, data: st.DataObject) -> None:
+    logits, labels, _ = data.draw(batches(name))
+    same(total(name, logits, labels, soft=True), total(name, logits, labels))
