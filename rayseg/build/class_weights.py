@@ -43,7 +43,7 @@ def make_class_weight(
         return None
     if isinstance(given, Mapping):
         return _weights_by_name(given, class_names, path, problems)
-    if len(given) != len(class_names):
+    if len(given) != len(class_names) and head.target is None:
         problems.add(path, f"{len(given)} weights for {len(class_names)} classes ({', '.join(class_names)}); give one for each")
         return None
     if not any(given):

@@ -15,7 +15,7 @@ from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig
 from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
-from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS
+from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS, TARGETS
 from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
 from rayseg.types import MAIN_HEAD
@@ -217,7 +217,9 @@ def _resolve_head(one: _Resolver, config: ExperimentConfig, head: HeadConfig, pa
     sampler = None if sampling is None else resolve_sampler(sampling, sampling_path, one.components, one.problems)
     if sampler is not None and head.sampling is not None:
         _check_sampled(one, sampling_path, losses)
-    target = None if head.target is None else one(head.target, f"{path}target", {}, given=("ignore_index",), num_positional=1)
+    target = None
+    if head.target is not None:
+        target = one(head.target, f"{path}target", TARGETS, given=("ignore_index",), num_positional=1)
     ignore_index = config.data.ignore_index if head.ignore_index is None else head.ignore_index
     targets = _term_targets(one, losses, losses_path)
     return HeadParts(head.weight, ignore_index, terms, rules, sampling, sampler, target, losses_path, sampling_path, targets)

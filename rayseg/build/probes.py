@@ -106,7 +106,8 @@ def probe_model(
     _check_heads(set(output), parts, problems)
     channels = {name: logits.shape[1] for name, logits in output.items()}
     for name, head in parts.heads.items():
-        if name in channels and not _fits(channels[name], len(class_names)) and head.target is None:
+        own_target = head.target is not None or problems.below(f"heads.{name}.target")
+        if name in channels and not _fits(channels[name], len(class_names)) and not own_target:
             message = f"head {name!r} gives {channels[name]} channels for {len(class_names)} classes"
             problems.add("model", f"{message}; use num_classes in the model (one channel is for two classes)")
     return channels
@@ -172,7 +173,7 @@ def probe_mix(
             num_channels = num_classes  # told already, and no fault of a loss
         batch = probe_batch(head, num_classes, num_channels, size)
         target = caught(f"heads.{name}.target", problems, functools.partial(_target, head, batch.masks))
-        if target is None:
+        if target is None or problems.below(f"heads.{name}.target"):
             continue
         ranks = probe_terms(name, part, head, batch, problems)
         if head.sampler is not None and size is not None:

@@ -49,6 +49,10 @@ class Problems:
         """Whether a fault was noted at this very path."""
         return any(problem.path == path for problem in self.found)
 
+    def below(self, path: str) -> bool:
+        """Whether a fault was noted at this path or below it."""
+        return any(problem.path == path or problem.path.startswith(f"{path}.") for problem in self.found)
+
     def take(self, error: ConfigError, path: str = "") -> None:
         """Note every fault of an error that was caught; its paths are below ``path``, or already whole."""
         for problem in error.problems:

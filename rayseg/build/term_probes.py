@@ -62,7 +62,8 @@ def probe_terms(name: str, part: HeadParts, head: Head, batch: ProbeBatch, probl
     ranks = False
     for term_name, term in head.terms.items():
         path = f"{part.losses_path}.{term_name}"
-        kind = _probe_term(head, term, batch, path, problems) if _probe_target(head, term, batch, path, problems) else None
+        fits = _probe_target(head, term, batch, path, problems) and _weights_fit(name, term, batch, path, problems)
+        kind = _probe_term(head, term, batch, path, problems) if fits else None
         ranks |= kind in {"map", None}
         if kind == "sums":
             _check_options(part.terms[term_name][0], term, path, problems)
@@ -81,6 +82,16 @@ def _probe_target(head: Head, term: Term, batch: ProbeBatch, path: str, problems
         return True
     pixels = caught(path, problems, lambda: shared_pixels(head, batch.logits, batch.masks))
     return pixels is not None and caught(f"{path}.target", problems, lambda: pixels.soft_target(make)) is not None
+
+
+def _weights_fit(head: str, term: Term, batch: ProbeBatch, path: str, problems: Problems) -> bool:
+    """Whether there is a class weight for each class of the head; with a target of its own these are not those of the data."""
+    num_classes = max(2, batch.logits.shape[1])
+    num_weights = num_classes if term.class_weight is None else len(term.class_weight)
+    if num_weights != num_classes:
+        message = f"{num_weights} weights, and head {head!r} has {num_classes} classes"
+        problems.add(f"{path}.class_weight", f"{message}; give heads.{head} losses of its own with {num_classes} weights")
+    return num_weights == num_classes
 
 
 def _probe_term(

@@ -173,7 +173,9 @@ class HeadConfig(Section):
     losses: Annotated[dict[str, LossTerm], Named] | None = None
     sampling: SamplingConfig | None = None
     ignore_index: Int | None = Field(default=None, ge=0, le=255)
-    target: Spec | None = Field(default=None, description="(masks, *, ignore_index, **own) -> masks; null: the masks")
+    target: Spec | None = Field(
+        default=None, description="stdc_detail, boundaries, or an import path: (masks, *, ignore_index, **own) -> masks"
+    )
 
 
 class GroupRule(Section):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from rayseg.losses.boundary import Boundary
 from rayseg.losses.class_weights import (
     CLASS_WEIGHT_RULES,
     effective_number,
@@ -22,6 +23,7 @@ from rayseg.losses.pixelwise import cross_entropy, kl_divergence
 from rayseg.losses.region import RegionLoss, RegionSums, probabilities, region_sums
 from rayseg.losses.sigmoid import binary_cross_entropy, sigmoid_focal
 from rayseg.losses.soft_targets import SOFT_TARGETS, one_hot, smooth_borders
+from rayseg.losses.targets import TARGETS, boundaries, stdc_detail
 from rayseg.losses.weight_files import WEIGHT_FILES, read_class_weights
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "PIXEL_LOSSES",
     "SOFT_TARGETS",
     "TAKE_SOFT_TARGETS",
+    "TARGETS",
     "WEIGHT_FILES",
+    "Boundary",
     "Dice",
     "DiceFlat",
     "DiceMmseg0x",
@@ -43,6 +47,7 @@ __all__ = [
     "RegionSums",
     "Tversky",
     "binary_cross_entropy",
+    "boundaries",
     "cross_entropy",
     "distance_to_border",
     "effective_number",
@@ -58,6 +63,7 @@ __all__ = [
     "region_sums",
     "sigmoid_focal",
     "smooth_borders",
+    "stdc_detail",
 ]
 
 #: Those that give one value per pixel, by the name that a config uses.
@@ -72,6 +78,7 @@ PIXEL_LOSSES: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 #: Those that are functions of sums, or of the order of all pixels.
 _REGION_LOSSES: Mapping[str, Callable[..., Any]] = {
+    "boundary": Boundary,
     "dice": Dice,
     "dice_flat": DiceFlat,
     "dice_mmseg_0x": DiceMmseg0x,

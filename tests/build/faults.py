@@ -13,6 +13,7 @@ from PIL import Image
 from rayseg.data import permutation
 from rayseg.errors import DataError, NonFiniteLossError
 from rayseg.models import small_unet
+from tests.build.region_faults import REGIONS
 from tests.build.sampling_faults import SAMPLERS
 from tests.build.small import AUXILIARY, DICE, folders
 from tests.build.wrong import Wrong, ce, crop, loss
@@ -74,15 +75,6 @@ VALUES = [
     Wrong("a scale that is none", {"train.loss_scale": -1}, "train.loss_scale", ("above 0, or dynamic", "got -1")),
     Wrong("NaN", {"optim.lr": float("nan")}, "optim.lr", ("must be a finite number", "got nan")),
     Wrong("a value that the loss refuses", loss("dice", power=3), "losses.own.power", ("must be 1 or 2", "got 3")),
-    Wrong("a loss of sums without per_image", loss("no_per_image"), "losses.own", ("from_sums and no per_image", "add per_im")),
-    Wrong("an activation", loss("dice", activation="relu"), "losses.own.activation", ("got 'relu'",)),
-    Wrong("a gamma of 0", loss("focal_tversky", gamma=0), "losses.own.gamma", ("must be above 0",)),
-    Wrong("no classes", loss("lovasz", classes=[]), "losses.own.classes", ("'present', 'all' or a list of classes",)),
-    Wrong("a class that lovasz lacks", loss("lovasz", classes=[9]), "losses.own.classes", ("for 9 classes", "from 0 to 8")),
-    Wrong("a hinge of nine classes", loss("lovasz_hinge"), "losses.own", ("9 channels", "two classes")),
-    Wrong("normalize on lovasz", loss("lovasz", normalize="kept"), "losses.own.normalize", ("one value per pixel", "remove")),
-    Wrong("an exponent of 0", loss("dice_mmseg_0x", exponent=0), "losses.own.exponent", ("must be above 0",)),
-    Wrong("a negative eps", loss("dice_mmseg_1x", eps=-1), "losses.own.eps", ("must not be negative",)),
     Wrong("a value that the transform refuses", crop(cat_max_ratio=2.0), "data.transforms.crop.cat_max_ratio", ("at most 1",)),
     Wrong("a value that the schedule refuses", {"schedule.floor": 2.0}, "schedule.floor", ("from 0 to 1", "got 2.0")),
     Wrong("a value that the model refuses", {"model.width": 0}, "model.width", ("must be at least 1", "got 0")),
@@ -564,4 +556,4 @@ STARTING = [
         ("tensors of the model are not in", "backbone.stem.1.weight", "rename or skip them"),
     ),
 ]
-ALL = [*MISTYPED, *NAMES, *VALUES, *SAMPLERS, *SCHEDULES, *COMBINATIONS, *FILES, *FREEZING, *STARTING]
+ALL = [*MISTYPED, *NAMES, *VALUES, *SAMPLERS, *REGIONS, *SCHEDULES, *COMBINATIONS, *FILES, *FREEZING, *STARTING]

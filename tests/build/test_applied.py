@@ -60,6 +60,19 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({}, {"losses.dice": {**DICE, "weight": 3, "smooth": 2.0, "classes": "all"}}),
     ({}, {"losses": {"dice": DICE}}),
+    (
+        {"model.detail": True, "heads.detail": {"target": {"type": "stdc_detail"}, "losses": {"own": {"type": "boundary"}}}},
+        {
+            "heads.detail.target.threshold": 0.2,
+            "heads.detail.target.raw_labels": True,
+            "heads.detail.losses.own.divide_by": "all",
+            "heads.detail.losses.own.class_weight": [1.0, 3.0],
+        },
+    ),
+    (
+        {"model.detail": True, "heads.detail": {"target": {"type": "boundaries"}, "losses": {"own": {"type": "lovasz_hinge"}}}},
+        {"heads.detail.target.width": 2, "heads.detail.losses.own.per_image": True},
+    ),
     ({"losses.own": {"type": "lovasz"}}, {"losses.own.classes": [0, 2], "losses.own.per_image": True}),
     ({"losses.own": {"type": "dice_mmseg_0x"}}, {"losses.own.smooth": 0.5, "losses.own.exponent": 1.5}),
     ({"losses.own": {"type": "dice_mmseg_1x"}}, {"losses.own.activation": "softmax", "losses.own.naive": True}),

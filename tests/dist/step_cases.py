@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
-from rayseg.losses import Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, Tversky, cross_entropy
+from rayseg.losses import Boundary, Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, LovaszHinge, Tversky, boundaries, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, prepare
 from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
@@ -31,19 +31,21 @@ Values = dict[str, Tensor]
 
 
 class TwoHeads(nn.Module):
-    """Convolutions, normalisation, dropout, and logits at strides 2 and 4."""
+    """Convolutions, normalisation, dropout, and logits at strides 2 and 4; with channels for it, a head for edges."""
 
-    def __init__(self, channels: int = NUM_CLASSES) -> None:
+    def __init__(self, channels: int = NUM_CLASSES, detail_channels: int = 0) -> None:
         super().__init__()
         self.backbone = nn.Sequential(
             nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.2), nn.Conv2d(6, 8, 3, 1, 1)
         )
         self.decode_head = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(8, channels, 1))
         self.auxiliary_head = nn.Conv2d(8, channels, 3, 2, 1)
+        self.detail_head = nn.Conv2d(8, detail_channels, 1) if detail_channels else None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.backbone(images)
-        return {"main": self.decode_head(features), "auxiliary": self.auxiliary_head(features)}
+        logits = {"main": self.decode_head(features), "auxiliary": self.auxiliary_head(features)}
+        return logits if self.detail_head is None else {**logits, "detail": self.detail_head(features)}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Case:
     optimizer: Any = SGD
     auxiliary: Mapping[str, Term] | None = None
     auxiliary_sampler: Any = None
+    detail: Mapping[str, Term] = field(default_factory=dict)
+    detail_channels: int = 1
     schedule: Mapping[str, Ramp] = field(default_factory=dict)
     dtypes: tuple[torch.dtype, ...] = (torch.float64,)
     freeze: Mapping[str, Freeze] = field(default_factory=dict)
@@ -66,6 +70,17 @@ class Case:
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
+TWO_WEIGHTS = torch.tensor([0.7, 2.0], dtype=torch.float64)
+EDGES = {
+    "boundary": Term(Boundary(), class_weight=TWO_WEIGHTS),
+    "boundary per image": Term(Boundary("all", per_image=True)),
+    "flat": Term(DiceFlat()),
+    "tversky": Term(FocalTversky(activation="sigmoid")),
+    "1.x": Term(DiceMmseg1x()),
+    "dice": Term(Dice(), class_weight=TWO_WEIGHTS),
+    "hinge": Term(LovaszHinge(), class_weight=TWO_WEIGHTS),
+    "lovasz": Term(Lovasz()),
+}
 DECAYING = partial(torch.optim.AdamW, lr=0.01, eps=1e-3, weight_decay=0.1)
 STEM = Freeze(r"^backbone\.[01]\.")
 MIXED = {"ce": CE, "dice": Term(Dice(), weight=2.0, class_weight=CLASS_WEIGHT)}
@@ -104,6 +119,9 @@ CASES = {
     "lovasz": Case({"lovasz": Term(Lovasz(), class_weight=CLASS_WEIGHT)}, dtypes=BOTH),
     "lovasz in two micro-batches, with ohem": Case({"ce": CE, "lovasz": Term(Lovasz("all"))}, SAMPLER, num_micro=2),
     "lovasz per image": Case({"lovasz": Term(Lovasz((0, 2), per_image=True), class_weight=CLASS_WEIGHT)}),
+    "edges in one channel": Case({"ce": CE}, detail=EDGES),
+    "edges in one channel, in two micro-batches": Case({"ce": CE}, detail=EDGES, num_micro=2),
+    "edges in two channels": Case({"ce": CE}, detail=EDGES, detail_channels=2),
     "another loss on the auxiliary head": Case(MIXED, SAMPLER, auxiliary={"ce": CE}),
     "ohem by loss": Case(MIXED, BY_LOSS),
     "ohem by loss in two micro-batches": Case(MIXED, BY_LOSS, num_micro=2, norm="group"),
@@ -178,13 +196,14 @@ def make_mix(case: Case) -> Mix:
         case.terms, case.sampler, sampler_schedule=case.schedule, target=foreground if case.channels == 1 else None
     )
     auxiliary = main if case.auxiliary is None else Head(case.auxiliary, case.auxiliary_sampler)
-    return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4)})
+    detail = {"detail": Head(case.detail, target=boundaries)} if case.detail else {}
+    return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4), **detail})
 
 
 def three_steps(case: Case, dtype: torch.dtype) -> Values:
     """Loss and parts, gradients, weights and statistics after each step."""
     torch.manual_seed(0)
-    plain = prepare(TwoHeads(case.channels), norm=case.norm).to(dtype)
+    plain = prepare(TwoHeads(case.channels, case.detail_channels if case.detail else 0), norm=case.norm).to(dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
     scaler = None if case.scaler is None else case.scaler()
     freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain

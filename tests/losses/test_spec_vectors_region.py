@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rayseg.losses import LOSSES, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, RegionLoss, Tversky
+from rayseg.errors import ConfigError
+from rayseg.losses import LOSSES, Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, RegionLoss, Tversky
 from rayseg.mix import Head, Mix, Term
 
 CLASS_WEIGHT = torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64)
@@ -99,12 +100,24 @@ def test_tversky_of_mmsegmentation_is_scaled_by_class_weights() -> None:
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_flat_dice_of_one_image() -> None:
-    """The notebook's example has one channel; without a second class its sums are those of class 1."""
-    x, labels = logits()[:1, :1], (target(void=False)[:1] == 1).long()
-    loss = DiceFlat()
-    sums = loss.sums(x, labels, ignore_index=255)
-    assert loss.from_sums(sums, None).item() == pytest.approx(0.84874365, abs=1e-8)
+def test_flat_dice_of_one_image_with_one_channel() -> None:
+    labels = (target(void=False)[:1] == 1).long()
+    assert of_mix(DiceFlat(), labels, x=logits()[:1, :1]) == pytest.approx(0.84874365, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", [DiceMmseg1x(), DiceMmseg1x(naive=True), DiceFlat(), Dice(activation="sigmoid")])
+def test_one_channel_is_class_1_and_void_is_left_out(loss: RegionLoss) -> None:
+    """MMSegmentation 1.x compares it with label 0; a better prediction would cost more."""
+    labels = (target() == 1).long().masked_fill(target() == 255, 255)
+    right = torch.where(labels == 1, 9.0, -9.0).double()[:, None]
+    assert of_mix(loss, labels, x=right) < 0.2
+    assert of_mix(loss, labels, x=-right) > 0.8
+
+
+def test_a_class_weight_that_would_change_nothing_is_refused() -> None:
+    labels = (target(void=False) == 1).long()
+    with pytest.raises(ConfigError, match="class_weight: the sigmoid of one channel is one class, so a weight would change"):
+        of_mix(DiceFlat(), labels, x=logits()[:, :1], class_weight=torch.ones(2))
 
 
 def test_every_vector_is_of_a_loss_that_a_config_can_name() -> None:

@@ -97,7 +97,7 @@ def test_only_named_inputs_are_passed() -> None:
 LOOK_AT_NEIGHBOURS = {"hausdorff"}
 #: Their definitions count what is predicted where nothing is labelled.
 SEES_VOID = {"dice_mmseg_0x", "dice_mmseg_1x"}
-TWO_CLASSES = {"lovasz_hinge"}
+TWO_CLASSES = {"boundary", "lovasz_hinge"}
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - SEES_VOID))
