@@ -3,6 +3,7 @@
 from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
+from rayseg.build.counting import counts_of, same_labels
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
@@ -19,6 +20,7 @@ __all__ = [
     "assemble",
     "check",
     "check_applied",
+    "counts_of",
     "evaluate",
     "hidden_arguments",
     "load_trained",
@@ -26,6 +28,7 @@ __all__ = [
     "plan_of",
     "predict",
     "read_weight_files",
+    "same_labels",
     "torch_settings",
     "with_weight_files",
     "worker_counts",

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.build.averages import make_ema, make_swa
 from rayseg.build.class_weights import with_weight_files
+from rayseg.build.counting import label_counts
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.objects import (
@@ -22,16 +22,15 @@ from rayseg.build.objects import (
     make_plan,
     make_scaler,
     make_transforms,
-    needs_counts,
 )
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.build.schedules import make_schedules
 from rayseg.build.start import Start, start
-from rayseg.collective import broadcast_object, is_main, rank, world_size
+from rayseg.collective import rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
-from rayseg.data import Dataset, LabelCounts, Transform, count_labels, eval_batches, micro_batches, train_batches
+from rayseg.data import Dataset, LabelCounts, Transform, eval_batches, micro_batches, train_batches
 from rayseg.engine import Fit, Reporter, TrainState
 from rayseg.inference import evaluate_split
 from rayseg.mix import Mix
@@ -155,13 +154,20 @@ class Experiment:
     start: Start | None = None
 
 
-def assemble(config: ExperimentConfig, reporter: Reporter, components: Components | None = None) -> Experiment:
+def assemble(
+    config: ExperimentConfig,
+    reporter: Reporter,
+    components: Components | None = None,
+    *,
+    known_counts: LabelCounts | None = None,
+) -> Experiment:
     """Build everything that one worker of a run needs; a collective.
 
     Args:
         config: checked (see ``rayseg.build.check``).
         reporter: what the loop speaks to.
         components: name -> callable given by value.
+        known_counts: labels of the training set, where somebody has counted them already.
 
     Raises:
         ConfigError: what the user wrote cannot be run here.
@@ -181,7 +187,7 @@ def assemble(config: ExperimentConfig, reporter: Reporter, components: Component
     transforms = make_transforms(parts, problems)
     problems.raise_if_any()
     assert data is not None
-    counts = label_counts(config, parts, data)
+    counts = label_counts(config, parts, data, known_counts)
     mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems, pick_device(config))
     schedules = make_schedules(config, parts, len(data.train), problems)
     problems.raise_if_any()
@@ -230,28 +236,6 @@ def _state(config: ExperimentConfig, parts: Parts, model: nn.Module, num_images:
         scaler=make_scaler(config),
         hooks=make_hooks(config, parts),
     )
-
-
-def label_counts(config: ExperimentConfig, parts: Parts, data: Data) -> LabelCounts | None:
-    """Labels of the training set, counted once by rank 0 and cached by the data's digest; a collective."""
-    if not needs_counts(parts):
-        return None
-    counts = None
-    if is_main():
-        counts = count_labels(
-            data.train,
-            num_classes=len(data.class_names),
-            ignore_index=config.data.ignore_index,
-            cache_dir=cache_directory(),
-            num_workers=config.data.num_workers,
-        )
-    result: LabelCounts = broadcast_object(counts)
-    return result
-
-
-def cache_directory() -> Path:
-    """Where things are kept that can be made again: ``RAYSEG_CACHE``, else ``~/.cache/rayseg``."""
-    return Path(os.environ.get("RAYSEG_CACHE", Path.home() / ".cache" / "rayseg"))
 
 
 def pick_device(config: ExperimentConfig) -> torch.device:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rayseg.build.counting import label_counts
 from rayseg.build.data import open_data
-from rayseg.build.experiment import Evaluator, label_counts, pick_device
+from rayseg.build.experiment import Evaluator, pick_device
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught

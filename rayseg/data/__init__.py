@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from rayseg.data._cache import cache_directory
+from rayseg.data._progress import Progress
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
@@ -40,11 +42,13 @@ __all__ = [
     "Palette",
     "ParquetSegmentation",
     "Photometric",
+    "Progress",
     "RandomCrop",
     "RandomFlip",
     "RandomResize",
     "SyntheticStreets",
     "Transform",
+    "cache_directory",
     "check_sample",
     "count_labels",
     "eval_batches",

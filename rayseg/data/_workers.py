@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,10 +13,27 @@ from torch.utils.data import DataLoader, Dataset
 
 from rayseg.errors import RaysegError
 
-__all__ = ["map_in_order"]
+__all__ = ["default_workers", "map_in_order"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+#: Fewer items than this are done before processes have started.
+_WORTH_IT = 256
+_AT_MOST = 16
+
+
+def default_workers(num_items: int) -> int:
+    """Loading processes for so many items: as many as this process has cores, none where they would not help or cannot be.
+
+    Example:
+        >>> default_workers(10)
+        0
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    useless = num_items < _WORTH_IT or cores == 1 or multiprocessing.current_process().daemon
+    return 0 if useless else min(cores, _AT_MOST)
 
 
 @dataclass(frozen=True)

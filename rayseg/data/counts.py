@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from rayseg.data._cache import cached_json
-from rayseg.data._workers import map_in_order
+from rayseg.data._beside import remembered
+from rayseg.data._workers import default_workers, map_in_order
 from rayseg.data.dataset import Dataset, check_sample
 
 __all__ = ["LabelCounts", "count_labels"]
@@ -75,16 +76,26 @@ class _CountLoad:
 
 
 def count_labels(
-    dataset: Dataset, *, num_classes: int, ignore_index: int, cache_dir: Path | None, num_workers: int = 0
+    dataset: Dataset,
+    *,
+    num_classes: int,
+    ignore_index: int,
+    cache_dir: Path | None,
+    num_workers: int | None = 0,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> LabelCounts:
-    """Count the labels of a split; remembered in ``cache_dir`` under the data set's digest.
+    """Count the labels of a split, by several processes; remembered under a digest of the data.
+
+    It is remembered in the folder ``.rayseg`` beside the data, where the data set has a directory (``root``) that can be
+    written, else in ``cache_dir``.
 
     Args:
         dataset: usually the training split, without transforms; where it has ``mask(index)``, no image is decoded.
         num_classes: C.
         ignore_index: the void label, which is not counted.
-        cache_dir: None: count anew.
-        num_workers: loading processes.
+        cache_dir: None: count anew, and remember nothing.
+        num_workers: loading processes; None: as many as there are cores, for a data set that is worth it.
+        on_progress: called with the number of images that are counted, and of all.
 
     Raises:
         DataError: a sample is not what the config says.
@@ -95,18 +106,26 @@ def count_labels(
         >>> sum(count_labels(streets, num_classes=9, ignore_index=255, cache_dir=None).pixels) == 2 * 128 * 256
         True
     """
+    workers = default_workers(len(dataset)) if num_workers is None else num_workers
 
-    def count() -> dict[str, object]:
-        return asdict(_count(_CountLoad(dataset, num_classes, ignore_index), num_workers))
+    def count() -> LabelCounts:
+        return _count(_CountLoad(dataset, num_classes, ignore_index), workers, on_progress)
 
     if cache_dir is None:
-        return _count(_CountLoad(dataset, num_classes, ignore_index), num_workers)
-    found = cached_json(cache_dir / "counts" / f"{dataset.digest()}-{num_classes}-{ignore_index}.json", count)
+        return count()
+    name = f"counts/{dataset.digest()}-{num_classes}-{ignore_index}.json"
+    found = remembered(dataset, name, cache_dir, lambda: asdict(count()))
     return LabelCounts(tuple(found["pixels"]), tuple(found["image_pixels"]), found["images"])
 
 
-def _count(load: _CountLoad, num_workers: int) -> LabelCounts:
+def _count(load: _CountLoad, num_workers: int, on_progress: Callable[[int, int], None] | None) -> LabelCounts:
     everything = range(len(load.dataset))
     chunks = [list(everything[first : first + _CHUNK]) for first in range(0, len(everything), _CHUNK)]
-    pixels, image_pixels = sum(map_in_order(load, chunks, num_workers), start=np.zeros((2, load.num_classes), np.int64))
-    return LabelCounts(tuple(pixels.tolist()), tuple(image_pixels.tolist()), len(load.dataset))
+    total, done = np.zeros((2, load.num_classes), np.int64), 0
+    for chunk, counted in zip(chunks, map_in_order(load, chunks, num_workers), strict=True):
+        total += counted
+        done += len(chunk)
+        if on_progress is not None:
+            on_progress(done, len(everything))
+    pixels, image_pixels = total.tolist()
+    return LabelCounts(tuple(pixels), tuple(image_pixels), len(everything))

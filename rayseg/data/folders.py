@@ -115,7 +115,7 @@ class FolderSegmentation:
         if layout not in _LAYOUTS:
             raise DataError(f"folders {split}: no layout {layout!r}; expected one of {', '.join(_LAYOUTS)}")
         chosen = _LAYOUTS[layout]
-        base = Path(root).expanduser()
+        base = self._root = Path(root).expanduser()
         self._split = split
         self._image_root = base / (images or chosen.images).format(split=split)
         self._mask_root = base / (masks or chosen.masks).format(split=split)
@@ -123,6 +123,11 @@ class FolderSegmentation:
         self._mask_suffix = mask_suffix or chosen.mask_suffix
         self._class_names, self._palette = _classes_of(split, chosen, classes, palette)
         self._stems = self._paired_stems()
+
+    @property
+    def root(self) -> Path:
+        """The directory that holds images and masks."""
+        return self._root
 
     @property
     def class_names(self) -> tuple[str, ...]:

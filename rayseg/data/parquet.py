@@ -75,6 +75,11 @@ class ParquetSegmentation:
         self._palette: Palette | None = None if palette is None else tuple((r, g, b) for r, g, b in palette)
 
     @property
+    def root(self) -> Path:
+        """The directory of the first file."""
+        return self._files[0].parent
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """One name per class."""
         return self._class_names

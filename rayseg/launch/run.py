@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from rayseg.build import Components, Experiment, Start, applied_values, assemble, check_applied, torch_settings
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
+from rayseg.data import LabelCounts
 from rayseg.engine import Reporter, fit
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.pictures import Pictures
@@ -76,6 +77,7 @@ class RunInfo:
         run_id: MLflow run, or None.
         components: name -> callable given by value.
         sampled: dotted key -> value that a search chose; read back from what was built.
+        counts: labels of the training set, where the driver counted them.
     """
 
     config: Mapping[str, Any]
@@ -83,6 +85,7 @@ class RunInfo:
     run_id: str | None = None
     components: Components = field(default_factory=dict)
     sampled: Mapping[str, Any] = field(default_factory=dict)
+    counts: LabelCounts | None = None
 
     def experiment_config(self) -> ExperimentConfig:
         """The config, validated again."""
@@ -156,7 +159,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker, stream: Text
     """
     config = info.experiment_config()
     with torch_settings(config), contextlib.closing(_Flushing(tracker)):
-        experiment = assemble(config, reporter, info.components)
+        experiment = assemble(config, reporter, info.components, known_counts=info.counts)
         check_applied(experiment, info.sampled)
         if info.sampled and is_main():
             _record_applied(experiment, info, tracker)

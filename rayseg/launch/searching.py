@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from rayseg.build import plan_of
+from rayseg.build import counts_of, plan_of
 from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
@@ -19,6 +19,7 @@ from rayseg.launch.run import stopped_by
 from rayseg.launch.search import run_trials
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
+from rayseg.space import corners
 from rayseg.tracking import RunStatus, owner_tags
 
 __all__ = ["run_sweep"]
@@ -42,6 +43,7 @@ def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
 
 
 def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None, lengths: Plan) -> TrialPlan:
+    recipes = [request.base.with_(point) for point in [{}, dict(request.baseline), *corners(request.space)]]
     return TrialPlan(
         base=request.base.to_dict(),
         directory=str(directory),
@@ -51,6 +53,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
         total_steps=lengths.total_steps,
         import_paths=tuple(import_paths()),
         components=request.components,
+        counts=counts_of(request.base, recipes, request.components),
     )
 
 

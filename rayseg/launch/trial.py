@@ -18,8 +18,9 @@ from typing import Any
 import ray.tune
 
 import ray
-from rayseg.build import Components, worker_counts
+from rayseg.build import Components, same_labels, worker_counts
 from rayseg.config import ExperimentConfig, flatten
+from rayseg.data import LabelCounts
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
@@ -48,6 +49,7 @@ class TrialPlan:
         total_steps: of every trial; one that came so far is not one that was ended early.
         import_paths: where the driver imports from.
         components: name -> callable given by value.
+        counts: labels of the training set, where a recipe needs them.
     """
 
     base: Mapping[str, Any]
@@ -58,6 +60,11 @@ class TrialPlan:
     total_steps: int
     import_paths: tuple[str, ...] = ()
     components: Components = field(default_factory=dict)
+    counts: LabelCounts | None = None
+
+    def counts_for(self, config: ExperimentConfig) -> LabelCounts | None:
+        """The driver's counts, if this trial's labels are the base's."""
+        return self.counts if same_labels(config, ExperimentConfig.from_dict(dict(self.base))) else None
 
     def config(self, point: Mapping[str, Any], name: str) -> ExperimentConfig:
         """The config of a trial."""
@@ -119,7 +126,9 @@ class Trial:
         try:
             config = self.plan.config(overrides, directory.name)
             prepare_directory(config)
-            info = RunInfo(config.to_dict(), str(directory), self._open(config, directory), self.plan.components, sampled)
+            run_id, plan = self._open(config, directory), self.plan
+            counts = plan.counts_for(config)
+            info = RunInfo(config.to_dict(), str(directory), run_id, plan.components, sampled, counts)
             self._train(info, config)
         except RaysegError as fault:
             directory.mkdir(exist_ok=True)

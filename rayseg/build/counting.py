@@ -1,0 +1,84 @@
+"""Labels of the training set, counted once for a run or a whole search."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rayseg.build.data import Data, open_data
+from rayseg.build.objects import needs_counts
+from rayseg.build.parts import Components, Parts, resolve_parts
+from rayseg.build.resolve import Problems
+from rayseg.collective import broadcast_object, is_main
+from rayseg.config import ExperimentConfig
+from rayseg.data import LabelCounts, Progress, cache_directory, count_labels
+
+__all__ = ["counts_of", "label_counts", "same_labels"]
+
+
+def label_counts(config: ExperimentConfig, parts: Parts, data: Data, known: LabelCounts | None = None) -> LabelCounts | None:
+    """Labels of the training set where a class weight is made of them, counted once by rank 0; a collective.
+
+    Args:
+        config: the experiment.
+        parts: resolved.
+        data: the splits.
+        known: the counts, where somebody has them.
+    """
+    if not needs_counts(parts):
+        return None
+    if known is not None:
+        return known
+    result: LabelCounts = broadcast_object(_counted(config, data) if is_main() else None)
+    return result
+
+
+def _counted(config: ExperimentConfig, data: Data) -> LabelCounts:
+    return count_labels(
+        data.train,
+        num_classes=len(data.class_names),
+        ignore_index=config.data.ignore_index,
+        cache_dir=cache_directory(),
+        num_workers=config.data.num_workers or None,
+        on_progress=Progress("counting labels of images", sys.stderr if config.tracking.text else None),
+    )
+
+
+def same_labels(ours: ExperimentConfig, theirs: ExperimentConfig) -> bool:
+    """Whether two experiments count the same labels: transforms and what else is done to images do not matter.
+
+    Example:
+        >>> same_labels(ExperimentConfig(), ExperimentConfig().with_({"data.num_workers": 2}))
+        True
+    """
+    keys = ("dataset", "train_split", "class_names", "ignore_index")
+    return all(getattr(ours.data, key) == getattr(theirs.data, key) for key in keys)
+
+
+def counts_of(
+    base: ExperimentConfig, configs: Iterable[ExperimentConfig], components: Components | None = None
+) -> LabelCounts | None:
+    """Labels of the training set of an experiment, if a recipe over the same labels makes class weights of them.
+
+    Args:
+        base: the experiment.
+        configs: recipes.
+        components: name -> callable given by value.
+
+    Raises:
+        ConfigError: the data cannot be opened.
+        DataError: a sample is not what the config says.
+
+    Example:
+        >>> counts_of(ExperimentConfig(), [ExperimentConfig()]) is None
+        True
+    """
+    for config in configs:
+        problems = Problems()
+        parts = resolve_parts(config, components or {}, problems)
+        if needs_counts(parts) and same_labels(config, base):
+            data = open_data(config, parts, problems)
+            problems.raise_if_any()
+            assert data is not None
+            return _counted(config, data)
+    return None
