@@ -25,9 +25,7 @@ REGIONS = [
     Wrong("an exponent of 0", loss("dice_mmseg_0x", exponent=0), "losses.own.exponent", ("must be above 0",)),
     Wrong("edges of nine classes", loss("boundary"), "losses.own", ("9 channels", "two classes")),
     Wrong("a threshold of 1", detail(target={"threshold": 1}), "heads.detail.target.threshold", ("below 1, got 1",)),
-    Wrong(
-        "an unknown target of a head", detail(target={"type": "stdc"}), "heads.detail.target.type", ("boundaries, stdc_detail",)
-    ),
+    Wrong("an unknown target of a head", detail(target={"type": "stdc"}), "heads.detail.target.type", ("boundaries, stdc",)),
     Wrong("a width of 0", detail(target={"type": "boundaries", "width": 0}), "heads.detail.target.width", ("at least 1",)),
     Wrong(
         "edges where 0 means void",

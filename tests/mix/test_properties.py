@@ -22,7 +22,7 @@ SEES_VOID = {"dice_mmseg_0x", "dice_mmseg_1x"}
 #: The value over a split is not that of its images together.
 NOT_ADDED_UP = {"lovasz", "lovasz_hinge"}
 #: They know two classes, of which one is what is looked for.
-TWO_CLASSES = {"lovasz_hinge"}
+TWO_CLASSES = {"boundary", "lovasz_hinge"}
 #: Without weights that differ between classes.
 ALIKE: dict[str, dict[str, Any]] = {"focal": {"alpha": None}}
 
