@@ -157,12 +157,14 @@ def _adapted(
         run.problems.add(f"{place}.type", message)
     if spec.phases and spec.by_epoch:
         run.problems.add(f"{path}.by_epoch", f"{call.name!r} would count epochs in a phase of steps; remove by_epoch")
-    if kind == "function" and not spec.by_epoch and _counts_epochs(call.target):
-        run.problems.add(f"{path}.by_epoch", f"{call.name!r} takes an epoch, and would be given steps; set this to true")
+    if kind == "function" and takes(call.target, "step" if spec.by_epoch else "epoch"):
+        wrong = ("a step", "epochs", "false") if spec.by_epoch else ("an epoch", "steps", "true")
+        message = f"{call.name!r} takes {wrong[0]}, and would be given {wrong[1]}; set this to {wrong[2]}"
+        run.problems.add(f"{path}.by_epoch", message)
     ready = counted(call, schedule_specs(spec, path)[place], place, run.problems, partial(_count, run, spec.by_epoch))
     if ready is None or run.parts.optimizer is None or len(run.problems.found) > before:
         return None
-    epochs = -(-total_steps * run.config.train.batch_size // run.num_images)
+    epochs = (total_steps - 1) * run.config.train.batch_size // run.num_images + 1  # that the run begins
     table = table_of_scheduler if kind == "scheduler" else table_of_function
     return _caught_tables(run, place, partial(table, ready, num_values=epochs if spec.by_epoch else total_steps))
 
@@ -181,10 +183,6 @@ def _count(run: _Run, by_epoch: bool, length: Length, path: str) -> int:
         run.problems.add(path, f"with by_epoch the scheduler counts whole epochs; got {length.model_dump(exclude_none=True)}")
         return 1
     return int(length.epochs)
-
-
-def _counts_epochs(target: Callable[..., Any]) -> bool:
-    return takes(target, "epoch")
 
 
 def _finish(run: _Run, spec: ScheduleConfig | MomentumConfig, path: str, schedule: Schedule) -> Schedule | None:

@@ -216,7 +216,9 @@ def _observe(plateau: Plateau, metrics: Mapping[str, float]) -> None:
     """Rank 0's score on every rank: one that a hook added may differ."""
     score = broadcast_object(metrics.get(plateau.monitor))
     if score is None:
-        message = f"no metric is called {plateau.monitor!r}; this evaluation gave {', '.join(sorted(metrics))}"
+        message = (
+            f"no metric is called {plateau.monitor!r}; set it to one that an evaluation gives: {', '.join(sorted(metrics))}"
+        )
         raise ConfigError([Problem("schedule.monitor", message)])
     plateau.observe(score)
 

@@ -108,6 +108,8 @@ class _CosineRestarts:
     def _at(self, step: int) -> tuple[int, int, int]:
         """Number, first step and length of the period that a step is in; the last one goes on."""
         if isinstance(self.periods, int):
+            if self.growth == 1:
+                return step // self.periods, step - step % self.periods, self.periods
             number, begin, period = 0, 0, self.periods
             while step >= begin + period:
                 number, begin, period = number + 1, begin + period, period * self.growth
