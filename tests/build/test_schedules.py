@@ -123,6 +123,13 @@ def test_a_scheduler_of_torch_moves_momentum_as_it_does_in_torch() -> None:
     assert run({**spec, "cycle_momentum": False}).momentum_schedule is None
 
 
+def test_a_scheduler_that_knows_its_end_is_not_stepped_past_it() -> None:
+    """OneCycleLR raises if it is; five epochs of 7 images in batches of 2 are 18 steps, and those are 36 images."""
+    spec = {"type": "torch.optim.lr_scheduler:OneCycleLR", "max_lr": 0.5, "total_steps": 4, "cycle_momentum": False}
+    fit = run({**spec, "by_epoch": True}, train={"epochs": 5, "batch_size": 2})
+    assert len({fit.schedule(at, TOTAL) for at in range(TOTAL)}) == 5
+
+
 def test_a_function_that_sets_the_rate_by_the_epoch_is_called_once_for_each() -> None:
     found = values({"type": "adjust", "drop": 2, "by_epoch": True})
     assert found == pytest.approx([0.1 ** (epoch_of(at) // 2) for at in range(TOTAL)])
