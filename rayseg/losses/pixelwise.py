@@ -10,7 +10,6 @@ Letters: N images, C classes, H x W pixels.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ShapeError
@@ -53,11 +52,12 @@ def cross_entropy(
         shares = class_shares(target, log_probs, ignore_index, "cross_entropy")
         shares = torch.lerp(shares, shares.mean(dim=1, keepdim=True), label_smoothing)
         return -(shares * log_probs).sum(dim=1)
-    loss = F.nll_loss(log_probs, target, ignore_index=ignore_index, reduction="none")
-    if label_smoothing == 0:
-        return loss
-    uniform = log_probs.mean(dim=1).neg().masked_fill(target == ignore_index, 0)
-    return torch.lerp(loss, uniform, label_smoothing)
+    valid = target != ignore_index
+    # torch's nll_loss is refused on GPUs in deterministic mode; gather is not.
+    loss = -log_probs.gather(1, target.where(valid, 0)[:, None])[:, 0]
+    if label_smoothing != 0:
+        loss = torch.lerp(loss, -log_probs.mean(dim=1), label_smoothing)
+    return loss.masked_fill(~valid, 0)
 
 
 def kl_divergence(logits: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:

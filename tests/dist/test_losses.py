@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rayseg.build.distillation import Distillation
+from rayseg.collective import rank, world_size
 from rayseg.losses import (
     Dice,
     binary_cross_entropy,
@@ -19,7 +20,7 @@ from rayseg.losses import (
     sigmoid_focal,
     smooth_borders,
 )
-from rayseg.mix import Term
+from rayseg.mix import Head, Term, ValidationLoss
 from rayseg.testing import run_distributed
 from tests.build.small import trained_checkpoint
 from tests.dist.step_cases import BOTH, CLASS_WEIGHT, SAMPLER, Case, Values, drift, three_steps
@@ -89,6 +90,24 @@ def test_three_steps_are_those_of_one_worker(one_worker: Results, checkpoint: Pa
         assert found[worst] <= TOLERANCE[dtype], f"{case} {dtype}, {worst}: {found[worst]:.1e}"
         for values in results[1:]:
             assert all(torch.equal(values[case, dtype][name], value) for name, value in results[0][case, dtype].items()), case
+
+
+def validated(num_images: int) -> dict[str, float]:
+    """Of one channel: a loss of its raw logits, and others; some workers have no image."""
+    logits = torch.randn(num_images, 1, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.randint(2, (num_images, 6, 8), generator=torch.Generator().manual_seed(1))
+    raw = Term(lambda logits, target: (logits.view(-1) - target.view(-1)).square().mean(), scope="rank", target=one_hot)
+    loss = ValidationLoss(Head({**MIXED_ALONE, "raw": raw}))
+    for image in range(rank(), num_images, world_size()):
+        loss.add(logits[[image]], labels[[image]])
+    return loss.result()
+
+
+@pytest.mark.parametrize("num_images", [0, 1, 2])
+def test_the_validation_loss_of_uneven_and_empty_shares_is_that_of_one_worker(num_images: int) -> None:
+    expected = validated(num_images)
+    for result in run_distributed(validated, 3, num_images):
+        assert result == pytest.approx(expected, rel=1e-12)
 
 
 def test_micro_batches_change_nothing_where_no_layer_looks_at_the_batch(one_worker: Results, checkpoint: Path) -> None:
