@@ -26,6 +26,8 @@ _KEYWORDS = {
     "momentum",
     "by_epoch",
     "length",
+    "target",
+    "binary",
 }
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_- "), min_size=1, max_size=8)
@@ -75,6 +77,7 @@ _losses = st.dictionaries(
         weight=_positive,
         normalize=st.sampled_from([None, "kept", "all"]),
         class_weight=st.none() | _class_weight | _spec(),
+        target=st.none() | _spec(),
         args=st.dictionaries(st.sampled_from(["weight", "scope"]), _data, max_size=2),
     ),
     max_size=2,
@@ -120,7 +123,7 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
         optional={
             "seed": st.integers(0, 2**31 - 1),
             "data": st.fixed_dictionaries({}, optional={"mean": st.tuples(_finite, _finite, _finite), "dataset": _spec()}),
-            "model": _spec(norm=st.sampled_from(["auto", "keep"])),
+            "model": _spec(norm=st.sampled_from(["auto", "keep"]), binary=st.booleans()),
             "init": st.none() | _init,
             "freeze": st.dictionaries(names, _freeze, max_size=2),
             "losses": _losses,

@@ -143,3 +143,10 @@ def test_the_table_shows_every_leaf_aligned_with_its_origin() -> None:
 def test_every_section_is_described() -> None:
     missing = [name for name in rayseg.config.__all__ if not inspect.getdoc(getattr(rayseg.config, name))]
     assert missing == []
+
+
+def test_a_bare_name_is_the_type_of_a_target() -> None:
+    trees = [{"losses": {"ce": {"type": "cross_entropy", "target": target}}} for target in ("one_hot", {"type": "one_hot"})]
+    short, long = (ExperimentConfig.from_dict(tree) for tree in trees)
+    assert short == long
+    assert short.to_dict() == long.to_dict()
