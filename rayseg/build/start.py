@@ -41,12 +41,6 @@ class Start:
     rules: WeightRules
     report: WeightReport | None
 
-    def __str__(self) -> str:
-        """One line."""
-        if self.report is None:
-            return f"init: {self.checkpoint} is not read, because the run goes on from its own checkpoint"
-        return f"init: {self.report}"
-
 
 def read_model(directory: str | Path) -> dict[str, Tensor]:
     """The model's weights of a checkpoint whose every file is as it was written.

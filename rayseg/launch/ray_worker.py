@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray.train
 import ray.train.v2._internal.execution.context as train_context
@@ -112,18 +112,18 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
     if is_main() and loop_config["gate"] is not None:
         claim_group(desk, info.directory)
     try:
-        with _recording(info, desk, loop_config["gate"]) as (tracker, stream):
-            return _train(info, tracker, stream, loop_config["gate"])
+        with _recording(info, desk, loop_config["gate"]) as tracker:
+            return _train(info, tracker, loop_config["gate"])
     except RaysegError as error:
         ray.get(desk.post.remote(fault_key(info), error))
         raise
 
 
-def _train(info: RunInfo, tracker: Tracker, stream: TextIO | None, gate: Any) -> dict[str, float]:
+def _train(info: RunInfo, tracker: Tracker, gate: Any) -> dict[str, float]:
     history, kept = History(Path(info.directory) / "metrics.jsonl"), info.experiment_config().checkpoint
     reporter = TrainReporter(tracker, history, kept, gate)
     try:
-        return run_worker(info, reporter, tracker, stream)
+        return run_worker(info, reporter, tracker)
     finally:
         reporter.close()
 
@@ -134,15 +134,14 @@ def fault_key(info: RunInfo) -> str:
 
 
 @contextmanager
-def _recording(info: RunInfo, desk: Any, gate: Any) -> Iterator[tuple[Tracker, TextIO | None]]:
-    """Where rank 0 records, and what it says to people; its own trackers are closed at the end, MLflow's run by the driver."""
+def _recording(info: RunInfo, desk: Any, gate: Any) -> Iterator[Tracker]:
+    """Where rank 0 records; its own trackers are closed at the end, MLflow's run by the driver."""
     config = info.experiment_config()
     if not is_main():
-        yield NullTracker(), None
+        yield NullTracker()
         return
     directory = Path(info.directory)
     own = own_trackers(config, directory, group=None if gate is None else directory.parent.name)
     stream = DeskStream(desk) if config.tracking.text else None
     with closing(TrackerGroup(own).finish):
-        tracker = run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream, own=own)
-        yield tracker, stream if gate is None else None
+        yield run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream, own=own)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rayseg.build import Components, Experiment, Start, applied_values, assemble, check_applied, torch_settings
 from rayseg.collective import is_main
@@ -145,14 +145,13 @@ def check_same_run(config: ExperimentConfig, directory: Path) -> None:
         raise ConfigError(problems, where=f"run {config.tracking.name!r}, which {directory} holds with another config")
 
 
-def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker, stream: TextIO | None = None) -> dict[str, float]:
+def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str, float]:
     """Train as one worker of a run: assemble, prove the sampled values, fit; a collective.
 
     Args:
         info: the run.
         reporter: back end of this process.
         tracker: where rank 0 records; a NullTracker elsewhere.
-        stream: where rank 0 says what the run starts from; None: nowhere.
 
     Returns:
         Metrics of the last evaluation.
@@ -164,7 +163,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker, stream: Text
         if info.sampled and is_main():
             _record_applied(experiment, info, tracker)
         if experiment.start is not None and is_main():
-            _record_start(experiment.start, info, tracker, stream)
+            _record_start(experiment.start, info, tracker)
         hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
         experiment.fit.state.hooks = hooks
         try:
@@ -197,16 +196,15 @@ def stopped_by(directory: Path) -> str | None:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
-def _record_start(start: Start, info: RunInfo, tracker: Tracker, stream: TextIO | None) -> None:
+def _record_start(start: Start, info: RunInfo, tracker: Tracker) -> None:
     """Say in one line which weights a run starts from, and keep every name as ``init.json``."""
-    if stream is not None:
-        stream.write(f"{start}\n")
-        stream.flush()
-    if start.report is not None:
-        text = json.dumps(start.report.to_dict(), indent=2)
-        (Path(info.directory) / "init.json").write_text(text, encoding="utf-8")
-        tracker.log_artifact("init.json", text.encode())
-        tracker.set_tags({"rayseg.init": str(start.report)[:_TAG_CHARACTERS]})
+    if start.report is None:
+        tracker.set_tags({"rayseg.goes_on": f"from its own checkpoint, so {start.checkpoint} is not read"})
+        return
+    text = json.dumps(start.report.to_dict(), indent=2)
+    (Path(info.directory) / "init.json").write_text(text, encoding="utf-8")
+    tracker.log_artifact("init.json", text.encode())
+    tracker.set_tags({"rayseg.init": str(start.report)[:_TAG_CHARACTERS]})
 
 
 class _Flushing:

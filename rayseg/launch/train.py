@@ -60,6 +60,6 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
     )
     with closing(tracker.finish):
         info = RunInfo(config.to_dict(), str(directory), run_id, components)
-        metrics = run_worker(info, reporter, tracker, stream)
+        metrics = run_worker(info, reporter, tracker)
     best, latest = reporter.best(), reporter.latest()
     return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

@@ -89,7 +89,7 @@ def test_the_run_says_what_it_starts_from_and_keeps_every_name(
 ) -> None:
     config = from_(trained, **FEWER, **{"train.steps": 1, "tracking.name": "fewer", "tracking.text": True})
     result = rayseg.train(config)
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("init: "))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("init: "))
     assert "2 re-initialised (decode_head.classifier.weight, decode_head.classifier.bias), 2 left" in line
     kept = json.loads((result.directory / "init.json").read_text())
     assert set(kept["reinitialised"]) == set(kept["left"]) == CLASSIFIER
@@ -107,7 +107,7 @@ def test_a_run_that_goes_on_does_not_read_them_and_says_so(
     assert whole.last_checkpoint is not None
     again = rayseg.train(config)
     assert again.metrics == whole.metrics
-    assert f"init: {file} is not read, because the run goes on from its own checkpoint" in capsys.readouterr().out
+    assert f"goes_on: from its own checkpoint, so {file} is not read" in capsys.readouterr().out
     problems = check(config.with_({"tracking.name": "other"}))
     assert [problem.path for problem in problems] == ["init.checkpoint"]
 
