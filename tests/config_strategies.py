@@ -15,6 +15,7 @@ _KEYWORDS = {
     "normalize",
     "scope",
     "class_weight",
+    "schedule",
     "start",
     "norm",
     "lr",
@@ -68,8 +69,10 @@ def _spec(**declared: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     return st.builds(lambda own, keys: {**own, **keys}, _arguments, fixed)
 
 
-_class_weight = st.lists(_positive, max_size=3) | st.dictionaries(names, _positive, max_size=3).filter(
-    lambda d: "type" not in d
+_class_weight = (
+    st.sampled_from(["w.json", "there/w.npy"])
+    | st.lists(_positive, max_size=3)
+    | st.dictionaries(names, _positive, max_size=3).filter(lambda d: "type" not in d)
 )
 _losses = st.dictionaries(
     names,
@@ -82,6 +85,10 @@ _losses = st.dictionaries(
     ),
     max_size=2,
 )
+_ramp = st.fixed_dictionaries(
+    {"from": st.floats(0, 1), "to": st.floats(0, 1)},
+    optional={"end": st.none() | _length, "begin": st.integers(0, 9), "shape": st.sampled_from(["linear", "exp"])},
+) | st.fixed_dictionaries({"from": st.integers(1, 10**6), "to": st.integers(1, 10**6)})
 _rule = st.fixed_dictionaries(
     {"match": _words, "lr_mult": _positive},
     optional={
@@ -127,7 +134,7 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
             "init": st.none() | _init,
             "freeze": st.dictionaries(names, _freeze, max_size=2),
             "losses": _losses,
-            "sampling": st.none() | _spec(start=_length),
+            "sampling": st.none() | _spec(start=_length, schedule=st.dictionaries(names, _ramp, max_size=2)),
             "heads": st.dictionaries(names, st.fixed_dictionaries({}, optional={"losses": st.none() | _losses}), max_size=2),
             "optim": _spec(
                 lr=st.none() | _positive, groups=st.dictionaries(names, _rule, max_size=2), constructor=st.none() | _spec()

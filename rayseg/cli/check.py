@@ -9,7 +9,7 @@ from torch import nn
 from rayseg.build import check, hidden_arguments
 from rayseg.build.data import open_data
 from rayseg.build.objects import make_freezing, make_model, make_plan
-from rayseg.build.parts import resolve_parts
+from rayseg.build.parts import Parts, is_region, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.build.start import weights_of
 from rayseg.cli.output import fill, say, table
@@ -17,6 +17,7 @@ from rayseg.config import ExperimentConfig, parse_assignments
 from rayseg.engine import Plan
 from rayseg.errors import ConfigError
 from rayseg.load import load_config
+from rayseg.losses import LOSSES, PIXEL_LOSSES
 
 __all__ = ["run"]
 
@@ -51,8 +52,22 @@ def _sizes(config: ExperimentConfig) -> list[tuple[str, str]]:
         ("  images", f"{len(data.train)} to train, {len(data.val)} to validate, {len(data.class_names)} classes"),
         ("  steps", f"{plan.total_steps} of {config.train.batch_size} images ({epochs:.1f} epochs)"),
         *_beginning(config, model, plan, len(data.train)),
+        *_samplers(parts),
         ("  scores", f"every {plan.eval_every} steps; the best checkpoint by {config.checkpoint.best}"),
     ]
+
+
+def _samplers(parts: Parts) -> list[tuple[str, str]]:
+    """Which sampler each head has, and which of its terms do not look at it."""
+    whole = [loss for loss in LOSSES.values() if loss not in PIXEL_LOSSES.values()]
+    rows: dict[str, str] = {}
+    for head in parts.heads.values():
+        if head.sampler is not None:
+            deaf = [name for name, (_, call) in head.terms.items() if call.target in whole or is_region(call.target)]
+            known = rows.get(f"  {head.sampling_path}", head.sampler.name)
+            told = f"; every pixel counts in {', '.join(f'{head.losses_path}.{name}' for name in deaf)}" if deaf else ""
+            rows[f"  {head.sampling_path}"] = known if told in known else known + told
+    return list(rows.items())
 
 
 def _beginning(config: ExperimentConfig, model: nn.Module, plan: Plan, num_images: int) -> list[tuple[str, str]]:

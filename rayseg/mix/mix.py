@@ -83,7 +83,7 @@ class Mix:
             if head.samples_at(step):
                 pixels = sampled(head, pixels, step)
                 scheduled |= {
-                    _prefixed(head_name, f"ohem/{name}"): pixels.kept.new_tensor(float(value))
+                    _prefixed(head_name, f"ohem/{name}"): pixels.kept.new_full((), float(value))
                     for name, value in head.sampler_arguments(step).items()
                 }
                 kept[_prefixed(head_name, "ohem/kept")] = sums.add(torch.stack([pixels.kept.sum(), pixels.num_valid]))

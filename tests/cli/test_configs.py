@@ -36,6 +36,13 @@ def test_check_tells_what_the_run_would_be(file: Path, capsys: pytest.CaptureFix
     assert "**kwargs" not in told
 
 
+def test_check_tells_which_terms_no_sampler_reaches(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(file), "sampling={type: top_k, by: loss}", "losses.dice={type: dice}"]) == 0
+    assert "  sampling  top_k; every pixel counts in losses.dice\n" in capsys.readouterr().out
+    assert main(["check", str(file)]) == 0
+    assert "sampling" not in capsys.readouterr().out
+
+
 def test_check_lists_what_a_callable_hides(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,12 +16,13 @@ from rayseg.config import ExperimentConfig
 from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint
 from rayseg.testing import tiny_experiment
 
-#: Everything with a memory: dropout, EMA, Adam, OHEM, Dice, class weights, warm-up, odd intervals, part epochs.
+#: Everything with a memory: dropout, EMA, Adam, OHEM that keeps less and less, Dice, class weights, warm-up, odd intervals,
+#: part epochs.
 FULL: dict[str, Any] = {
     "model.dropout": 0.2,
     "losses.ce.class_weight": [1, 1, 1, 1, 1, 2, 3, 2, 3],
     "losses.dice": {"type": "dice", "weight": 2.0},
-    "sampling": {"type": "ohem", "min_kept": 0.2},
+    "sampling": {"type": "ohem", "schedule": {"min_kept": {"from": 1.0, "to": 0.2, "end": 9}}},
     "schedule.warmup": {"length": 3},
     "train.ema": {"decay": 0.9},
     "train.clip_norm": 5.0,
