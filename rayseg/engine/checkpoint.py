@@ -175,7 +175,8 @@ def strip_older(run: Path, step: int) -> None:
 
 
 def _directories(run: Path) -> list[Path]:
-    return [*run.glob("checkpoints/step_*"), *run.glob("checkpoint_*")]
+    """Of both layouts; Ray has files of such names too."""
+    return [each for each in (*run.glob("checkpoints/step_*"), *run.glob("checkpoint_*")) if each.is_dir()]
 
 
 def step_of(directory: Path) -> int:

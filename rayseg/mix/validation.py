@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from rayseg.collective import all_max, all_sum, rank, world_size
-from rayseg.mix.heads import Head
+from rayseg.losses.region import RegionLoss
+from rayseg.mix.heads import Head, Term
 from rayseg.mix.pixels import shared_pixels
-from rayseg.mix.sums import Finish, Sums, contribute
+from rayseg.mix.sums import Finish, Sums, contribute, ratio
 
 __all__ = ["ValidationLoss"]
 
@@ -17,7 +20,9 @@ class ValidationLoss:
     """Accumulates the terms of one head over batches, without a collective per batch, so uneven shares cannot hang.
 
     Every pixel counts: samplers are for training. A pixelwise term is a ratio of sums over the split, a region loss a function
-    of the class sums over the split.
+    of the class sums over the split. ``scope: rank`` has no meaning here, where no worker's batch is special: such a term is
+    taken over the split too if it is one of these, and image by image if it may be a scalar, as their mean. So the value does
+    not depend on the size of batches or on the number of workers.
 
     Args:
         head: whose terms are taken.
@@ -42,9 +47,21 @@ class ValidationLoss:
         """Add one batch: logits ``(N, C, h, w)``, masks ``(N, H, W)``, and images ``(N, 3, H, W)`` for losses that ask."""
         sums = Sums()
         pixels = shared_pixels(self._head, logits, masks, images, alone=True)
-        self._finishes = {name: contribute(term, self._head, pixels, sums, None) for name, term in self._head.terms.items()}
+        for name, term in self._head.terms.items():
+            if term.scope == "global" or term.returns_map or isinstance(term.loss, RegionLoss):
+                self._finishes[name] = contribute(replace(term, scope="global"), self._head, pixels, sums, None)
+            else:
+                values_of = [self._of_image(term, number, logits, masks, images) for number in range(len(masks))]
+                self._finishes[name] = _mean(sums.add(torch.stack(values_of).sum(0)))
         values = [local.detach().double() for local in sums.local]
         self._totals = [total + value for total, value in zip(self._totals, values, strict=True)] if self._totals else values
+
+    def _of_image(self, term: Term, number: int, logits: Tensor, masks: Tensor, images: Tensor | None) -> Tensor:
+        """``(value, 1)`` of a term on one image of the batch."""
+        one, sums = slice(number, number + 1), Sums()
+        pixels = shared_pixels(self._head, logits[one], masks[one], None if images is None else images[one], alone=True)
+        contribute(term, self._head, pixels, sums, None)
+        return sums.local[0]
 
     def result(self) -> dict[str, float]:
         """``loss`` and ``loss/<term>`` over the split on all workers, 0 where it is empty; collectives."""
@@ -65,3 +82,7 @@ class ValidationLoss:
             totals = [piece.view(total.shape) for piece, total in zip(pieces, self._totals, strict=True)]
             values = torch.stack([self._finishes[name](totals).double() for name in self._head.terms])
         return all_sum(values)
+
+
+def _mean(index: int) -> Finish:
+    return lambda totals: ratio(totals[index][0], totals[index][1])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from rayseg.build import assemble
+from rayseg.build import assemble, torch_settings
 from rayseg.config import ExperimentConfig
 from rayseg.engine import Fit, LocalReporter, fit, read_manifest, write_checkpoint
 from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole, step_of, strip_older
@@ -84,6 +84,7 @@ def test_stripping_leaves_whole_checkpoints_of_either_layout_and_what_is_torn_al
     torn = tmp_path / "checkpoint_2025"
     torn.mkdir()
     (torn / "manifest.json").write_text("{")
+    (tmp_path / "checkpoint_manager_snapshot.json").write_text("{}")
     bytes_of = (older / "train.pt").read_bytes()
     strip_older(tmp_path, 2)
     (older / "train.pt").write_bytes(bytes_of)  # as after a crash between the manifest and the file
@@ -102,3 +103,15 @@ def test_the_best_has_a_score_of_its_very_step_that_is_a_number(tmp_path: Path, 
     assert found == tmp_path / f"checkpoint_{best}"
     assert best_whole(tmp_path, [], "a", mode) == tmp_path / "checkpoint_4"
     assert best_whole(tmp_path / "nothing", history, "a", mode) is None
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_two_runs_of_one_config_are_equal_to_the_bit_and_of_another_seed_are_not(tmp_path: Path, deterministic: bool) -> None:
+    """Without ``deterministic`` too, on a CPU."""
+    config = full(**{"train.steps": 3, "train.deterministic": deterministic})
+    with torch_settings(config):
+        first, second, other = (
+            finish(config.with_({"seed": seed}), tmp_path / name) for name, seed in (("1", 0), ("2", 0), ("3", 1))
+        )
+    assert compare(first, second) == []
+    assert first.returned != other.returned

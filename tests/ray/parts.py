@@ -78,3 +78,16 @@ def kill_trials() -> None:
     for each in psutil.Process().parent().children():
         if "ImplicitFunc" in " ".join(each.cmdline()):
             each.kill()
+
+
+class Scripted:
+    """A score of our own choice at every evaluation, by step; the last one for later steps."""
+
+    priority = "HIGHEST"
+
+    def __init__(self, scores: list[float | None]) -> None:
+        self._scores = scores
+
+    def on_eval(self, run: Fit, metrics: dict[str, float]) -> None:
+        score = self._scores[min(run.state.step, len(self._scores)) - 1]
+        metrics["val/mIoU"] = float("nan") if score is None else score
