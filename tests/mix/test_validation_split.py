@@ -102,7 +102,7 @@ def test_every_built_in_loss_is_a_function_of_the_split(name: str, scope: Scope)
     made = LOSSES[name]
     loss = made() if isinstance(made, type) else made
     terms = {name: Term(loss, scope=scope, returns_map=loss is made)}
-    channels = 2 if name == "lovasz_hinge" else NUM_CLASSES
+    channels = 2 if name in {"boundary", "lovasz_hinge"} else NUM_CLASSES
     whole = over([NUM_IMAGES], terms, channels)
     assert whole["loss"] != 0
     assert over([1, 3, 2, 1], terms, channels) == pytest.approx(whole, rel=1e-9)
