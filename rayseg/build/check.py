@@ -197,7 +197,7 @@ def _try_schedules(
         return
     _check_lengths(config, parts, plan, num_images, problems)
     check_averages(config, plan, num_images, problems)
-    check_schedules(config, parts, num_images, plan.total_steps, class_names, problems)
+    check_schedules(config, parts, num_images, plan, class_names, problems)
 
 
 def _check_lengths(config: ExperimentConfig, parts: Parts, plan: Plan, num_images: int, problems: Problems) -> None:

@@ -14,8 +14,8 @@ from rayseg.build.parts import Parts
 from rayseg.build.resolve import Problems, caught
 from rayseg.build.schedules import make_schedules
 from rayseg.config import ExperimentConfig
-from rayseg.engine import Schedule
-from rayseg.optim import apply_schedule, plateau_in
+from rayseg.engine import Plan, Schedule
+from rayseg.optim import Plateau, apply_schedule, plateau_in
 
 __all__ = ["check_schedules", "probe_schedule"]
 
@@ -25,7 +25,7 @@ _MOMENTUM = "schedule.momentum"
 
 
 def check_schedules(
-    config: ExperimentConfig, parts: Parts, num_images: int, total_steps: int, class_names: Sequence[str], problems: Problems
+    config: ExperimentConfig, parts: Parts, num_images: int, plan: Plan, class_names: Sequence[str], problems: Problems
 ) -> None:
     """Make the schedules of a run and ask them for their values over its length.
 
@@ -33,11 +33,11 @@ def check_schedules(
         config: the experiment.
         parts: resolved.
         num_images: in the training set.
-        total_steps: in the run.
+        plan: of the run.
         class_names: C names, which the metrics that a plateau may follow are made of.
         problems: every fault is added here.
     """
-    before = len(problems.found)
+    before, total_steps = len(problems.found), plan.total_steps
     made = make_schedules(config, parts, num_images, problems, strict=True)
     if made.rate is not None:
         probe_schedule(made.rate, "schedule", total_steps, problems)
@@ -45,12 +45,24 @@ def check_schedules(
         if plateau is not None:
             monitor, mode = ("schedule.monitor", plateau.monitor), ("schedule.mode", plateau.mode)
             check_metric(config, class_names, monitor, mode, problems)
+            _check_patience(plateau, plan, problems)
     probe_schedule(made.momentum, _MOMENTUM, total_steps, problems)
     clean = len(problems.found) == before and not problems.has(_MOMENTUM) and parts.optimizer is not None
     if made.momentum is not None and clean:
         optimizer = caught("optim", problems, lambda: idle_optimizer(config, parts))
         if optimizer is not None:
             caught(_MOMENTUM, problems, lambda: _probe_momentum(optimizer, made.momentum, total_steps, problems))
+
+
+def _check_patience(plateau: Plateau, plan: Plan, problems: Problems) -> None:
+    """The first evaluation is the best so far; a fall needs more than ``patience`` others, and steps after them."""
+    evaluations = sum(plan.evaluates(step) for step in range(1, plan.total_steps))
+    if evaluations < plateau.patience + 2:
+        message = (
+            f"got {plateau.patience}, but only {evaluations} evaluations come before the last step, so the rate could never "
+            "fall; give less, evaluate more often (eval.every), or choose another type"
+        )
+        problems.add("schedule.patience", message)
 
 
 def probe_schedule(schedule: Schedule | None, path: str, total_steps: int, problems: Problems) -> None:

@@ -93,11 +93,11 @@ PLATEAU = {"type": "plateau", "patience": 1}
 SGD = {"type": "sgd", "lr": 0.1, "momentum": 0.9}
 
 
-def schedule(says: str, path: str, *parts: str, momentum: Any = None, **own: Any) -> Wrong:
+def schedule(says: str, path: str, *parts: str, momentum: Any = None, steps: Any = 2, **own: Any) -> Wrong:
     """A fault of the schedule, with an optimizer that has momentum."""
     moved = {} if momentum is None else {"momentum": momentum}
     where = ".".join(each for each in ("schedule", path) if each)
-    return Wrong(says, {"optim": SGD, "train.batch_size": 2, "schedule": {**own, **moved}}, where, parts)
+    return Wrong(says, {"optim": SGD, "train.steps": steps, "schedule": {**own, **moved}}, where, parts)
 
 
 SCHEDULES = [
@@ -167,9 +167,16 @@ SCHEDULES = [
     schedule("a plateau in a phase", "phases.a.type", "stands alone", phases={"a": PLATEAU}),
     schedule("a plateau of momentum", "momentum.type", "stands alone", type="poly", momentum=PLATEAU),
     schedule(
-        "a plateau of no metric", "monitor", "no metric is called 'val/miou'", "mean 'val/mIoU'", **PLATEAU, monitor="val/miou"
+        "a plateau of no metric",
+        "monitor",
+        "no metric is called 'val/miou'",
+        "mean 'val/mIoU'",
+        **PLATEAU,
+        monitor="val/miou",
+        steps=8,
     ),
-    schedule("a plateau the wrong way", "mode", "a larger val/loss is not better", **PLATEAU, monitor="val/loss"),
+    schedule("a plateau the wrong way", "mode", "a larger val/loss is not better", **PLATEAU, monitor="val/loss", steps=8),
+    schedule("a plateau that cannot fall", "patience", "only 2 evaluations", "eval.every", steps=3, **PLATEAU),
     schedule("a momentum that stays", "momentum", "nothing would change", type="poly", momentum={"type": "constant"}),
     schedule(
         "a momentum above 1",
