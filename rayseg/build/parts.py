@@ -26,7 +26,7 @@ __all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "reso
 Components = Mapping[str, Callable[..., Any]]
 
 #: What the mix offers to a loss or a sampler by name; a user's own argument cannot have these names.
-_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "scope", "images")
+_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "extent", "images")
 
 _BUILT_IN = (*LOSSES.values(), Distillation)
 _TAKE_SOFT = tuple(LOSSES[name] for name in TAKE_SOFT_TARGETS)

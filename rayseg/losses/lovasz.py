@@ -31,10 +31,10 @@ from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.losses.overlap import DivideBy, class_mean
 from rayseg.losses.region import probabilities, require
 
-__all__ = ["Lovasz", "LovaszHinge", "LovaszScope", "jaccard_weights"]
+__all__ = ["Extent", "Lovasz", "LovaszHinge", "jaccard_weights"]
 
 #: Over which pixels errors are ranked: the global batch, this worker's, or each image alone.
-LovaszScope = Literal["global", "rank", "image"]
+Extent = Literal["global", "rank", "image"]
 _VOID = -1
 
 
@@ -97,10 +97,10 @@ class _Ranked:
     longest: int | None
 
     @classmethod
-    def of(cls, target: Tensor, ignore_index: int, scope: LovaszScope) -> _Ranked:
-        rows = (len(target), target.shape[1:].numel()) if scope == "image" else (1, target.numel())
+    def of(cls, target: Tensor, ignore_index: int, extent: Extent) -> _Ranked:
+        rows = (len(target), target.shape[1:].numel()) if extent == "image" else (1, target.numel())
         labels = target.masked_fill(target == ignore_index, _VOID).reshape(rows)
-        if scope != "global":
+        if extent != "global":
             return cls(rows, labels, labels, None)
         longest = int(all_max(torch.tensor(labels.shape[-1], device=labels.device)))
         return cls(rows, labels, _gathered(labels, longest, _VOID), longest)
@@ -116,11 +116,11 @@ class _Ranked:
         return torch.stack([(self.pool_labels == label).sum(-1) for label in classes], dim=-1)
 
 
-def _ratio_of(values: Tensor, scope: LovaszScope) -> tuple[Tensor, Tensor]:
+def _ratio_of(values: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
     """(numerator, denominator) of the rows' values ``(R,)``, to be summed over workers."""
-    if scope == "image":
+    if extent == "image":
         return values.sum(), values.new_tensor(float(len(values)))
-    return values.sum(), values.new_tensor(1.0 if scope == "rank" or is_main() else 0.0)
+    return values.sum(), values.new_tensor(1.0 if extent == "rank" or is_main() else 0.0)
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,9 @@ class Lovasz:
         ignore_index: int,
         log_probs: Tensor | None = None,
         class_weight: Tensor | None = None,
-        scope: LovaszScope = "global",
+        extent: Extent = "global",
     ) -> tuple[Tensor, Tensor]:
-        """(numerator, denominator), to be summed over workers; a collective under ``scope="global"`` without ``per_image``.
+        """(numerator, denominator), to be summed over workers; a collective under ``extent="global"`` without ``per_image``.
 
         Args:
             logits: ``(N, C, H, W)``; one channel is a softmax over (0, z).
@@ -178,12 +178,12 @@ class Lovasz:
             ignore_index: label that means: not labelled.
             log_probs: log-softmax, used instead of the logits.
             class_weight: ``(C,)``.
-            scope: over which pixels errors are ranked.
+            extent: over which pixels errors are ranked.
         """
         probs = probabilities(logits, "softmax", log_probs)
         classes = self._classes(probs.shape[1])
-        scope = "image" if self.per_image else scope
-        ranked = _Ranked.of(target, ignore_index, scope)
+        extent = "image" if self.per_image else extent
+        ranked = _Ranked.of(target, ignore_index, extent)
         sizes = ranked.sizes(classes).to(probs)
         counted = (sizes > 0).any(0).tolist() if self.classes == "present" else [True] * len(classes)
         nothing = torch.zeros_like(sizes[:, 0]) + probs[:, :0].sum()  # with a gradient of 0
@@ -193,7 +193,7 @@ class Lovasz:
         ]
         kind: Literal["present", "all"] = "present" if self.classes == "present" else "all"
         weight = None if class_weight is None else class_weight[list(classes)]
-        return _ratio_of(class_mean(torch.stack(losses, dim=-1), sizes, kind, self.divide_by, weight), scope)
+        return _ratio_of(class_mean(torch.stack(losses, dim=-1), sizes, kind, self.divide_by, weight), extent)
 
     def _classes(self, num_classes: int) -> Sequence[int]:
         if isinstance(self.classes, str):
@@ -237,24 +237,24 @@ class LovaszHinge:
         *,
         ignore_index: int,
         class_weight: Tensor | None = None,
-        scope: LovaszScope = "global",
+        extent: Extent = "global",
     ) -> tuple[Tensor, Tensor]:
-        """(numerator, denominator), to be summed over workers; a collective under ``scope="global"`` without ``per_image``.
+        """(numerator, denominator), to be summed over workers; a collective under ``extent="global"`` without ``per_image``.
 
         Args:
             logits: ``(N, 1, H, W)``, or ``(N, 2, H, W)`` whose difference is taken.
             target: ``(N, H, W)`` int64 labels, 0 or 1.
             ignore_index: label that means: not labelled.
             class_weight: ``(2,)``.
-            scope: over which pixels errors are ranked.
+            extent: over which pixels errors are ranked.
 
         Raises:
             ShapeError: there are more than two channels.
         """
         margin = _margin(logits)
-        scope = "image" if self.per_image else scope
-        ranked = _Ranked.of(target, ignore_index, scope)
+        extent = "image" if self.per_image else extent
+        ranked = _Ranked.of(target, ignore_index, extent)
         errors = (1 - margin * torch.where(target == 1, 1.0, -1.0)).relu()
         classes = (1,) if class_weight is None else (0, 1)
         losses = torch.stack([ranked.loss(errors, label) for label in classes], dim=-1)
-        return _ratio_of(class_mean(losses, ranked.sizes(classes).to(losses), "all", "weights", class_weight), scope)
+        return _ratio_of(class_mean(losses, ranked.sizes(classes).to(losses), "all", "weights", class_weight), extent)

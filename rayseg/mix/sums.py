@@ -110,7 +110,7 @@ def _evaluated(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels)
         "pixel_weight": pixels.kept,
         "class_weight": pixels.like(term.class_weight),
         **({} if pixels.images is None else {"images": pixels.images}),
-        "scope": "image" if pixels.alone else term.scope,
+        "extent": "image" if pixels.alone else term.scope,
     }
     passed = accepted_inputs(loss, offered)
     logits = pixels.logits if passed.keys() & {"ignore_index", "pixel_weight"} else pixels.open_logits
