@@ -37,7 +37,7 @@ class Rates:
         steps: rising, the first and the last of the run among them.
         total_steps: of the run.
         steps_per_epoch: None where the data are not here.
-        rates: learning rate by parameter group, one value per step.
+        rates: learning rate by parameter group, one value per step; empty for an optimizer without one.
         momenta: momentum (first beta) by parameter group where a schedule moves it, else empty.
         plateau: what waits for scores, of which none have come here; None for other schedules.
     """
@@ -93,11 +93,15 @@ def _read(optimizer: Optimizer, made: Schedules, total: int, per_epoch: float | 
     for step in steps:
         apply_schedule(optimizer, made.rate(step, total), None if made.momentum is None else made.momentum(step, total))
         for name, group in zip(names, optimizer.param_groups, strict=True):
-            rates[name].append(float(group.get("lr", 0.0)))
+            if "lr" in group:
+                rates[name].append(float(group["lr"]))
             if made.momentum is not None:
                 momenta[name].append(_momentum(group))
-    moved = {name: tuple(values) for name, values in momenta.items() if values}
-    return Rates(steps, total, per_epoch, {k: tuple(v) for k, v in rates.items()}, moved, plateau_in(made.rate))
+    return Rates(steps, total, per_epoch, _filled(rates), _filled(momenta), plateau_in(made.rate))
+
+
+def _filled(curves: Mapping[str, list[float]]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(values) for name, values in curves.items() if values}
 
 
 def _momentum(group: Mapping[str, Any]) -> float:

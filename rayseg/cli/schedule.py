@@ -33,6 +33,8 @@ def schedule_plot(rates: Rates) -> str:
     """
     panels = _panels(rates)
     blocks = [_panel(title, rates, values) for title, values in panels.items()]
+    if not panels:
+        return "The optimizer has no learning rate, and no schedule moves its momentum."
     blocks.append(table([("group", "", "first", "highest", "lowest", "last"), *_ends(panels)]))
     if rates.plateau is not None:
         wait = rates.plateau
@@ -125,6 +127,8 @@ def write_schedule_png(rates: Rates, path: str | Path) -> Path:
     except ImportError as error:
         raise ConfigError([Problem("--png", f"needs matplotlib ({error}); install it, or leave --png out")]) from error
     panels = _panels(rates)
+    if not panels:
+        raise ConfigError([Problem("--png", "there is nothing to draw: the optimizer has no learning rate; leave it out")])
     figure = Figure(figsize=(8, 2.2 + 2 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axis, (title, values) in zip(axes, panels.items(), strict=True):

@@ -10,8 +10,9 @@ from PIL import Image
 from rayseg.build.rates import Rates, rates_of
 from rayseg.cli import main
 from rayseg.cli.braille import draw_line
-from rayseg.cli.schedule import schedule_plot
+from rayseg.cli.schedule import schedule_plot, write_schedule_png
 from rayseg.config import ExperimentConfig
+from rayseg.errors import ConfigError
 
 MOVING = [
     "optim={type: sgd, lr: 0.1, momentum: 0.9, groups: {head: {match: classifier, lr_mult: 10}}}",
@@ -91,6 +92,13 @@ def test_a_jump_is_drawn_without_a_gap_and_edges_are_where_they_should_be() -> N
     lines = draw_line([0, 1, 2, 3], [1.0, 1.0, 0.0, 0.0], columns=2, rows=2, low=0.0, high=1.0)
     assert lines == ["⠉⡇", "⠀⣇"]
     assert draw_line([0], [0.5], columns=1, rows=1, low=0.0, high=1.0) != ["⠀"]
+
+
+def test_an_optimizer_without_a_rate_has_nothing_to_draw(tmp_path: Path) -> None:
+    bare = Rates((0, 1), 2, None, {}, {}, None)
+    assert schedule_plot(bare).startswith("The optimizer has no learning rate")
+    with pytest.raises(ConfigError, match="nothing to draw"):
+        write_schedule_png(bare, tmp_path / "a.png")
 
 
 def test_a_constant_schedule_and_one_step_can_be_drawn() -> None:
