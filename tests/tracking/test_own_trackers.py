@@ -205,8 +205,9 @@ def test_own_trackers_are_those_of_the_config_and_a_fresh_one_is_told_what_the_r
     pytest.importorskip("tensorboard")
     config = ExperimentConfig().with_({"tracking.tensorboard": True, "tracking.name": "first", "seed": 41})
     assert own_trackers(config.with_({"tracking.tensorboard": False}), tmp_path) == []
-    for _ in range(2):
+    for step in (3, 4):
         (tracker,) = own_trackers(config, tmp_path)
+        tracker.log_metrics(step, {"train/loss": 1.0})
         tracker.finish("FINISHED")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
