@@ -149,6 +149,7 @@ CASES = {
         {"ce": OVERFLOWING["ce"]}, scaler=HUGE, num_micro=2, norm="group"
     ),
     "adamw": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.AdamW, lr=0.01, eps=1e-3), dtypes=BOTH),
+    "fused adamw": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.AdamW, lr=0.01, eps=1e-3, fused=True)),
     "group norm": Case(MIXED, SAMPLER, norm="group"),
     "group norm in two micro-batches": Case(MIXED, SAMPLER, norm="group", num_micro=2),
     "group norm, cross-entropy": Case({"ce": CE}, norm="group"),
