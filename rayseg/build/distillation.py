@@ -52,8 +52,11 @@ class Distillation(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, *, ignore_index: int, images: Tensor) -> Tensor:
         """Loss ``(N, H, W)`` of logits ``(N, K, H, W)`` for labels ``(N, H, W)`` and images ``(N, 3, H, W)``."""
+        parameter = next(self.teacher.parameters())
+        if parameter.device != images.device:
+            self.teacher.to(images.device)
         with torch.no_grad():
-            output = named_logits(self.teacher(images.to(next(self.teacher.parameters()).dtype)))[MAIN_HEAD].to(logits.dtype)
+            output = named_logits(self.teacher(images.to(parameter.dtype)))[MAIN_HEAD].to(logits.dtype)
             taught = F.interpolate(output, size=logits.shape[-2:], mode="bilinear", align_corners=False)
         return kl_divergence(logits, taught, temperature=self.temperature).masked_fill(target == ignore_index, 0)
 

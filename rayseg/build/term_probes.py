@@ -62,11 +62,16 @@ def probe_terms(name: str, part: HeadParts, head: Head, batch: ProbeBatch, probl
     ranks = False
     for term_name, term in head.terms.items():
         path = f"{part.losses_path}.{term_name}"
-        fits = _probe_target(head, term, batch, path, problems) and _weights_fit(name, term, batch, path, problems)
+        fits = (
+            _probe_target(head, term, batch, path, problems)
+            and _weights_fit(name, term, batch, path, problems)
+            and _own_void_fits(part.terms[term_name][0], head, path, problems)
+        )
         kind = _probe_term(head, term, batch, path, problems) if fits else None
         ranks |= kind in {"map", None}
         if kind == "sums":
             _check_options(part.terms[term_name][0], term, path, problems)
+            _check_void(part.terms[term_name][0], term, path, problems)
         if kind == "region" or (kind == "sums" and not _has_input(term, "pixel_weight")):
             unsampled.append(term_name)
     told = problems.has(part.sampling_path)
@@ -134,12 +139,6 @@ def _has_input(term: Term, name: str) -> bool:
 
 def _check_options(written: LossTerm, term: Term, path: str, problems: Problems) -> None:
     """What the mix cannot do for a loss that returns (numerator, denominator) or a scalar."""
-    if term.target is None and not any(_has_input(term, name) for name in ("ignore_index", "pixel_weight")):
-        problems.add(
-            path,
-            f"{written.type!r} has no argument 'ignore_index', so the label of void would reach it as if it were a class; "
-            "add the argument, or write target: one_hot, which is 0 there",
-        )
     if written.class_weight is not None and not _has_input(term, "class_weight"):
         problems.add(
             f"{path}.class_weight",
@@ -149,3 +148,22 @@ def _check_options(written: LossTerm, term: Term, path: str, problems: Problems)
     if written.normalize is not None:
         message = f"{written.type!r} does not return one value per pixel, so it is not divided by pixels; remove this"
         problems.add(f"{path}.normalize", message)
+
+
+def _own_void_fits(written: LossTerm, head: Head, path: str, problems: Problems) -> bool:
+    """Whether the label that a loss was told to ignore, if it was told one, is that of void."""
+    own = written.kwargs.get("ignore_index", head.ignore_index)
+    if own != head.ignore_index:
+        problems.add(f"{path}.ignore_index", f"got {own!r}, but the label of void is {head.ignore_index} here; set it to that")
+    return bool(own == head.ignore_index)
+
+
+def _check_void(written: LossTerm, term: Term, path: str, problems: Problems) -> None:
+    """A loss that returns sums or a scalar and gets labels must know which of them mean void."""
+    knows = "ignore_index" in written.kwargs or any(_has_input(term, name) for name in ("ignore_index", "pixel_weight"))
+    if term.target is None and not knows:
+        problems.add(
+            path,
+            f"{written.type!r} has no argument 'ignore_index', so the label of void would reach it as if it were a class; "
+            "add the argument, or write target: one_hot, which is 0 there",
+        )

@@ -138,7 +138,8 @@ def _gradient_at_the_logits(model: nn.Module, mix: Mix, batches: Sequence[Batch]
                 outputs.append(way.forward(plain, batch))
     whole = {name: torch.cat([output[name] for output in outputs]).requires_grad_() for name in outputs[0]}
     del outputs
-    masks, images = (torch.cat([getattr(batch, each) for batch in batches]) for each in ("masks", "images"))
+    masks = torch.cat([batch.masks for batch in batches])
+    images = torch.cat([batch.images for batch in batches]) if mix.takes_images else None
     total, parts = mix(whole, masks, step=way.step, images=images)
     gradients = dict(zip(whole, torch.autograd.grad(way.scale(total), list(whole.values())), strict=True))
     sizes = [len(batch.masks) for batch in batches]

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from rayseg.errors import ShapeError
-from rayseg.mix.heads import Head, Term
+from rayseg.losses.region import RegionLoss
+from rayseg.mix.heads import Head, Term, accepted_inputs
 from rayseg.mix.pixels import head_target, shared_pixels, weights_of_all
 from rayseg.mix.sampled import sampled
 from rayseg.mix.sums import Finish, Sums, contribute, ratio
@@ -54,6 +55,11 @@ class Mix:
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
         self.heads = dict(heads)
+        terms = [term for head in self.heads.values() for term in head.terms.values()]
+        #: Whether a loss asks for the images.
+        self.takes_images = any(
+            bool(accepted_inputs(term.loss, {"images": None})) for term in terms if not isinstance(term.loss, RegionLoss)
+        )
 
     def __call__(
         self,

@@ -76,6 +76,12 @@ LOSSES = [
         "losses.own",
         ("has no argument 'ignore_index'", "write target: one_hot"),
     ),
+    Wrong(
+        "a loss of torch that takes void for a class",
+        loss("torch.nn:CrossEntropyLoss", scope="rank", ignore_index=8),
+        "losses.own.ignore_index",
+        ("got 8, but the label of void is 255 here", "set it to that"),
+    ),
     Wrong("a teacher that is not there", loss("distillation", checkpoint="/no/teacher"), "losses.own", ("no such directory",)),
     Wrong("a teacher left out", loss("distillation"), "losses.own.checkpoint", ("is missing", "'distillation' needs it")),
     Wrong(

@@ -72,6 +72,15 @@ def test_a_loss_of_a_notebook_runs_as_it_is_written(tmp_path: Path) -> None:
         fit(assemble(config, LocalReporter(tmp_path / f"run {binary}")).fit)
 
 
+def test_a_loss_of_torch_that_is_told_what_void_is_gets_labels(tmp_path: Path) -> None:
+    own = {"type": "torch.nn:CrossEntropyLoss", "scope": "rank", "ignore_index": 255}
+    config = BASE.with_({"losses": {"ce": {"type": "cross_entropy"}, "own": own}})
+    assert check(config) == []
+    run = assemble(config, LocalReporter(tmp_path / "run"))
+    fit(run.fit)
+    assert run.fit.state.metrics["val/loss/own"] == pytest.approx(run.fit.state.metrics["val/loss/ce"])
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("loss", [DiceLoss(), my_loss])  # type: ignore[no-untyped-call]
 def test_a_loss_of_a_notebook_gets_the_shares_of_classes_and_void_does_not_train(loss: Any, channels: int) -> None:
