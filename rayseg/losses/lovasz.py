@@ -10,23 +10,23 @@ with G pixels of the class, so that no place in a sorted list is needed:
 Among equal errors the pixels of the class come first and others share alike, so neither the order of pixels nor the number of
 workers decides about the gradient.
 
-Over a global batch every worker needs all errors: for each class that counts, one gather of a number per pixel and two sorts,
+Over a global batch every worker needs all errors: for each class that counts, one gather of a number per pixel and one sort,
 on every worker. ``per_image`` and ``scope: rank`` gather nothing; the former is exact as well.
 
-Letters: N images, C classes, H x W pixels, R rows over which errors are ranked, P pixels of a row, Q of all workers' together.
+Letters: N images, C classes, H x W pixels, R rows in which errors are ranked, P pixels of a row here, Q on all workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rayseg.collective import all_gather, all_max, is_main
+from rayseg.collective import all_gather, all_max, is_main, rank
 from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.losses.overlap import DivideBy, class_mean
 from rayseg.losses.region import probabilities, require
@@ -38,48 +38,48 @@ Extent = Literal["global", "rank", "image"]
 _VOID = -1
 
 
-class _Pool(NamedTuple):
-    """Errors ``(R, Q)``, 0 or more, and labels ``(R, Q)``, -1 where there is none."""
+def _counts(member: Tensor, is_last: Tensor) -> tuple[Tensor, Tensor]:
+    """How many members ``(R, Q)`` of a row have an error above that of each pixel, and how many at least that.
 
-    errors: Tensor
-    labels: Tensor
+    Args:
+        member: in the order of falling errors.
+        is_last: whether the next error is smaller.
+    """
+    until = member.cumsum(-1, dtype=torch.int32)
+    above = until.where(is_last, 0).cummax(-1).values.roll(1, -1)
+    above[..., :1] = 0
+    most = torch.iinfo(torch.int32).max
+    at_least = until.where(is_last, most).flip(-1).cummin(-1).values.flip(-1)
+    return above, at_least
 
 
-def _num_above(pool: Tensor, values: Tensor, *, or_equal: bool) -> Tensor:
-    """How many of a sorted pool ``(R, Q)`` are above each of the values ``(R, P)``."""
-    return pool.shape[-1] - torch.searchsorted(pool, values, right=not or_equal)
-
-
-def jaccard_weights(errors: Tensor, labels: Tensor, label: int, pool_errors: Tensor, pool_labels: Tensor) -> Tensor:
+def jaccard_weights(errors: Tensor, labels: Tensor, label: int) -> Tensor:
     """The slope of the Lovász extension of the Jaccard loss at each pixel, see the formula at the top; no gradient.
 
     Args:
-        errors: ``(R, P)``, 0 or more.
-        labels: ``(R, P)`` int64, -1 where there is none: then the weight is 0.
+        errors: ``(R, Q)``, 0 or more, of all pixels among which errors are ranked.
+        labels: ``(R, Q)`` int64, -1 where there is none: then the weight is 0.
         label: the class.
-        pool_errors: ``(R, Q)`` of all pixels among which errors are ranked, these included.
-        pool_labels: ``(R, Q)`` of the same.
 
     Returns:
-        ``(R, P)``.
+        ``(R, Q)``.
 
     Example:
-        >>> errors, labels = torch.tensor([[0.9, 0.5, 0.5, 0.1]]), torch.tensor([[0, 1, 1, 0]])
-        >>> jaccard_weights(errors, labels, 1, errors, labels)
+        >>> jaccard_weights(torch.tensor([[0.9, 0.5, 0.5, 0.1]]), torch.tensor([[0, 1, 1, 0]]), 1)
         tensor([[0.3333, 0.3333, 0.3333, 0.0000]])
     """
-    errors, pool_errors = errors.detach().contiguous(), pool_errors.detach()
-    inside, outside = pool_labels == label, (pool_labels != label) & (pool_labels != _VOID)
-    own = pool_errors.where(inside, -1.0).sort(-1).values
-    others = pool_errors.where(outside, -1.0).sort(-1).values
+    known = labels != _VOID
+    falling, order = errors.detach().masked_fill(~known, -1).sort(-1, descending=True)
+    known, inside = known.gather(-1, order), (labels == label).gather(-1, order)
+    is_last = torch.ones_like(known)
+    is_last[..., :-1] = falling[..., 1:] != falling[..., :-1]
     size = inside.sum(-1, keepdim=True)
-    harder, as_hard = _num_above(others, errors, or_equal=False), _num_above(others, errors, or_equal=True)
-    left = size - _num_above(own, errors, or_equal=True)
-    before, after = (size + harder).to(errors), (size + as_hard).clamp(min=1).to(errors)
+    (harder, as_hard), (_, own) = _counts(known & ~inside, is_last), _counts(inside, is_last)
+    before, after = (size + harder).clamp(min=1).to(falling), (size + as_hard).clamp(min=1).to(falling)
     # Without a pixel of the class the loss is the largest error.
-    of_others = torch.where(size > 0, left.to(errors) / before.clamp(min=1), (harder == 0).to(errors)) / after
-    weights = torch.where(labels == label, 1 / before.clamp(min=1), of_others)
-    return weights.masked_fill(labels == _VOID, 0)
+    of_others = torch.where(size > 0, (size - own).to(falling) / before, (harder == 0).to(falling)) / after
+    weights = torch.where(inside, 1 / before, of_others).masked_fill(~known, 0)
+    return torch.empty_like(weights).scatter_(-1, order, weights)
 
 
 def _gathered(values: Tensor, longest: int, fill: float) -> Tensor:
@@ -108,8 +108,10 @@ class _Ranked:
     def loss(self, errors: Tensor, label: int) -> Tensor:
         """This worker's part of the loss of one class, ``(R,)``, of errors ``(N, H, W)``."""
         own = errors.reshape(self.shape).masked_fill(self.labels == _VOID, 0)
-        pool = own if self.longest is None else _gathered(own, self.longest, 0)
-        return (own * jaccard_weights(own, self.labels, label, pool, self.pool_labels)).sum(-1)
+        if self.longest is None:
+            return (own * jaccard_weights(own, self.labels, label)).sum(-1)
+        weights = jaccard_weights(_gathered(own, self.longest, 0), self.pool_labels, label)
+        return (own * weights[:, rank() * self.longest :][:, : own.shape[1]]).sum(-1)
 
     def sizes(self, classes: Sequence[int]) -> Tensor:
         """Pixels of each class, ``(R, K)``."""
