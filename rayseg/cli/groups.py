@@ -97,8 +97,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     numbers = [f"{cell:>{width}}" for cell, width in zip(row[:4], widths[:4], strict=True)]
     texts = [f"{cell:<{width}}" for cell, width in zip(row[4:-1], widths[4:], strict=True)]
     head = "  ".join([*numbers, *texts, ""])
-    hanging = " " * (len(head) if len(head) < _COLUMNS - 20 else 4)
-    return textwrap.wrap(head + row[-1], _COLUMNS, subsequent_indent=hanging, drop_whitespace=True) or [""]
+    hanging = " " * max(4, min(len(head), _COLUMNS - max(map(len, row[-1].split()))))
+    return textwrap.wrap(head + row[-1], _COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
 def _members(groups: Sequence[Mapping[str, Any]]) -> list[str]:
