@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 __all__ = ["experiments", "leaves", "names"]
 
 _KEYWORDS = {
+    "priority",
     "type",
     "args",
     "weight",
@@ -87,7 +88,11 @@ _losses = st.dictionaries(
 )
 _ramp = st.fixed_dictionaries(
     {"from": st.floats(0, 1), "to": st.floats(0, 1)},
-    optional={"end": st.none() | _length, "begin": st.integers(0, 9), "shape": st.sampled_from(["linear", "exp"])},
+    optional={
+        "end": st.none() | _length,
+        "begin": st.builds(lambda n: {"steps": n}, st.integers(0, 9)),
+        "shape": st.sampled_from(["linear", "exp"]),
+    },
 ) | st.fixed_dictionaries({"from": st.integers(1, 10**6), "to": st.integers(1, 10**6)})
 _rule = st.fixed_dictionaries(
     {"match": _words, "lr_mult": _positive},
@@ -107,6 +112,14 @@ _freeze = st.fixed_dictionaries(
 )
 
 
+_options = st.sampled_from(
+    [{}, {"precision": "fp16", "loss_scale": 512.0}, {"precision": "fp16", "loss_scale": "dynamic"}]
+) | st.builds(lambda norm, kind: {"clip_norm": norm, "clip_norm_type": kind}, _positive, st.sampled_from([1.0, 2, "inf"]))
+_averages = st.one_of(
+    st.just({}),
+    st.builds(lambda **own: {"ema": own}, gamma=st.none() | _positive, every=st.integers(1, 9), start=st.none() | _length),
+    st.builds(lambda **own: {"swa": own}, start=_length, every=_length, batches=st.integers(1, 9)),
+)
 _warmup = st.builds(lambda length: {"length": length}, _length)
 
 
@@ -140,7 +153,9 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
                 lr=st.none() | _positive, groups=st.dictionaries(names, _rule, max_size=2), constructor=st.none() | _spec()
             ),
             "schedule": _schedule(momentum=st.none() | _schedule()) | _phases,
-            "train": _length,
+            "train": st.builds(lambda length, more, average: {**length, **more, **average}, _length, _options, _averages),
+            "hooks": st.dictionaries(names, _spec(priority=st.sampled_from([None, "HIGHEST", "LOW", 0, 35])), max_size=2),
+            "checkpoint": st.fixed_dictionaries({}, optional={"optimizer": st.sampled_from(["all", "newest", "none"])}),
             "scaling": st.fixed_dictionaries({"workers": st.integers(0, 9) | st.sampled_from([[1, 3], (2, 2)])}),
             "tracking": st.fixed_dictionaries({}, optional={"name": st.none() | _words, "mlflow": st.none()}),
         },

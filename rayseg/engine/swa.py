@@ -61,10 +61,9 @@ class Swa:
         return {"module": self.module.state_dict(), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`."""
+        """Restore :meth:`state_dict`; its statistics were taken before it was saved."""
         self.module.load_state_dict(state["module"])
-        self.count = state["count"]
-        self.stale = self.count > 0
+        self.count, self.stale = state["count"], False
 
 
 @torch.no_grad()
