@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem
 from rayseg.kernels import kth_largest
-from rayseg.sampling.hardness import PixelLoss, Scope, check_thresh, hardness, negative_log_likelihood, reducer
+from rayseg.sampling._hardness import PixelLoss, Scope, check_thresh, hardness, negative_log_likelihood, reducer
 
 __all__ = ["ohem_mmseg"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.kernels import kth_largest
-from rayseg.sampling.hardness import (
+from rayseg.sampling._hardness import (
     By,
     PixelLoss,
     Scope,

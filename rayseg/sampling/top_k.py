@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem
 from rayseg.kernels import kth_largest
-from rayseg.sampling.hardness import By, PixelLoss, Scope, hardness, negative_log_likelihood, reducer
+from rayseg.sampling._hardness import By, PixelLoss, Scope, hardness, negative_log_likelihood, reducer
 
 __all__ = ["top_k"]
 

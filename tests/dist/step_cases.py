@@ -134,6 +134,7 @@ CASES = {
     "mmseg's ohem by loss, for the batch": Case(
         {"ce": Term(cross_entropy, normalize="kept", class_weight=CLASS_WEIGHT)}, partial(ohem_mmseg, min_kept=31, per="batch")
     ),
+    "ohem by loss beside a loss of the order of all pixels": Case({**MIXED, "lovasz": Term(Lovasz())}, BY_LOSS),
     "a share that falls from all to a tenth": Case(
         MIXED, partial(top_k), num_micro=2, schedule={"ratio": Ramp(1.0, 0.1, begin=0, end=2)}
     ),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ConfigError
-from rayseg.losses import Dice, cross_entropy
+from rayseg.losses import LOSSES, PIXEL_LOSSES, Dice, cross_entropy
 from rayseg.mix import Head, Mix, MixResult, Term
 from rayseg.mix.heads import Normalize
 from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
@@ -142,3 +142,33 @@ def test_a_scheduled_sampler_of_another_head_has_names_of_its_own() -> None:
     parts = Mix(heads)({"main": logits, "auxiliary": logits}, target, step=2).parts
     assert parts["ohem/auxiliary.min_kept"] == round((30 * 10) ** 0.5)
     assert set(parts) == {"loss", "loss/ce", "loss/auxiliary.ce", "ohem/auxiliary.kept", "ohem/auxiliary.min_kept"}
+
+
+SAMPLERS: dict[str, partial[Tensor]] = {
+    "ohem": partial(ohem, thresh=None, min_kept=1.0),
+    "by loss": partial(ohem, thresh=None, min_kept=1.0, by="loss"),
+    "top_k": partial(top_k, ratio=1.0),
+    "hardest": partial(top_k, ratio=0.2),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_beside_any_loss_a_sampler_changes_per_pixel_terms_and_nothing_else(name: str, sampler: str) -> None:
+    """Keeping every pixel changes no bit; keeping few changes no loss of sums."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 1 if name in {"boundary", "lovasz_hinge"} else 3, 4, 5, generator=generator, dtype=torch.float64)
+    target = torch.randint(2, (2, 4, 5), generator=generator)
+    target[0, :2] = 255
+    loss = LOSSES[name]() if isinstance(LOSSES[name], type) else LOSSES[name]
+    terms = {"ce": Term(cross_entropy, weight=0.5), "own": Term(loss, weight=2.0)}
+    plain, chosen = (mixed(Head(terms, how), logits, target) for how in (None, SAMPLERS[sampler]))
+    assert (chosen.parts["loss/own"] == plain.parts["loss/own"]) == (sampler != "hardest" or name not in PIXEL_LOSSES)
+    assert (chosen.parts["loss/ce"] == plain.parts["loss/ce"]) == (sampler != "hardest")
+    if sampler != "hardest":
+        assert chosen.parts["ohem/kept"] == 1
+        gradients = [
+            torch.autograd.grad(mixed(Head(terms, how), leaf := logits.clone().requires_grad_(), target).total, leaf)[0]
+            for how in (None, SAMPLERS[sampler])
+        ]
+        assert torch.equal(*gradients)
