@@ -130,7 +130,8 @@ class DiceMmseg1x:
 
     def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> DiceSums:
         """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        probs = logits if self.activation == "none" else probabilities(logits, self.activation, log_probs)
+        as_they_are = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        probs = as_they_are if self.activation == "none" else probabilities(logits, self.activation, log_probs)
         labelled = region_sums(probs, target, ignore_index=ignore_index)
         predicted = _everywhere(probs if self.naive else probs.square())
         return _without(DiceSums(labelled.intersection, predicted, labelled.target), ignore_index)
