@@ -15,6 +15,7 @@ from torch import Tensor
 from rayseg.build.parts import HeadParts
 from rayseg.build.resolve import Problems, arguments_of, caught
 from rayseg.mix import Head, accepted_inputs
+from rayseg.sampling import SAMPLERS
 
 __all__ = ["probe_sampler"]
 
@@ -50,7 +51,8 @@ def probe_sampler(
     for end, changing in ends.items() if schedule else [("", {})]:
         found = Problems()
         arguments = {**arguments_of(part.sampler.target, 2), **part.sampler.kwargs, **changing}
-        _check_shares(arguments, path, size, batch_size, found, changing)
+        if part.sampler.target in SAMPLERS.values():
+            _check_shares(arguments, path, size, batch_size, found, changing)
         if not found.found:
             trial = partial(_weights, head, num_channels, size, changing, has_pixel_loss=has_pixel_loss)
             _check_shape(caught(path, found, trial), path, size, found)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from rayseg.build import check
 from rayseg.losses import Dice, cross_entropy
 from rayseg.mix import Mix
 from rayseg.sampling import ohem, top_k
-from tests.build.small import built
+from tests.build.small import BASE, built
 
 TWO_HEADS = {"model": {"type": "two_heads"}, "heads.auxiliary": {}}
 OHEM = {"sampling": {"type": "ohem", "thresh": 0.1, "min_kept": 0.2}}
@@ -112,3 +113,18 @@ def test_a_schedule_is_inherited_or_a_heads_own(path: str) -> None:
     names = {"ohem/auxiliary.ratio"} | ({"ohem/ratio"} if path == "sampling" else set())
     assert {name for name in parts if name.endswith("ratio")} == names
     assert {float(parts[name]) for name in names} == {0.55}
+
+
+def own_ratio(logits: Tensor, target: Tensor, *, ignore_index: int, ratio: float, min_kept: int) -> Tensor:
+    """A user's, whose arguments mean something else than ours."""
+    return (target != ignore_index) * ratio / min_kept
+
+
+def test_what_arguments_of_a_users_sampler_mean_is_the_users_affair() -> None:
+    own = {"own_ratio": own_ratio}
+    written = {"type": "own_ratio", "ratio": 1.0, "schedule": {"min_kept": {"from": 99_999, "to": 1}}}
+    assert check(BASE.with_({"sampling": written}), own) == []
+    written = {"type": "own_ratio", "ratio": 1.0}
+    assert [str(problem) for problem in check(BASE.with_({"sampling": written}), own)] == [
+        "sampling.min_kept: is missing; 'own_ratio' needs it"
+    ]
