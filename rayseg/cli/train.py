@@ -21,7 +21,7 @@ def run(args: Namespace) -> int:
     result = train(load_config(args.config, parse_assignments(args.overrides)))
     whole = {name: value for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1}
     scores = [(name, f"{value:.4f}") for name, value in whole.items()]
-    say("\nafter the last step")
+    say("\nafter the last step" if result.stopped is None else f"\nended early: {result.stopped}")
     say(table([*scores, ("run", str(result.directory)), ("best checkpoint", str(result.checkpoint))]))
     if result.run_id is not None:
         say(f"to look at it: rayseg ui --storage {result.config.tracking.storage}")
