@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from rayseg.collective import all_max, broadcast_object, is_main, rank, world_size
 from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.clip import clip_gradients
+from rayseg.engine.clock import Clock
 from rayseg.engine.generators import borrowed_generators, seed_everything
 from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
@@ -92,7 +92,7 @@ def fit(run: Fit) -> dict[str, float]:
 
 
 def _train(run: Fit) -> None:
-    state, plan, guard, clock = run.state, run.plan, FiniteGuard(), _Clock()
+    state, plan, guard, clock = run.state, run.plan, FiniteGuard(), Clock()
     device = next(state.model.parameters()).device
     model: nn.Module = state.model
     wrapped: list[bool] | None = None
@@ -148,7 +148,7 @@ def _update(state: TrainState, plan: Plan) -> dict[str, Tensor]:
     return measured
 
 
-def _publish(run: Fit, guard: FiniteGuard, clock: _Clock) -> None:
+def _publish(run: Fit, guard: FiniteGuard, clock: Clock) -> None:
     """Log, evaluate and save what is due after ``state.step`` steps, and all three where the run is ended early."""
     state, plan = run.state, run.plan
     logs, evaluates, saves = plan.logs(state.step), plan.evaluates(state.step), plan.saves(state.step)
@@ -182,7 +182,7 @@ def _agreed_to_stop(run: Fit) -> bool:
     return state.stopped is not None
 
 
-def _log(run: Fit, clock: _Clock) -> None:
+def _log(run: Fit, clock: Clock) -> None:
     state = run.state
     means = {f"train/{name}": value for name, value in state.meter.flush().items()}
     rates = {
@@ -282,25 +282,3 @@ def _resume(run: Fit) -> None:
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     return Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
-
-
-class _Clock:
-    """Steps and images per second since the last reading, evaluations left out."""
-
-    def __init__(self) -> None:
-        self._steps = self._images = 0
-        self._start = time.perf_counter()
-
-    def add(self, images: int) -> None:
-        self._steps += 1
-        self._images += images
-
-    def restart(self) -> None:
-        self._steps = self._images = 0
-        self._start = time.perf_counter()
-
-    def read(self) -> dict[str, float]:
-        seconds = max(time.perf_counter() - self._start, 1e-9)
-        rates = {"perf/steps_per_s": self._steps / seconds, "perf/images_per_s": self._images * world_size() / seconds}
-        self.restart()
-        return rates if rates["perf/steps_per_s"] > 0 else {}
