@@ -34,10 +34,9 @@ class DiceSums(NamedTuple):
 
 
 def _without(sums: DiceSums, ignore_index: int) -> DiceSums:
-    """Zeros for the class that is ignored, if the ignored label is a class."""
+    """Zeros for the class that is ignored, if the ignored label is a class; a single one is class 1."""
     num_classes = sums.target.shape[1]
-    classes = torch.arange(num_classes, device=sums.target.device) if num_classes > 1 else torch.ones_like(sums.target[0])
-    counted = classes != ignore_index
+    counted = torch.arange(num_classes, device=sums.target.device) + int(num_classes == 1) != ignore_index
     return DiceSums(*(values * counted for values in sums))
 
 

@@ -251,6 +251,6 @@ class FocalTversky:
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
         loss = 1 - _tversky_index(sums, self.alpha, self.beta, self.smooth)
-        positive = loss > 0  # a power has no slope at 0
-        powered = loss.where(positive, 1.0) ** (1 / self.gamma) * positive
+        nothing = loss <= 0  # where a power has no slope; NaN stays NaN
+        powered = loss.masked_fill(nothing, 1.0) ** (1 / self.gamma) * ~nothing
         return class_mean(powered, sums.target, self.classes, self.divide_by, class_weight)

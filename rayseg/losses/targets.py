@@ -92,8 +92,8 @@ def stdc_detail(masks: Tensor, *, ignore_index: int, threshold: float = 0.1, raw
 
 def _window_max(values: Tensor, width: int) -> Tensor:
     """Largest of the ``(N, H, W)`` within ``width`` rows and columns."""
-    pooled: Tensor = F.max_pool2d(values, 2 * width + 1, stride=1, padding=width)
-    return pooled
+    pooled: Tensor = F.max_pool2d(values[:, None], 2 * width + 1, stride=1, padding=width)
+    return pooled[:, 0]
 
 
 def boundaries(masks: Tensor, *, ignore_index: int, width: int = 1) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rayseg.errors import ConfigError
-from rayseg.losses import boundaries, stdc_detail
+from rayseg.losses import TARGETS, boundaries, stdc_detail
 
 VOID = 255
 
@@ -103,3 +105,8 @@ def test_senseless_arguments_are_refused() -> None:
     for target in (stdc_detail, boundaries):
         with pytest.raises(ConfigError, match=r"ignore_index: is 0, which the edge map needs .* such as ignore_index: 255"):
             target(masks, ignore_index=0)
+
+
+@pytest.mark.parametrize("target", TARGETS.values())
+def test_a_share_without_images_has_a_target_without_images(target: Callable[..., Tensor]) -> None:
+    assert target(torch.zeros(0, 4, 5, dtype=torch.long), ignore_index=255).shape == (0, 4, 5)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from rayseg.losses import LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS
 from rayseg.mix import Head, Mix, Term, ValidationLoss
+from rayseg.sampling import ohem, top_k
 
 VOID = 255
 #: They look at where a pixel is.
@@ -123,3 +125,43 @@ def test_value_and_gradient_are_finite_and_void_pulls_nowhere(name: str, data: s
 def test_labels_and_their_one_hot_form_are_the_same_target(name: str, data: st.DataObject) -> None:
     logits, labels, _ = data.draw(batches(name))
     same(total(name, logits, labels, soft=True), total(name, logits, labels))
+
+
+@st.composite
+def extremes(draw: st.DrawFn, name: str) -> tuple[Tensor, Tensor]:
+    """Logits that are certain, in the precisions of a network, of 0 to 2 images."""
+    images, channels = draw(st.integers(0, 2)), draw(st.sampled_from([1, 2] if name in TWO_CLASSES else [1, 2, 4]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    large = draw(st.sampled_from([1e4, -1e4, 16.0]))
+    logits = torch.where(
+        torch.rand(images, channels, 3, 4, generator=generator) < draw(st.sampled_from([0.5, 1.0])), large, -large
+    )
+    labels = torch.randint(max(2, channels), (images, 3, 4), generator=generator)
+    return logits.to(draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16]))), labels
+
+
+@pytest.mark.parametrize("scope", ["global", "rank"])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+@holds
+@given(data=st.data())
+def test_certainty_half_precision_and_no_image_are_finite(
+    name: str, scope: Literal["global", "rank"], data: st.DataObject
+) -> None:
+    logits, labels = data.draw(extremes(name))
+    leaf = logits.clone().requires_grad_()
+    value = Mix({"main": Head({"loss": replace(term(name), scope=scope)})})({"main": leaf}, labels, step=0).total
+    (gradient,) = torch.autograd.grad(value, leaf)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    if not len(labels):
+        assert value == 0 or name in SEES_VOID
+
+
+@pytest.mark.parametrize("sampler", [None, partial(ohem, min_kept=0.3), partial(top_k, ratio=0.3)])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_logits_that_are_not_a_number_are_never_hidden(name: str, sampler: partial[Tensor] | None) -> None:
+    for channels in (1, 2):
+        logits = torch.randn(2, channels, 3, 4, generator=torch.Generator().manual_seed(0))
+        logits[0, 0, 0, 0] = torch.nan
+        labels = torch.randint(2, (2, 3, 4), generator=torch.Generator().manual_seed(1))
+        assert Mix({"main": Head({"loss": term(name)}, sampler)})({"main": logits}, labels, step=0).total.isnan()
