@@ -5,7 +5,7 @@ Letters: N images, C classes, H x W pixels of the image, h x w pixels of the log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rayseg.collective import all_sum
 from rayseg.data import normalize
 from rayseg.kernels import confusion_counts, predicted_classes
-from rayseg.metrics import scores
+from rayseg.metrics import Metric, scores
 from rayseg.mix import Mix, ValidationLoss
 from rayseg.models import autocasting, named_logits
 from rayseg.types import MAIN_HEAD, Batch
@@ -43,6 +43,8 @@ def evaluate_split(
     *,
     class_names: Sequence[str],
     ignore_index: int,
+    metrics: Collection[Metric] = ("mIoU",),
+    beta: float = 1.0,
     mix: Mix | None = None,
     autocast: torch.dtype | None = None,
     prefix: str = "val/",
@@ -55,6 +57,8 @@ def evaluate_split(
         batches: this worker's share, with the index of each image; shares may be uneven or empty.
         class_names: C names.
         ignore_index: label that is not counted.
+        metrics: what is scored (see ``rayseg.metrics.scores``).
+        beta: of the F-score.
         mix: adds ``loss`` and ``loss/<term>`` of its main head over the split.
         autocast: dtype of the forward pass where autocast allows it; None: as the weights are.
         prefix: of every name.
@@ -81,8 +85,8 @@ def evaluate_split(
             on_batch(batch, indices, prediction)
     model.train(was_training)
     total = all_sum(counts).cpu()
-    metrics = {**scores(total, class_names), **({} if loss is None else loss.result())}
-    return {f"{prefix}{name}": value for name, value in metrics.items()}, total
+    found = {**scores(total, class_names, metrics=metrics, beta=beta), **({} if loss is None else loss.result())}
+    return {f"{prefix}{name}": value for name, value in found.items()}, total
 
 
 def classes_of(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,7 +1,12 @@
 """Scores from the confusion matrix of a whole data set: counts are summed, scores never averaged.
 
-With I the pixels of a class that were found, L those labelled and P those predicted as the class: IoU is ``I / (L + P - I)``,
-accuracy ``I / L``, both fractions. A mean runs over the classes for which the score exists.
+With I the pixels of a class that were found, L those labelled and P those predicted as the class, all fractions::
+
+    iou        I / (L + P - I)          dice       2 I / (L + P)
+    accuracy   I / L, also recall       precision  I / P
+    fscore     (1 + b^2) p r / (b^2 p + r) of precision p and recall r; with b = 1 it is dice
+
+A mean runs over the classes for which the score exists.
 
 Letters: C classes.
 """
@@ -9,14 +14,24 @@ Letters: C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rayseg.errors import ShapeError
 
-__all__ = ["accuracy", "iou", "scores"]
+__all__ = ["METRICS", "Metric", "accuracy", "dice", "fscore", "iou", "precision", "scores"]
+
+#: What is scored, in MMSegmentation's words.
+Metric = Literal["mIoU", "mDice", "mFscore"]
+#: The scores of each class that belong to a metric.
+METRICS: dict[Metric, tuple[str, ...]] = {
+    "mIoU": ("IoU", "Acc"),
+    "mDice": ("Dice", "Acc"),
+    "mFscore": ("Fscore", "Precision", "Recall"),
+}
 
 
 def iou(confusion: Tensor) -> Tensor:
@@ -54,19 +69,82 @@ def accuracy(confusion: Tensor) -> Tensor:
     return counts.diagonal() / counts.sum(1)
 
 
-def scores(confusion: Tensor, class_names: Sequence[str]) -> dict[str, float]:
+def dice(confusion: Tensor) -> Tensor:
+    """Dice coefficient of each class (Dice 1945), which is its F1.
+
+    Args:
+        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
+
+    Returns:
+        ``(C,)`` float64; NaN for a class that is neither in the truth nor in the prediction.
+
+    Example:
+        >>> dice(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+        tensor([0.8571, 0.8889,    nan], dtype=torch.float64)
+    """
+    counts = confusion.to(torch.float64)
+    return 2 * counts.diagonal() / (counts.sum(1) + counts.sum(0))
+
+
+def precision(confusion: Tensor) -> Tensor:
+    """Share of the pixels predicted as a class that are of it.
+
+    Args:
+        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
+
+    Returns:
+        ``(C,)`` float64; NaN for a class that is never predicted.
+
+    Example:
+        >>> precision(torch.tensor([[3, 1], [0, 4]]))
+        tensor([1.0000, 0.8000], dtype=torch.float64)
+    """
+    counts = confusion.to(torch.float64)
+    return counts.diagonal() / counts.sum(0)
+
+
+def fscore(confusion: Tensor, *, beta: float = 1.0, zero_division: float = 0.0) -> Tensor:
+    """F-score of each class (van Rijsbergen 1979), from its counts: ``(1 + b^2) I / (b^2 L + P)``.
+
+    Args:
+        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
+        beta: b; recall weighs b times as much as precision.
+        zero_division: value of a class of which some pixels exist and none was found. MMSegmentation has NaN there, which
+            takes the class out of the mean and makes the mean larger.
+
+    Returns:
+        ``(C,)`` float64; NaN for a class that is neither in the truth nor in the prediction.
+
+    Example:
+        >>> fscore(torch.tensor([[0, 2], [0, 4]]))
+        tensor([0.0000, 0.8000], dtype=torch.float64)
+        >>> fscore(torch.tensor([[0, 2], [0, 4]]), zero_division=float("nan"))
+        tensor([   nan, 0.8000], dtype=torch.float64)
+    """
+    counts = confusion.to(torch.float64)
+    found = counts.diagonal()
+    occurs = counts.sum(1) + counts.sum(0) > 0
+    values = (1 + beta**2) * found / (beta**2 * counts.sum(1) + counts.sum(0))
+    return values.where((found > 0) | ~occurs, zero_division)
+
+
+def scores(
+    confusion: Tensor, class_names: Sequence[str], *, metrics: Collection[Metric] = ("mIoU",), beta: float = 1.0
+) -> dict[str, float]:
     """The scores of an evaluation, as fractions 0-1.
 
-    ``mIoU`` and ``mAcc`` are means over the classes that have one, ``aAcc`` is the share of all labelled pixels that is right.
-    A score that does not exist (of a class that never occurs, or of no pixels at all) has no key: NaN would never compare as
-    better or worse.
+    A mean such as ``mIoU`` runs over the classes that have the score, ``aAcc`` is the share of all labelled pixels that is
+    right. A score that does not exist (of a class that never occurs, or of no pixels at all) has no key: NaN would never
+    compare as better or worse.
 
     Args:
         confusion: ``(C, C)`` int64 counts over the data set; rows are the truth, columns the prediction.
         class_names: C names.
+        metrics: ``mIoU`` gives IoU and Acc, ``mDice`` Dice and Acc, ``mFscore`` Fscore, Precision and Recall.
+        beta: of the F-score.
 
     Returns:
-        ``mIoU``, ``mAcc``, ``aAcc``, then ``IoU/<class>`` and ``Acc/<class>``.
+        The means, ``mIoU``, ``mAcc`` and so on, and ``aAcc``; then ``IoU/<class>`` and so on.
 
     Raises:
         ShapeError: the matrix does not fit the names.
@@ -80,13 +158,18 @@ def scores(confusion: Tensor, class_names: Sequence[str]) -> dict[str, float]:
         raise ShapeError(
             f"scores: the confusion matrix is {tuple(confusion.shape)}; {len(class_names)} class names need {expected}"
         )
-    per_class = {"IoU": iou(confusion), "Acc": accuracy(confusion)}
-    counts = confusion.to(torch.float64)
-    overall = {
-        "mIoU": per_class["IoU"].nanmean(),
-        "mAcc": per_class["Acc"].nanmean(),
-        "aAcc": counts.trace() / counts.sum(),
+    known = {
+        "IoU": iou(confusion),
+        "Dice": dice(confusion),
+        "Fscore": fscore(confusion, beta=beta),
+        "Precision": precision(confusion),
+        "Recall": accuracy(confusion),
+        "Acc": accuracy(confusion),
     }
+    per_class = {name: known[name] for name in known if any(name in METRICS[metric] for metric in metrics)}
+    counts = confusion.to(torch.float64)
+    means = {f"m{name}": values.nanmean() for name, values in per_class.items()}
+    overall = {**means, "aAcc": counts.trace() / counts.sum()}
     named = {
         f"{score}/{name}": value for score, values in per_class.items() for name, value in zip(class_names, values, strict=True)
     }

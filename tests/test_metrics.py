@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rayseg.errors import ShapeError
 from rayseg.kernels import confusion_counts
-from rayseg.metrics import accuracy, iou, scores
+from rayseg.metrics import METRICS, accuracy, dice, fscore, iou, precision, scores
 
 
 def shared_confusion() -> torch.Tensor:
@@ -34,6 +34,40 @@ def test_scores_equal_mmsegmentation() -> None:
     assert [result[f"IoU/{name}"] for name in "abcd"] == pytest.approx([0.11111111, 0.07692308, 0, 0.18181819], abs=1e-7)
     assert result["mIoU"] == pytest.approx((0.11111111 + 0.07692308 + 0 + 0.18181819) / 4, abs=1e-7)
     assert result["mAcc"] == pytest.approx((1 / 6 + 1 / 6 + 0 + 2 / 7) / 4)
+
+
+def test_dice_and_f_scores_equal_mmsegmentation_s_whose_undefined_ones_are_nan() -> None:
+    confusion = shared_confusion()
+    nan = math.nan
+    assert dice(confusion).tolist() == pytest.approx([0.2, 0.14285715, 0, 0.30769232], abs=1e-7)
+    theirs = fscore(confusion, zero_division=nan).tolist()
+    assert theirs == pytest.approx([0.2, 0.14285713, nan, 0.30769232], abs=1e-7, nan_ok=True)
+    assert fscore(confusion).tolist() == pytest.approx([0.2, 0.14285713, 0, 0.30769232], abs=1e-7)
+
+
+@given(counts=st.lists(st.integers(0, 50), min_size=9, max_size=9), beta=st.floats(0.2, 5))
+def test_f_scores_are_those_of_precision_and_recall(counts: list[int], beta: float) -> None:
+    confusion = torch.tensor(counts).view(3, 3)
+    p, r = precision(confusion), accuracy(confusion)
+    expected = (1 + beta**2) * p * r / (beta**2 * p + r)
+    torch.testing.assert_close(fscore(confusion, beta=beta, zero_division=math.nan), expected, equal_nan=True)
+    torch.testing.assert_close(fscore(confusion), dice(confusion), equal_nan=True)
+
+
+def test_every_metric_has_the_mean_and_the_scores_of_its_classes() -> None:
+    confusion = shared_confusion()
+    for metric, kinds in METRICS.items():
+        result = scores(confusion, list("abcd"), metrics=[metric], beta=2.0)
+        assert set(result) == {
+            "aAcc",
+            *(f"m{kind}" for kind in kinds),
+            *(f"{kind}/{name}" for kind in kinds for name in "abcd"),
+        }
+        for kind in kinds:
+            assert result[f"m{kind}"] == pytest.approx(sum(result[f"{kind}/{name}"] for name in "abcd") / 4)
+    together = scores(confusion, list("abcd"), metrics=list(METRICS), beta=2.0)
+    assert together.items() >= scores(confusion, list("abcd")).items()
+    assert together["Fscore/a"] == pytest.approx(float(fscore(confusion, beta=2.0)[0]))
 
 
 def test_a_class_that_is_nowhere_has_no_score_and_no_part_in_the_mean() -> None:

@@ -162,17 +162,9 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
     transforms = make_transforms(parts, problems)
     whole = len(transforms) == len(config.data.transforms)
     size = probe_images(config, data, transforms, problems) if whole else None
-    channels: dict[str, int] = {}
-    if (
-        model is not None
-        and size is not None
-        and not problems.has("train.batch_size")
-        and not problems.has("train.micro_batch")
-    ):
-        images = torch.zeros(min(2, _smallest_batch(config)), 3, *size)
-        channels = probe_model(model, parts, data.class_names, size, problems, images=images)
-        if worker_counts(config)[-1] > 1 and channels:
-            probe_gradients(model, images, problems)
+    shares_fit = not problems.has("train.batch_size") and not problems.has("train.micro_batch")
+    known = model is not None and size is not None and shares_fit
+    channels = _try_model(config, parts, data, model, size, problems) if known else {}
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 
@@ -181,8 +173,7 @@ def _try_model(
     config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module, size: Size, problems: Problems
 ) -> dict[str, int]:
     """As few images forward as training has; channels of each head."""
-    shares_fit = not problems.has("train.batch_size") and not problems.has("train.micro_batch")
-    images = torch.zeros(min(2, _smallest_batch(config)) if shares_fit else 2, 3, *size)
+    images = torch.zeros(min(2, _smallest_batch(config)), 3, *size)
     channels = probe_model(model, parts, data.class_names, size, problems, images=images)
     if channels and worker_counts(config)[-1] > 1:
         probe_gradients(model, images, problems)

@@ -60,6 +60,8 @@ class Evaluator:
             self.batches(rank(), world_size()),
             class_names=self.class_names,
             ignore_index=config.data.ignore_index,
+            metrics=config.eval.metrics,
+            beta=config.eval.beta,
             mix=self.mix,
             autocast=PRECISIONS[config.train.precision],
             prefix=self.prefix,

@@ -11,6 +11,7 @@ from rayseg.build.resolve import Problems, caught, nearest
 from rayseg.config import ExperimentConfig
 from rayseg.engine import EarlyStopping, Hook
 from rayseg.engine.hooks import POINTS, in_order, priority_of
+from rayseg.metrics import METRICS
 
 __all__ = ["check_monitors", "known_metrics", "make_hooks", "try_hooks"]
 
@@ -39,8 +40,10 @@ def try_hooks(parts: Parts, problems: Problems) -> dict[str, Hook]:
 
 def known_metrics(config: ExperimentConfig, class_names: Sequence[str]) -> list[str]:
     """Names that an evaluation gives, without what hooks add."""
-    scores = [f"val/{kind}/{name}" for kind in ("IoU", "Acc") for name in class_names]
-    return ["val/mIoU", "val/mAcc", "val/aAcc", *scores, "val/loss", *(f"val/loss/{name}" for name in config.losses)]
+    kinds = list(dict.fromkeys(kind for metric in config.eval.metrics for kind in METRICS[metric]))
+    means = [*(f"val/m{kind}" for kind in kinds), "val/aAcc"]
+    scores = [f"val/{kind}/{name}" for kind in kinds for name in class_names]
+    return [*means, *scores, "val/loss", *(f"val/loss/{name}" for name in config.losses)]
 
 
 def check_monitors(config: ExperimentConfig, hooks: Mapping[str, Hook], data: Data, problems: Problems) -> None:

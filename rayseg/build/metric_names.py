@@ -27,7 +27,8 @@ def check_metric(
     (path, name), (mode_path, way) = metric, mode
     names = known_metrics(config, class_names)
     if name not in names and not config.hooks:
-        known = "val/mIoU, val/mAcc, val/aAcc, val/IoU/<class>, val/Acc/<class>, val/loss, val/loss/<term>"
+        means = ", ".join(each for each in names if each.count("/") == 1)
+        known = f"{means}, val/IoU/<class> and the like, val/loss/<term>; eval.metrics adds others"
         problems.add(path, f"no metric is called {name!r}; known: {known}.{nearest(name, names)}")
     wanted = better_of(name) if name in names else None
     if wanted is not None and way != wanted:

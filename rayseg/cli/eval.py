@@ -27,7 +27,7 @@ def run(args: Namespace) -> int:
 
 
 def _is_class_score(name: str) -> bool:
-    return name.split("/")[1] in {"IoU", "Acc"}
+    return name.count("/") > 1 and name.split("/")[1] != "loss"
 
 
 def _class_rows(metrics: Mapping[str, float]) -> list[list[str]]:

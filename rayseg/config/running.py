@@ -141,6 +141,10 @@ class EvalConfig(Section):
     every: Interval | None = Field(default=None, description="null: ten times per run")
     batch_size: Count = Field(default=8, description="most images of equal size in one forward pass")
     at_end: Bool = Field(default=True, description="also after the last step")
+    metrics: tuple[Literal["mIoU", "mDice", "mFscore"], ...] = Field(
+        default=("mIoU",), min_length=1, description="mIoU: IoU, Acc; mDice: Dice, Acc; mFscore: Fscore, Precision, Recall"
+    )
+    beta: Positive = Field(default=1.0, description="of mFscore: how much more recall weighs than precision")
 
 
 class MlflowConfig(Section):
