@@ -12,10 +12,10 @@ from rayseg.build.parts import HeadParts
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.config import ExperimentConfig, Spec
 from rayseg.data import LabelCounts
-from rayseg.errors import ConfigError
-from rayseg.losses import read_class_weights
+from rayseg.errors import ConfigError, Problem
+from rayseg.losses import TARGETS, read_class_weights
 
-__all__ = ["make_class_weight", "read_weight_files", "with_weight_files"]
+__all__ = ["apply_rule", "make_class_weight", "read_weight_files", "with_weight_files"]
 
 
 def make_class_weight(
@@ -32,17 +32,21 @@ def make_class_weight(
         problems: every fault is added here.
     """
     given: Any = head.terms[name][0].class_weight
+    if isinstance(given, Spec | Mapping) and head.target is not None and head.target.target in TARGETS.values():
+        message = f"speaks of the classes of the data, and {head.target.name!r} makes two of its own"
+        problems.add(path, f"{message}; give the head losses of its own with two numbers, for 0 and for 1")
+        return None
     if isinstance(given, Spec):
         if counts is None or name not in head.rules:
             return None
-        weights: Tensor | None = caught(path, problems, lambda: _apply_rule(head.rules[name], counts))
+        weights: Tensor | None = caught(path, problems, lambda: apply_rule(head.rules[name], counts))
         return weights
     if isinstance(given, str):
         given = caught(path, problems, lambda: read_class_weights(given))
     if given is None:
         return None
     if isinstance(given, Mapping):
-        return _weights_by_name(given, class_names, path, problems)
+        given = _weights_by_name(given, class_names, path, problems)
     if len(given) != len(class_names) and head.target is None:
         problems.add(path, f"{len(given)} weights for {len(class_names)} classes ({', '.join(class_names)}); give one for each")
         return None
@@ -51,17 +55,26 @@ def make_class_weight(
     return torch.tensor(given)
 
 
-def _apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
-    """Class weights ``(C,)`` that a rule makes of label counts."""
-    weights: Tensor = rule(torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
+def apply_rule(rule: Resolved, counts: LabelCounts) -> Tensor:
+    """Class weights ``(C,)`` that a rule makes of label counts.
+
+    Raises:
+        ConfigError: it makes something else.
+    """
+    weights: Any = rule(torch.tensor(counts.pixels), torch.tensor(counts.image_pixels))
+    expected = f"expected a tensor ({len(counts.pixels)},) of finite numbers, 0 or more"
+    if not isinstance(weights, Tensor):
+        raise ConfigError([Problem("", f"{rule.name!r} gives {type(weights).__name__}; {expected}")])
+    if weights.shape != (len(counts.pixels),) or not weights.isfinite().all() or (weights < 0).any():
+        raise ConfigError([Problem("", f"{rule.name!r} gives {tuple(weights.shape)} {weights.tolist()}; {expected}")])
     return weights
 
 
-def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], path: str, problems: Problems) -> Tensor:
+def _weights_by_name(given: Mapping[str, float], class_names: Sequence[str], path: str, problems: Problems) -> list[float]:
     for name in given:
         if name not in class_names:
             problems.add(f"{path}.{name}", f"no such class; classes: {', '.join(class_names)}.{nearest(name, class_names)}")
-    return torch.tensor([float(given.get(name, 1.0)) for name in class_names])
+    return [float(given.get(name, 1.0)) for name in class_names]
 
 
 def with_weight_files(config: ExperimentConfig) -> ExperimentConfig:

@@ -38,6 +38,7 @@ def _counted(config: ExperimentConfig, data: Data) -> LabelCounts:
         data.train,
         num_classes=len(data.class_names),
         ignore_index=config.data.ignore_index,
+        ignored=[label for label, name in enumerate(data.class_names) if name in config.ignore_classes],
         cache_dir=cache_directory(),
         num_workers=config.data.num_workers or None,
         on_progress=Progress("counting labels of images", sys.stderr if config.tracking.text else None),
@@ -52,7 +53,8 @@ def same_labels(ours: ExperimentConfig, theirs: ExperimentConfig) -> bool:
         True
     """
     keys = ("dataset", "train_split", "class_names", "ignore_index")
-    return all(getattr(ours.data, key) == getattr(theirs.data, key) for key in keys)
+    same_data = all(getattr(ours.data, key) == getattr(theirs.data, key) for key in keys)
+    return same_data and set(ours.ignore_classes) == set(theirs.ignore_classes)
 
 
 def counts_of(

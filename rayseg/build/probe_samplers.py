@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rayseg.build.parts import HeadParts
 from rayseg.build.resolve import Problems, arguments_of, caught
+from rayseg.kernels import log_probabilities
 from rayseg.mix import Head, accepted_inputs
 from rayseg.sampling import SAMPLERS
 
@@ -86,10 +87,10 @@ def _weights(
     head: Head, num_channels: int, size: tuple[int, int], changing: Mapping[str, float], *, has_pixel_loss: bool
 ) -> Tensor:
     assert head.sampler is not None
-    masks = (torch.arange(size[0] * size[1]) % num_channels).view(1, *size)
+    masks = (torch.arange(size[0] * size[1]) % max(2, num_channels)).view(1, *size)
     logits = torch.zeros(1, num_channels, *size)
     zeros = torch.zeros(masks.shape)
-    offered = {"nll": zeros, "log_probs": logits, "pixel_loss": (lambda: zeros) if has_pixel_loss else None}
+    offered = {"nll": zeros, "log_probs": log_probabilities(logits), "pixel_loss": (lambda: zeros) if has_pixel_loss else None}
     inputs = accepted_inputs(head.sampler, offered)
     weights: Tensor = head.sampler(logits, masks, ignore_index=head.ignore_index, **inputs, **changing)
     return weights

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayseg.build.class_weights import apply_rule
 from rayseg.build.data import Data
 from rayseg.build.parts import HeadParts, Parts
 from rayseg.build.probe_samplers import probe_sampler
 from rayseg.build.resolve import Problems, caught
 from rayseg.build.term_probes import probe_batch, probe_terms
 from rayseg.config import ExperimentConfig
-from rayseg.data import Transform, check_sample, sample_of
+from rayseg.data import LabelCounts, Transform, check_sample, sample_of
 from rayseg.errors import ShapeError
 from rayseg.mix import Head, Mix
 from rayseg.mix.pixels import head_target
@@ -189,12 +190,7 @@ def _target(head: Head, masks: Tensor) -> Tensor:
 
 
 def _probe_rules(part: HeadParts, num_classes: int, problems: Problems) -> None:
-    counts = torch.arange(1, num_classes + 1)
+    pixels = tuple(range(1, num_classes + 1))
+    counts = LabelCounts(pixels, (sum(pixels),) * num_classes, images=1)
     for term, rule in part.rules.items():
-        path = f"{part.losses_path}.{term}.class_weight"
-        weights = caught(
-            path, problems, functools.partial(rule.target, counts, counts.sum().expand(num_classes), **rule.kwargs)
-        )
-        if isinstance(weights, Tensor) and (weights.shape != (num_classes,) or not weights.isfinite().all()):
-            message = f"{rule.name!r} gives {tuple(weights.shape)} {weights.tolist()}; expected {num_classes} finite numbers"
-            problems.add(path, message)
+        caught(f"{part.losses_path}.{term}.class_weight", problems, functools.partial(apply_rule, rule, counts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -54,6 +54,7 @@ class _CountLoad:
     dataset: Dataset
     num_classes: int
     ignore_index: int
+    ignored: tuple[int, ...]
 
     def __call__(self, indices: list[int]) -> NDArray[np.int64]:
         total: NDArray[np.int64] = np.sum([self._one(index) for index in indices], axis=0)
@@ -71,7 +72,7 @@ class _CountLoad:
     def _histogram(self, mask: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         """Pixels per class; None where a label is none, which is told with the whole sample."""
         pixels = np.bincount(mask.ravel(), minlength=256)
-        pixels[self.ignore_index] = 0
+        pixels[[self.ignore_index, *self.ignored]] = 0
         return None if pixels[self.num_classes :].any() else pixels[: self.num_classes]
 
 
@@ -80,6 +81,7 @@ def count_labels(
     *,
     num_classes: int,
     ignore_index: int,
+    ignored: Sequence[int] = (),
     cache_dir: Path | None,
     num_workers: int | None = 0,
     on_progress: Callable[[int, int], None] | None = None,
@@ -93,6 +95,7 @@ def count_labels(
         dataset: usually the training split, without transforms; where it has ``mask(index)``, no image is decoded.
         num_classes: C.
         ignore_index: the void label, which is not counted.
+        ignored: classes that are not counted either, as if they were void.
         cache_dir: None: count anew, and remember nothing.
         num_workers: loading processes; None: as many as there are cores, for a data set that is worth it.
         on_progress: called with the number of images that are counted, and of all.
@@ -109,11 +112,12 @@ def count_labels(
     workers = default_workers(len(dataset)) if num_workers is None else num_workers
 
     def count() -> LabelCounts:
-        return _count(_CountLoad(dataset, num_classes, ignore_index), workers, on_progress)
+        return _count(_CountLoad(dataset, num_classes, ignore_index, tuple(ignored)), workers, on_progress)
 
     if cache_dir is None:
         return count()
-    name = f"counts/{dataset.digest()}-{num_classes}-{ignore_index}.json"
+    key = "-".join(str(number) for number in (num_classes, ignore_index, *sorted(ignored)))
+    name = f"counts/{dataset.digest()}-{key}.json"
     found = remembered(dataset, name, cache_dir, lambda: asdict(count()))
     return LabelCounts(tuple(found["pixels"]), tuple(found["image_pixels"]), found["images"])
 

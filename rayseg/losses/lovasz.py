@@ -154,10 +154,14 @@ class Lovasz:
 
     def __post_init__(self) -> None:
         chosen = self.classes
-        known = chosen in {"present", "all"} if isinstance(chosen, str) else bool(chosen) and min(chosen) >= 0
+        known = (
+            chosen in {"present", "all"}
+            if isinstance(chosen, str)
+            else 0 < len(chosen) == len(set(chosen)) and min(chosen) >= 0
+        )
         divides = self.divide_by in {"weights", "classes"}
         wrong = {
-            "classes": None if known else f"must be 'present', 'all' or a list of classes, got {chosen!r}",
+            "classes": None if known else f"must be 'present', 'all' or a list of different classes, got {chosen!r}",
             "divide_by": None if divides else f"must be 'weights' or 'classes', got {self.divide_by!r}",
         }
         require("lovasz", wrong)

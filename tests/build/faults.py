@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rayseg.data import permutation
+from rayseg.data import SyntheticStreets, permutation
 from rayseg.errors import DataError, NonFiniteLossError
 from rayseg.models import small_unet
 from tests.build.region_faults import REGIONS
@@ -358,6 +358,12 @@ COMBINATIONS = [
     Wrong("a loss of another shape", loss("small_map"), "losses.own", ("returned (2, 8)", "expected (2, 8, 8)")),
     Wrong("a loss without a gradient", loss("detached"), "losses.own", ("has no gradient", "without detach")),
     Wrong("weights of nothing", ce(class_weight=[0] * 9), "losses.ce.class_weight", ("every weight is 0", "give a class")),
+    Wrong(
+        "weights by name of nothing",
+        ce(class_weight=dict.fromkeys(SyntheticStreets("train").class_names, 0)),
+        "losses.ce.class_weight",
+        ("give a class",),
+    ),
     Wrong("a loss with parameters", loss("learned"), "losses.own", ("(scale) that nothing would train", "register_buffer")),
     Wrong("a hook from a function", {"hooks.h": {"type": "makes_silent"}}, "hooks.h", ("would never be called",)),
     Wrong(

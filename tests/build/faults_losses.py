@@ -5,10 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from tests.build.small import folders, trained_checkpoint
 from tests.build.wrong import Wrong, ce, loss
 
-NOTEBOOK = "tests.build.notebook_losses"
+HERE, NOTEBOOK = __name__, "tests.build.notebook_losses"
+
+
+def listed(pixels: Tensor, image_pixels: Tensor) -> list[float]:
+    """A rule of class weights that gives no tensor."""
+    return [1.0] * len(pixels)
+
+
+def negative(pixels: Tensor, image_pixels: Tensor) -> Tensor:
+    """A rule of class weights that turns the loss around."""
+    return -torch.ones(len(pixels))
 
 
 def taught_by(root: Path, **changes: Any) -> dict[str, Any]:
@@ -38,6 +51,18 @@ LOSSES = [
         ("must be numbers from 0 on",),
     ),
     Wrong("smoothing above 1", ce(label_smoothing=1.5), "losses.ce.label_smoothing", ("must be from 0 to 1, got 1.5",)),
+    Wrong(
+        "a rule that gives a list",
+        ce(class_weight={"type": f"{HERE}:listed"}),
+        "losses.ce.class_weight",
+        ("gives list; expected a tensor (9,) of finite",),
+    ),
+    Wrong(
+        "a rule that gives weights below 0",
+        ce(class_weight={"type": f"{HERE}:negative"}),
+        "losses.ce.class_weight",
+        ("gives (9,) [-1.0, ", "numbers, 0 or more"),
+    ),
     Wrong("a power of nothing", loss("hausdorff", power=0.0), "losses.own.power", ("must be above 0",)),
     Wrong("an unknown target", ce(target="one_hott"), "losses.ce.target.type", ("known: one_hot", "mean 'one_hot'")),
     Wrong(

@@ -18,7 +18,8 @@ REGIONS = [
     Wrong("a loss of sums without per_image", loss("no_per_image"), "losses.own", ("from_sums and no per_image", "add per_im")),
     Wrong("an activation", loss("dice", activation="relu"), "losses.own.activation", ("got 'relu'",)),
     Wrong("a gamma of 0", loss("focal_tversky", gamma=0), "losses.own.gamma", ("must be above 0",)),
-    Wrong("no classes", loss("lovasz", classes=[]), "losses.own.classes", ("'present', 'all' or a list of classes",)),
+    Wrong("no classes", loss("lovasz", classes=[]), "losses.own.classes", ("'present', 'all' or a list of different",)),
+    Wrong("a class twice", loss("lovasz", classes=[1, 1]), "losses.own.classes", ("a list of different classes, got (1, 1)",)),
     Wrong("a class that lovasz lacks", loss("lovasz", classes=[9]), "losses.own.classes", ("for 9 classes", "from 0 to 8")),
     Wrong("a hinge of nine classes", loss("lovasz_hinge"), "losses.own", ("9 channels", "two classes")),
     Wrong("normalize on lovasz", loss("lovasz", normalize="kept"), "losses.own.normalize", ("one value per pixel", "remove")),
@@ -38,6 +39,15 @@ REGIONS = [
         detail(loss={"type": "boundary", "class_weight": [1.0] * 9}),
         "heads.detail.losses.own.class_weight",
         ("9 weights, and head 'detail' has 2 classes", "with 2 weights"),
+    ),
+    *(
+        Wrong(
+            f"class weights of the data's classes on edges, {kind}",
+            detail(loss={"type": "boundary", "class_weight": weights}),
+            "heads.detail.losses.own.class_weight",
+            ("speaks of the classes of the data, and 'stdc_detail' makes two of its own", "with two numbers"),
+        )
+        for kind, weights in {"by name": {"sky": 2.0}, "by a rule": {"type": "enet"}}.items()
     ),
     Wrong(
         "a class weight for one class",

@@ -50,7 +50,23 @@ def test_a_search_counts_where_one_of_its_recipes_needs_it() -> None:
         ({"data.class_names": list("abcdefghi")}, False),
         ({"data.dataset.length": 5}, False),
         ({"data.train_split": "val"}, False),
+        ({"ignore_classes": ["sky"]}, False),
     ],
 )
 def test_labels_are_the_same_whatever_is_done_to_the_images(change: dict[str, Any], same: bool) -> None:
     assert same_labels(BASE, BASE.with_(change)) is same
+
+
+def test_a_class_that_is_ignored_has_no_part_in_a_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean weight of a pixel that a loss looks at is 1, whatever is ignored; the two counts are remembered apart."""
+    monkeypatch.setenv("RAYSEG_CACHE", str(tmp_path))
+    rule = {"losses.ce.class_weight": {"type": "inverse_frequency"}}
+    for ignored in ([], ["sky", "road"], ["road", "sky"], []):
+        experiment = assemble(BASE.with_({**rule, "ignore_classes": ignored}), LocalReporter(Path("unused")))
+        weights, counts = experiment.fit.mix.heads["main"].terms["ce"].class_weight, experiment.counts
+        assert weights is not None
+        assert counts is not None
+        pixels = torch.tensor(counts.pixels)
+        assert (pixels == 0).nonzero().flatten().tolist() == ([0, 2] if ignored else [])
+        assert max(counts.image_pixels) <= pixels.sum()
+        assert (weights * pixels).sum() / pixels.sum() == pytest.approx(1)

@@ -149,3 +149,13 @@ def test_a_teacher_is_never_trained(tmp_path: Path) -> None:
     assert not any(module.training for module in loss.modules())
     assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
     assert run.fit.state.metrics["val/loss/kd"] > 0
+
+
+def sure(logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor) -> Tensor:
+    """A sampler that looks at class 1 of two."""
+    return (log_probs[:, 1] > -0.7) & (target != ignore_index)
+
+
+def test_a_sampler_sees_two_classes_also_in_the_check_of_one_channel(tmp_path: Path) -> None:
+    config = BASE.with_({**folders(tmp_path / "data"), "model.binary": True, "sampling": {"type": "sure"}})
+    assert check(config, {"sure": sure}) == []

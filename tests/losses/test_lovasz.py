@@ -176,7 +176,7 @@ def test_validation_ranks_each_image_alone_whatever_the_batches_are() -> None:
 
 
 def test_senseless_arguments_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"classes: must be 'present', 'all' or a list of classes, got \(\)"):
+    with pytest.raises(ConfigError, match=r"classes: must be 'present', 'all' or a list of different classes, got \(\)"):
         Lovasz(())
     with pytest.raises(ConfigError, match=r"classes: got .* for 4 classes; give numbers from 0 to 3"):
         of_mix(Lovasz((0, 7)))
