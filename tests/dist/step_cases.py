@@ -181,11 +181,11 @@ def global_batch(step: int, dtype: torch.dtype) -> Batch:
     return Batch(images, masks.where(~void, VOID), torch.arange(step * BATCH, (step + 1) * BATCH))
 
 
-def share(step: int, num_micro: int, dtype: torch.dtype) -> list[Batch]:
+def share(step: int, num_micro: int, dtype: torch.dtype, device: str = "cpu") -> list[Batch]:
     """This worker's micro-batches of a step."""
     whole = global_batch(step, dtype)
     keys = step_keys(step, BATCH, rank=rank(), world_size=world_size(), num_micro=num_micro)
-    return [Batch(*(tensor[torch.tensor(each) - step * BATCH] for tensor in whole)) for each in keys]
+    return [Batch(*(tensor[torch.tensor(each) - step * BATCH].to(device) for tensor in whole)) for each in keys]
 
 
 def foreground(masks: Tensor, *, ignore_index: int) -> Tensor:
@@ -202,10 +202,10 @@ def make_mix(case: Case) -> Mix:
     return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4), **detail})
 
 
-def three_steps(case: Case, dtype: torch.dtype) -> Values:
+def three_steps(case: Case, dtype: torch.dtype, device: str = "cpu") -> Values:
     """Loss and parts, gradients, weights and statistics after each step."""
     torch.manual_seed(0)
-    plain = prepare(TwoHeads(case.channels, case.detail_channels if case.detail else 0), norm=case.norm).to(dtype)
+    plain = prepare(TwoHeads(case.channels, case.detail_channels if case.detail else 0), norm=case.norm).to(device, dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
     scaler = None if case.scaler is None else case.scaler()
     freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain
@@ -213,9 +213,9 @@ def three_steps(case: Case, dtype: torch.dtype) -> Values:
     for step in range(STEPS):
         freezing.apply(plain, step)
         if wrapped != (trainable := [each.requires_grad for each in plain.parameters()]):
-            model, wrapped = wrap(plain, share(0, case.num_micro, dtype)[0], seed=0), trainable
+            model, wrapped = wrap(plain, share(0, case.num_micro, dtype, device)[0], seed=0), trainable
         freezing.hold_statistics(plain.train(), step)
-        parts = backward(model, mix, share(step, case.num_micro, dtype), step=step, seed=0, scaler=scaler)
+        parts = backward(model, mix, share(step, case.num_micro, dtype, device), step=step, seed=0, scaler=scaler)
         finite = scaler is None or scaler.unscale(plain.parameters())
         values |= {} if scaler is None else {f"{step} scale": torch.tensor([scaler.scale, scaler.skipped], dtype=dtype).log1p()}
         parts |= clip_gradients(plain.parameters(), **case.clip) if finite else {}
@@ -240,7 +240,7 @@ def all_cases() -> dict[tuple[str, torch.dtype], Values]:
 def drift(ours: Values, theirs: Values) -> dict[str, float]:
     """``max |difference| / max |value|`` of each tensor."""
     assert ours.keys() == theirs.keys()
-    return {name: _relative(ours[name].double(), theirs[name].double()) for name in ours}
+    return {name: _relative(ours[name].cpu().double(), theirs[name].cpu().double()) for name in ours}
 
 
 def _relative(ours: Tensor, theirs: Tensor) -> float:
