@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rayseg.collective import all_sum
 from rayseg.data import normalize
 from rayseg.kernels import confusion_counts, predicted_classes
-from rayseg.metrics import Metric, scores
+from rayseg.metrics import DEFAULT_METRICS, Metric, scores
 from rayseg.mix import Mix, ValidationLoss
 from rayseg.models import autocasting, named_logits
 from rayseg.types import MAIN_HEAD, Batch
@@ -43,7 +43,7 @@ def evaluate_split(
     *,
     class_names: Sequence[str],
     ignore_index: int,
-    metrics: Collection[Metric] = ("mIoU",),
+    metrics: Collection[Metric] = DEFAULT_METRICS,
     beta: float = 1.0,
     mix: Mix | None = None,
     autocast: torch.dtype | None = None,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 
-__all__ = ["METRICS", "Metric", "accuracy", "dice", "fscore", "iou", "precision", "scores"]
+__all__ = ["DEFAULT_METRICS", "METRICS", "Metric", "accuracy", "dice", "fscore", "iou", "precision", "scores"]
 
 #: What is scored, in MMSegmentation's words.
 Metric = Literal["mIoU", "mDice", "mFscore"]
@@ -32,6 +32,7 @@ METRICS: dict[Metric, tuple[str, ...]] = {
     "mDice": ("Dice", "Acc"),
     "mFscore": ("Fscore", "Precision", "Recall"),
 }
+DEFAULT_METRICS: tuple[Metric, ...] = ("mIoU",)
 
 
 def iou(confusion: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ def fscore(confusion: Tensor, *, beta: float = 1.0, zero_division: float = 0.0) 
 
 
 def scores(
-    confusion: Tensor, class_names: Sequence[str], *, metrics: Collection[Metric] = ("mIoU",), beta: float = 1.0
+    confusion: Tensor, class_names: Sequence[str], *, metrics: Collection[Metric] = DEFAULT_METRICS, beta: float = 1.0
 ) -> dict[str, float]:
     """The scores of an evaluation, as fractions 0-1.
 

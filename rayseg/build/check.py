@@ -162,9 +162,9 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
     transforms = make_transforms(parts, problems)
     whole = len(transforms) == len(config.data.transforms)
     size = probe_images(config, data, transforms, problems) if whole else None
-    shares_fit = not problems.has("train.batch_size") and not problems.has("train.micro_batch")
-    known = model is not None and size is not None and shares_fit
-    channels = _try_model(config, parts, data, model, size, problems) if known else {}
+    channels: dict[str, int] = {}
+    if model is not None and size is not None and not any(map(problems.has, ("train.batch_size", "train.micro_batch"))):
+        channels = _try_model(config, parts, data, model, size, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 
