@@ -134,15 +134,37 @@ def check_same_run(config: ExperimentConfig, directory: Path) -> None:
     path = directory / "config.yaml"
     if not path.is_file():
         return
-    before = flatten(ExperimentConfig.from_dict(read_config_file(path)))
-    after = flatten(config)
+    held = ExperimentConfig.from_dict(read_config_file(path))
+    before, after = flatten(held), flatten(config)
     problems = [
         Problem(key, f"was {before.get(key)!r}, is {after.get(key)!r}; put it back to go on, or choose another tracking.name")
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key) and not key.startswith(_FREE)
     ]
-    if problems:
+    if problems := problems or _other_orders(held, config):
         raise ConfigError(problems, where=f"run {config.tracking.name!r}, which {directory} holds with another config")
+
+
+def _other_orders(before: ExperimentConfig, after: ExperimentConfig) -> list[Problem]:
+    """Named parts that follow each other, and do so otherwise than before: the same leaves are then another run."""
+    remedy = "put it back to go on, or choose another tracking.name"
+    return [
+        Problem(path, f"were in the order {', '.join(old)}, are in {', '.join(new)}; {remedy}")
+        for (path, old), new in zip(_orders(before).items(), _orders(after).values(), strict=True)
+        if old != new
+    ]
+
+
+def _orders(config: ExperimentConfig) -> dict[str, list[str]]:
+    momentum = config.schedule.momentum
+    return {
+        "data.transforms": list(config.data.transforms),
+        "hooks": list(config.hooks),
+        "init.rename": [] if config.init is None else list(config.init.rename),
+        "optim.groups": list(config.optim.groups),
+        "schedule.phases": list(config.schedule.phases),
+        "schedule.momentum.phases": [] if momentum is None else list(momentum.phases),
+    }
 
 
 def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str, float]:

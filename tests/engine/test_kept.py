@@ -13,7 +13,8 @@ from rayseg.build import assemble, torch_settings
 from rayseg.config import ExperimentConfig
 from rayseg.engine import Fit, LocalReporter, fit, read_manifest, write_checkpoint
 from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole, step_of, strip_older
-from rayseg.errors import CheckpointError
+from rayseg.errors import CheckpointError, ConfigError
+from rayseg.launch.run import prepare_directory
 from tests.engine.runs import StopAfter, Stopped, compare, finish, full
 
 SHORT: dict[str, Any] = {"train.steps": 5, "eval.every": 1, "checkpoint.every": None}
@@ -115,3 +116,21 @@ def test_two_runs_of_one_config_are_equal_to_the_bit_and_of_another_seed_are_not
         )
     assert compare(first, second) == []
     assert first.returned != other.returned
+
+
+def test_a_run_does_not_go_on_with_its_parts_in_another_order(tmp_path: Path) -> None:
+    """The same leaves in another order are another run; moments of the optimizer would go to other parameters."""
+    parts: dict[str, dict[str, Any]] = {
+        "data.transforms": {"flip": {"type": "random_flip"}, "crop": {"type": "random_crop", "size": [16, 16]}},
+        "optim.groups": {"a": {"match": "head", "lr_mult": 10.0}, "b": {"kind": "norm", "lr_mult": 2.0}},
+        "schedule.phases": {name: {"type": "linear", "length": 2} for name in ("p", "q")} | {"r": {"type": "poly"}},
+    }
+    where = {"schedule": {"phases": parts["schedule.phases"]}, "tracking.storage": str(tmp_path), "tracking.name": "run"}
+    config = full(**{**parts, **where})
+    directory = prepare_directory(config)
+    assert prepare_directory(config) == directory
+    for path, named in parts.items():
+        first, second, *rest = named
+        other = config.with_({path: {name: named[name] for name in (second, first, *rest)}})
+        with pytest.raises(ConfigError, match=f"{path}: were in the order {first}, {second}.*; put it back to go on"):
+            prepare_directory(other)
