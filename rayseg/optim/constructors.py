@@ -6,6 +6,7 @@ says what each parameter begins with; rules multiply its ``lr`` and ``weight_dec
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -85,6 +86,11 @@ def _check_form(groups: Any) -> None:
         if isinstance(group["params"], Iterable) and not isinstance(group["params"], (nn.Parameter, Sequence)):
             message = f"'params' of group {number} is a {type(group['params']).__name__}; expected a list of parameters"
             raise ConfigError([Problem(_PATH, message)])
+        for key in ("lr", "weight_decay"):
+            value = group.get(key, 0.0)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                message = f"{key!r} of group {number} is {value!r}; expected a number, 0 or more"
+                raise ConfigError([Problem(_PATH, message)])
 
 
 def _shown(groups: Any) -> str:

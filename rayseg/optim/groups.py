@@ -7,6 +7,7 @@ norms" can both hold. Parameters with equal settings are in one group, whatever 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,9 +75,10 @@ def parameter_groups(
         group["param_names"].append(entry.name)
         labels.setdefault(key, {})["+".join([*([name] if name else []), *_deciding(applied)]) or "default"] = None
         paths.setdefault(key, {})[tuple(applied)] = None
+    names = _distinct([_joined(list(told)) for told in labels.values()])
     return [
-        group | {"name": _joined(list(labels[key])), "rules": [list(path) for path in paths[key]]}
-        for key, group in groups.items()
+        group | {"name": name, "rules": [list(path) for path in paths[key]]}
+        for name, (key, group) in zip(names, groups.items(), strict=True)
     ]
 
 
@@ -110,3 +112,12 @@ def _last(named: Sequence[float | None]) -> float:
 
 def _joined(labels: Sequence[str]) -> str:
     return " or ".join([*labels[:_MOST_NAMES], *(["..."] if len(labels) > _MOST_NAMES else [])])
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of which the second with a name is called ``name_2``: rates are recorded by them."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in itertools.count(2))
+        found.append(name if name not in found else next(each for each in others if each not in {*found, *names}))
+    return found

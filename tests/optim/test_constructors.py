@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -131,6 +132,9 @@ def test_rules_multiply_what_a_constructor_gave() -> None:
         (lambda m: {"params": list(m.parameters())}, "returned dict; expected a list of dicts with 'params'"),
         (lambda m: [[m.weight]], "returned a list of list; expected"),
         (lambda m: [{"params": m.parameters()}], "'params' of group 0 is a generator; expected a list"),
+        (lambda m: [{"params": [*m.parameters()], "lr": -1.0}], "'lr' of group 0 is -1.0; expected a number, 0 or more"),
+        (lambda m: [{"params": [*m.parameters()], "lr": "0.1"}], "'lr' of group 0 is '0.1'; expected a number, 0 or more"),
+        (lambda m: [{"params": [*m.parameters()], "weight_decay": math.nan}], "'weight_decay' of group 0 is nan; expected"),
     ],
 )
 def test_a_constructor_covers_every_parameter_exactly_once(make: Any, says: str) -> None:
@@ -138,6 +142,14 @@ def test_a_constructor_covers_every_parameter_exactly_once(make: Any, says: str)
     with pytest.raises(ConfigError, match=r"optim\.constructor") as caught:
         parameter_groups(model, {}, lr=0.1, weight_decay=0.0, base=make(model))
     assert says in str(caught.value)
+
+
+def test_groups_of_one_name_and_other_settings_are_told_apart() -> None:
+    """Rates are logged and drawn by name: the second would take the place of the first."""
+    model = nn.Linear(2, 3)
+    base = [{"name": "own", "params": model.weight, "lr": 0.1}, {"name": "own", "params": model.bias, "lr": 0.2}]
+    groups = parameter_groups(model, {}, lr=0.1, weight_decay=0.0, base=base)
+    assert [(group["name"], group["lr"]) for group in groups] == [("own", 0.1), ("own_2", 0.2)]
 
 
 def test_frozen_parameters_of_a_constructor_are_left_out() -> None:
