@@ -24,7 +24,7 @@ from rayseg.tracking import (
 if TYPE_CHECKING:
     from rayseg.tracking import MlflowStore
 
-__all__ = ["closing", "finisher", "open_record", "open_store", "own_trackers", "run_tags", "run_tracker"]
+__all__ = ["closed_if_raised", "closing", "finisher", "open_record", "open_store", "own_trackers", "run_tags", "run_tracker"]
 
 
 def open_store(config: ExperimentConfig) -> MlflowStore | None:
@@ -129,23 +129,42 @@ def own_trackers(config: ExperimentConfig, directory: Path, *, group: str | None
     Raises:
         TrackingError: W&B cannot be reached, or refuses.
     """
-    fresh: list[Tracker] = []
-    found: list[Tracker] = []
+    opened: list[Tracker] = []
     events, wandb = directory / "tensorboard", config.tracking.wandb
-    if config.tracking.tensorboard:
-        from rayseg.tracking import TensorBoardTracker  # noqa: PLC0415  its import takes seconds
+    with closed_if_raised(opened):
+        if config.tracking.tensorboard:
+            from rayseg.tracking import TensorBoardTracker  # noqa: PLC0415  its import takes seconds
 
-        (found if events.is_dir() else fresh).append(TensorBoardTracker(events))
-    if wandb is not None:
-        known = (directory / "wandb.json").is_file()
-        own = wandb.model_dump() | {"group": wandb.group or group}
-        name = str(config.tracking.name)
-        (found if known else fresh).append(WandbTracker(directory, name=name, params=flatten(config), **own))
-    text = to_yaml(config.to_dict()).encode()
-    for tracker in fresh:
-        tracker.log_artifact("config.yaml", text)
+            known = events.is_dir()
+            opened.append(TensorBoardTracker(events))
+            _introduce(opened[-1], config, known=known)
+        if wandb is not None:
+            known = (directory / "wandb.json").is_file()
+            own = wandb.model_dump() | {"group": wandb.group or group}
+            opened.append(WandbTracker(directory, name=str(config.tracking.name), params=flatten(config), **own))
+            _introduce(opened[-1], config, known=known)
+    return opened
+
+
+def _introduce(tracker: Tracker, config: ExperimentConfig, *, known: bool) -> None:
+    """Say what the run is, to a tracker that has nothing of it yet."""
+    if not known:
+        tracker.log_artifact("config.yaml", to_yaml(config.to_dict()).encode())
         tracker.set_tags({**run_tags(config), **config.tracking.tags})
-    return [*fresh, *found]
+
+
+@contextmanager
+def closed_if_raised(trackers: Sequence[Tracker]) -> Iterator[None]:
+    """Around what comes before a run: trackers that are open close as FAILED when it raises.
+
+    Args:
+        trackers: may grow inside.
+    """
+    try:
+        yield
+    except BaseException:
+        TrackerGroup(trackers).finish("FAILED")
+        raise
 
 
 def run_tracker(

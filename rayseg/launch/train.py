@@ -9,7 +9,7 @@ from rayseg.build import Components, check, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
-from rayseg.launch.records import closing, open_record, open_store, own_trackers, run_tracker
+from rayseg.launch.records import closed_if_raised, closing, open_record, open_store, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker, stopped_by
 
 __all__ = ["train"]
@@ -47,7 +47,8 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
 def _train_here(config: ExperimentConfig, components: Components) -> TrainResult:
     directory = prepare_directory(config)
     store, own = open_store(config), own_trackers(config, directory)
-    run_id = open_record(store, config, directory)
+    with closed_if_raised(own):
+        run_id = open_record(store, config, directory)
     stream = sys.stdout if config.tracking.text else None
     tracker = run_tracker(store, run_id, total_steps=config.train.steps, stream=stream, own=own)
     reporter = LocalReporter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ from typing import Any
 class Config(dict[str, Any]):
     """A run's config: a dict whose update must be told that values may change."""
 
+    refuses = False
+
     def update(self, values: Any, *, allow_val_change: bool = False) -> None:  # type: ignore[override]
         assert allow_val_change
+        if self.refuses:
+            raise OSError("no network")
         super().update(values)
 
 
@@ -38,11 +43,14 @@ class Run:
 class FakeWandb:
     """The names of the module that a tracker uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuses_tags: bool = False) -> None:
         self.runs: list[Run] = []
+        self.refuses_tags = refuses_tags
+        self.__spec__ = ModuleSpec("wandb", None)
 
     def init(self, **options: Any) -> Run:
         self.runs.append(Run(options))
+        self.runs[-1].config.refuses = self.refuses_tags
         return self.runs[-1]
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,21 @@ def test_own_trackers_are_those_of_the_config_and_a_fresh_one_is_told_what_the_r
     assert "\nseed: 41\n" in text
     (tags,) = texts(events, "tags/text_summary")
     assert "| rayseg.model | small_unet |" in tags
+
+
+@pytest.mark.parametrize("refuses", ["its tags", "the store"])
+def test_no_run_is_left_open_when_one_that_comes_with_it_cannot_be(
+    refuses: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = FakeWandb(refuses_tags=refuses == "its tags")
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    config = BASE.with_({"tracking": {"name": "first", "storage": str(tmp_path), "wandb": {"mode": "offline"}}})
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "mlflow_run_id").write_text("none")
+    with pytest.raises(TrackingError, match="could not set tags" if refuses == "its tags" else "none"):
+        train(config)
+    (run,) = module.runs
+    assert run.exit_code == 1
 
 
 @pytest.mark.parametrize(("key", "value"), [("tensorboard", True), ("wandb", {"mode": "offline"})])
