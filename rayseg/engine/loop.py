@@ -276,7 +276,7 @@ def _resume(run: Fit) -> None:
         )
     run.state.load_state_dict(read_checkpoint(latest, map_location=device))
     run.last_good = str(latest)
-    if run.plan.evaluates(run.state.step):
+    if run.plan.evaluates(run.state.step) or (run.state.stopped is not None and run.plan.eval_at_end):
         run.reporter.report(run.state.step, run.state.metrics, None)
 
 

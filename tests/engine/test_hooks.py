@@ -132,6 +132,15 @@ def test_a_run_that_is_stopped_ends_where_something_is_published_and_is_whole(tm
     assert diary.calls == [f"on_start at {ended}", f"on_end at {ended}"]
 
 
+def test_a_kill_before_the_last_report_of_a_stopped_run_loses_no_evaluation(tmp_path: Path) -> None:
+    config = full(**{"train.steps": 9, "train.log_every": 3, "eval.every": 8, "checkpoint.every": 9})
+    metrics = fit(start(config, tmp_path, hooks={"stops": StopsAt(3)}))
+    (tmp_path / "metrics.jsonl").unlink()
+    again = start(config, tmp_path)
+    assert fit(again) == metrics
+    assert LocalReporter(tmp_path).history() == [(3, metrics)]
+
+
 def test_without_an_evaluation_at_the_end_a_stopped_run_has_none(tmp_path: Path) -> None:
     config = full(**{"train.steps": 9, "train.log_every": 3, "eval.every": 8, "eval.at_end": False, "checkpoint.every": None})
     run = start(config, tmp_path, hooks={"stops": StopsAt(3)})
