@@ -171,8 +171,17 @@ def _adapted(
 
 def _caught_tables(run: _Run, place: str, make: Callable[..., Tables]) -> Tables | None:
     optimizer = caught("optim", run.problems, partial(idle_optimizer, run.config, run.parts))
-    tables: Tables | None = None if optimizer is None else caught(place, run.problems, lambda: make(optimizer=optimizer))
-    return tables
+    if optimizer is None:
+        return None
+    try:
+        return make(optimizer=optimizer)
+    except Exception as error:  # noqa: BLE001 - a user's own code may raise anything, and all faults are shown at once
+        message = (
+            f"raised {type(error).__name__}: {error}. It is run over the whole training on an optimizer with one group; other "
+            "groups follow by their ratio: optim.groups.<name>.lr_mult"
+        )
+        run.problems.add(place, message)
+        return None
 
 
 def _count(run: _Run, by_epoch: bool, length: Length, path: str) -> int:

@@ -139,7 +139,9 @@ def probe_start(
 
 
 def weights_of(config: ExperimentConfig, components: Components | None = None) -> WeightReport | None:
-    """What a run would start from; None where it is initialised by its seed, or goes on from its own checkpoint.
+    """What a run would start from, by ``init`` or else by its model's own argument.
+
+    None where it is initialised by its seed, or goes on from its own checkpoint.
 
     Args:
         config: the experiment.
@@ -148,7 +150,7 @@ def weights_of(config: ExperimentConfig, components: Components | None = None) -
     Raises:
         ConfigError: the data, the model or the weights have a fault.
     """
-    if config.init is None:
+    if config.init is None and not any(config.model.kwargs.get(name) for name in _STARTING_WEIGHTS):
         return None
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
@@ -156,7 +158,10 @@ def weights_of(config: ExperimentConfig, components: Components | None = None) -
     problems.raise_if_any()
     assert data is not None
     num_classes = len(data.class_names)
-    report = probe_start(config, parts, make_model(config, parts, num_classes), num_classes, problems)
+    model = make_model(config, parts, num_classes)
+    if config.init is None:
+        return getattr(model, "pretrained", None)
+    report = probe_start(config, parts, model, num_classes, problems)
     problems.raise_if_any()
     return report
 

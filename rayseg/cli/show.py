@@ -48,8 +48,12 @@ def _weights(config: ExperimentConfig) -> str:
     """Every tensor that a run would load, re-initialise or leave."""
     from rayseg.build.start import weights_of  # noqa: PLC0415  needs tensors
 
-    report = weights_of(config)
-    return "init: null, every weight is initialised by the seed" if report is None else report.text()
+    report, init = weights_of(config), config.init
+    if init is None:
+        own = "" if report is None else f"{report.text()}\nall else in the model is initialised by the seed"
+        return own or "init: null, every weight is initialised by the seed"
+    goes_on = f"run {config.tracking.name!r} goes on from its own checkpoint, so {init.checkpoint} is not read"
+    return goes_on if report is None else report.text()
 
 
 def _show_schedule(config: ExperimentConfig, png: str | None) -> None:

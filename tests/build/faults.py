@@ -148,6 +148,14 @@ SCHEDULES = [
         "built-in 'plateau'",
         type="torch.optim.lr_scheduler:ReduceLROnPlateau",
     ),
+    schedule(
+        "a scheduler that ends before the run",
+        "",
+        "Tried to step 3 times",
+        "run over the whole training on an optimizer with one group",
+        steps=4,
+        **ONE_CYCLE_LR,
+    ),
     schedule("a scheduler for momentum", "momentum.type", "sets rates", "one_cycle", type="poly", momentum=STEP_LR),
     schedule(
         "momentum moved twice", "momentum", "moves momentum too", "cycle_momentum", momentum={"type": "poly"}, **ONE_CYCLE_LR

@@ -140,6 +140,19 @@ def test_check_and_show_tell_it_on_the_command_line(
     assert "loaded          decode_head.classifier.weight" in capsys.readouterr().out
     assert main(["show", "--init"]) == 0
     assert "every weight is initialised by the seed" in capsys.readouterr().out
+    held = ["init={checkpoint: no.pth}", "tracking.name=source", f"tracking.storage={trained.directory.parent}"]
+    assert main(["show", "--init", *held]) == 0
+    assert "run 'source' goes on from its own checkpoint, so no.pth is not read" in capsys.readouterr().out
+
+
+def test_weights_that_the_model_is_made_with_are_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="needs rayseg[pretrained]")
+    torch.save(smp.encoders.get_encoder("resnet18", weights=None).state_dict(), tmp_path / "encoder.pth")
+    words = ["model.type=smp_unet", "model.encoder=resnet18", f"model.pretrained={tmp_path / 'encoder.pth'}"]
+    assert main(["show", "--init", *words]) == 0
+    told = capsys.readouterr().out
+    assert "loaded          layer4.1.conv2.weight" in told
+    assert told.endswith("all else in the model is initialised by the seed\n")
 
 
 def test_what_was_sampled_is_read_back(trained: TrainResult) -> None:
