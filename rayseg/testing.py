@@ -27,7 +27,7 @@ from torch import Tensor
 
 from rayseg.config import ExperimentConfig
 from rayseg.losses import RegionLoss
-from rayseg.mix import Head, Mix, Term
+from rayseg.mix import Head, Mix, Term, batch_dependence
 from rayseg.types import MAIN_HEAD
 
 __all__ = ["check_loss", "check_schedule", "run_distributed", "tiny_experiment"]
@@ -106,7 +106,8 @@ def check_loss(
     """What every loss must be, whichever of the forms it has (a map, a ratio, a scalar, a function of class sums).
 
     It is called the way the mix calls it. Ignored pixels must have neither influence nor gradient; a batch of only void must
-    give a finite value and gradient; the gradient must be the derivative, in float64.
+    give a finite value and gradient; the gradient must be the derivative, in float64; what images add to it must not depend on
+    the others, or the number of workers would matter.
 
     Args:
         loss: as a config would name it, with its own arguments already given.
@@ -124,7 +125,7 @@ def check_loss(
         >>> check_loss(cross_entropy)
         >>> check_loss(Dice(smooth=0.0))
     """
-    value = _LossValue(Mix({MAIN_HEAD: Head({"loss": Term(loss, scope=scope, target=target)}, ignore_index=_VOID)}))
+    value = _LossValue(Head({"loss": Term(loss, scope=scope, target=target)}, ignore_index=_VOID))
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, num_classes, 4, 5, generator=generator, dtype=torch.float64)
     labels = torch.randint(max(2, num_classes), (2, 4, 5), generator=generator)
@@ -132,6 +133,7 @@ def check_loss(
     _check_void_has_no_influence(value, logits, labels)
     _check_only_void(value, logits)
     _check_low_precision(value, logits, labels)
+    assert (message := batch_dependence(value.head, logits, labels, torch.zeros(2, 3, 4, 5))) is None, message
     small = logits[:, :, :2, :3].clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda each: value(each, labels[:, :2, :3]), (small,)), "the gradient is not the derivative"
     if permutes:
@@ -143,16 +145,17 @@ def check_loss(
 class _LossValue:
     """The value of a mix of one term."""
 
-    def __init__(self, mix: Mix) -> None:
-        self._mix = mix
+    def __init__(self, head: Head) -> None:
+        self.head = head
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         images = torch.zeros(len(target), 3, *target.shape[1:])
-        return self._mix({MAIN_HEAD: logits}, target, step=0, images=images).total
+        return Mix({MAIN_HEAD: self.head})({MAIN_HEAD: logits}, target, step=0, images=images).total
 
     def gradient(self, logits: Tensor, target: Tensor) -> Tensor:
-        leaf = logits.clone().requires_grad_()
-        (found,) = torch.autograd.grad(self(leaf, target), leaf)
+        total = self(leaf := logits.clone().requires_grad_(), target)
+        assert total.requires_grad, "the loss has no gradient; compute it with torch operations, without detach or argmax"
+        (found,) = torch.autograd.grad(total, leaf)
         return found
 
 
@@ -169,11 +172,9 @@ def _check_void_has_no_influence(value: _LossValue, logits: Tensor, target: Tens
 
 def _check_only_void(value: _LossValue, logits: Tensor) -> None:
     void = torch.full_like(logits[:, 0], _VOID, dtype=torch.int64)
-    total = value(logits, void)
+    total, gradient = value(logits, void), value.gradient(logits, void)
     assert torch.isfinite(total), f"a batch of only ignored pixels gives {total.item()}; expected a finite number, such as 0"
-    assert torch.isfinite(value.gradient(logits, void)).all(), (
-        "a batch of only ignored pixels has a gradient that is not finite"
-    )
+    assert torch.isfinite(gradient).all(), "a batch of only ignored pixels has a gradient that is not finite"
 
 
 def _check_low_precision(value: _LossValue, logits: Tensor, target: Tensor) -> None:

@@ -20,7 +20,7 @@ from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
 from rayseg.types import MAIN_HEAD
 
-__all__ = ["Components", "HeadParts", "Parts", "is_region", "not_sampled", "resolve_parts"]
+__all__ = ["Components", "HeadParts", "Parts", "is_built_in", "is_region", "not_sampled", "resolve_parts"]
 
 #: Names given by value, for what the workers could not import.
 Components = Mapping[str, Callable[..., Any]]
@@ -252,7 +252,7 @@ def _term_targets(one: _Resolver, losses: Mapping[str, LossTerm], path: str) -> 
         loss = one.loss_target(term, "", Problems())
         if term.target is None or loss is None:
             continue
-        if is_region(loss) or (loss in _BUILT_IN and loss not in _TAKE_SOFT):
+        if is_region(loss) or (is_built_in(loss) and loss not in _TAKE_SOFT):
             message = f"{term.type!r} is a function of labels and takes no other target; remove it, or use another loss"
             one.problems.add(f"{path}.{name}.target", message)
             continue
@@ -261,6 +261,11 @@ def _term_targets(one: _Resolver, losses: Mapping[str, LossTerm], path: str) -> 
         )
         found |= {} if target is None else {name: target}
     return found
+
+
+def is_built_in(target: Callable[..., Any]) -> bool:
+    """Whether a loss is one of rayseg's."""
+    return target in _BUILT_IN
 
 
 def is_region(target: Callable[..., Any] | None) -> bool:

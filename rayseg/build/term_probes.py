@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rayseg.build.parts import HeadParts, not_sampled
+from rayseg.build.parts import HeadParts, is_built_in, not_sampled
 from rayseg.build.resolve import Problems, caught
 from rayseg.config import LossTerm
 from rayseg.losses import RegionLoss
-from rayseg.mix import Head, Mix, Term, accepted_inputs
+from rayseg.mix import Head, Mix, Term, accepted_inputs, batch_dependence
 from rayseg.mix.pixels import shared_pixels
 from rayseg.types import MAIN_HEAD
 
@@ -68,6 +68,8 @@ def probe_terms(name: str, part: HeadParts, head: Head, batch: ProbeBatch, probl
             and _own_void_fits(part.terms[term_name][0], head, path, problems)
         )
         kind = _probe_term(head, term, batch, path, problems) if fits else None
+        if kind is not None and not is_built_in(part.terms[term_name][1].target):
+            _check_batches(head, term, batch, path, problems)
         ranks |= kind in {"map", None}
         if kind == "sums":
             _check_options(part.terms[term_name][0], term, path, problems)
@@ -120,6 +122,15 @@ def _probe_term(
     if not returned:
         return "region"
     return "sums" if isinstance(returned[0], tuple) or returned[0].ndim == 0 else "map"
+
+
+def _check_batches(head: Head, term: Term, batch: ProbeBatch, path: str, problems: Problems) -> None:
+    """A loss must be a function of the global batch, or say that it is not."""
+    alone = replace(head, terms={"loss": term}, sampler=None)
+    with torch.no_grad():
+        message = caught(path, problems, lambda: batch_dependence(alone, *batch, rel_tol=1e-3))
+    if message is not None:
+        problems.add(path, message)
 
 
 def _watched(loss: Callable[..., Any], returned: list[Any]) -> Callable[..., Any]:

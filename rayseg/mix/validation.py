@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,7 @@ from rayseg.mix.heads import Head, Term
 from rayseg.mix.pixels import shared_pixels
 from rayseg.mix.sums import Finish, Sums, contribute, ratio
 
-__all__ = ["ValidationLoss"]
+__all__ = ["ValidationLoss", "batch_dependence"]
 
 
 class ValidationLoss:
@@ -86,3 +87,37 @@ class ValidationLoss:
 
 def _mean(index: int) -> Finish:
     return lambda totals: ratio(totals[index][0], totals[index][1])
+
+
+def batch_dependence(
+    head: Head, logits: Tensor, masks: Tensor, images: Tensor | None = None, *, rel_tol: float = 1e-9
+) -> str | None:
+    """What is wrong where the terms of images together are not made of the sums of each; None where they are.
+
+    Args:
+        head: whose terms are taken; ``scope: rank`` declares such a dependence, and nothing is said.
+        logits: ``(N, C, h, w)``, of some images.
+        masks: ``(N, H, W)``.
+        images: ``(N, 3, H, W)``, for losses that ask.
+        rel_tol: relative difference that is rounding.
+
+    Example:
+        >>> shifted = Term(lambda logits, target, *, nll: nll - nll.mean())
+        >>> message = batch_dependence(
+        ...     Head({"own": shifted}), torch.eye(3).view(3, 3, 1, 1), torch.tensor([[[0]], [[0]], [[1]]])
+        ... )
+        >>> message is not None and message.partition(";")[2]
+        ' return a map or sums in which a pixel does not depend on other images, or say scope: rank'
+    """
+    together, apart = ValidationLoss(head), ValidationLoss(head)
+    together.add(logits, masks, images)
+    for number in range(len(masks)):
+        one = slice(number, number + 1)
+        apart.add(logits[one], masks[one], None if images is None else images[one])
+    ours, theirs = together.result()["loss"], apart.result()["loss"]
+    if math.isclose(ours, theirs, rel_tol=rel_tol, abs_tol=rel_tol) or not math.isfinite(ours + theirs):
+        return None
+    return (
+        f"{len(masks)} images give {ours:.6g} together and {theirs:.6g} one by one, so the number of workers would matter; "
+        "return a map or sums in which a pixel does not depend on other images, or say scope: rank"
+    )

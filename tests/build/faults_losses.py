@@ -29,6 +29,11 @@ def taught_by(root: Path, **changes: Any) -> dict[str, Any]:
     return {**loss("distillation", checkpoint=str(trained_checkpoint(root / "teacher"))), **changes}
 
 
+def of_its_batch(logits: Tensor, target: Tensor, *, ignore_index: int, nll: Tensor) -> Tensor:
+    """A loss that divides by itself what the mix divides."""
+    return nll / (target != ignore_index).sum()
+
+
 LOSSES = [
     Wrong("one channel for nine classes", {"model.binary": True}, "model.binary", ("tells two classes apart, and the", "9;")),
     Wrong(
@@ -62,6 +67,12 @@ LOSSES = [
         ce(class_weight={"type": f"{HERE}:negative"}),
         "losses.ce.class_weight",
         ("gives (9,) [-1.0, ", "numbers, 0 or more"),
+    ),
+    Wrong(
+        "a loss that is divided by what its worker holds",
+        loss(f"{HERE}:of_its_batch"),
+        "losses.own",
+        ("2 images give", "one by one, so the number of workers would matter", "or say scope: rank"),
     ),
     Wrong("a power of nothing", loss("hausdorff", power=0.0), "losses.own.power", ("must be above 0",)),
     Wrong("an unknown target", ce(target="one_hott"), "losses.ce.target.type", ("known: one_hot", "mean 'one_hot'")),

@@ -198,6 +198,14 @@ def depends_on_place(logits: Tensor, target: Tensor, *, nll: Tensor) -> Tensor:
     return nll * torch.arange(nll.shape[-1])
 
 
+def mean_of_its_batch(logits: Tensor, target: Tensor, *, ignore_index: int, nll: Tensor) -> Tensor:
+    return nll / (target != ignore_index).sum().clamp(min=1)
+
+
+def no_slope(logits: Tensor, target: Tensor) -> Tensor:
+    return (logits.argmax(1) != target).to(logits.dtype)
+
+
 @pytest.mark.parametrize(
     ("loss", "scope", "says"),
     [
@@ -205,6 +213,8 @@ def depends_on_place(logits: Tensor, target: Tensor, *, nll: Tensor) -> Tensor:
         (mean_of_nothing, "rank", "only ignored pixels gives nan"),
         (wrong_gradient, "global", "Jacobian mismatch"),
         (depends_on_place, "global", "order of the pixels"),
+        (mean_of_its_batch, "global", r"2 images give .* together and .* one by one, so the number of workers would matter"),
+        (no_slope, "global", "the loss has no gradient"),
     ],
 )
 def test_the_common_checks_find_what_is_wrong_with_a_loss(loss: Any, scope: Scope, says: str) -> None:
