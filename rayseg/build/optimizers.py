@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from rayseg.build.parts import Parts
 from rayseg.build.resolve import Problems, Resolved, bind_some, call_hidden, caught, nearest, takes
 from rayseg.config import ExperimentConfig, GroupRule
+from rayseg.engine.checkpoint import what_is_refused
 from rayseg.errors import ConfigError, Problem
 from rayseg.optim import Rule, apply_schedule, parameter_groups
 
@@ -173,6 +175,26 @@ def _step_stand_ins(config: ExperimentConfig, parts: Parts, model: nn.Module) ->
         except Exception as error:
             message = f"{call.name!r} cannot take a plain step ({type(error).__name__}: {error}); choose another optimizer"
             raise ConfigError([Problem("optim.type", message)]) from error
+    _require_readable(optimizer, call.name)
+
+
+def _require_readable(optimizer: Optimizer, name: str) -> None:
+    """A state that can be written and not be read again would lose the run when it is needed.
+
+    Raises:
+        ConfigError: there is something in it that ``torch.load(weights_only=True)`` refuses.
+    """
+    file = io.BytesIO()
+    try:
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception as error:
+        message = (
+            f"{name!r} or its groups hold what a checkpoint cannot give back ({what_is_refused(error)}); "
+            "keep tensors and plain values there: float(...), list(...), torch.as_tensor(...)"
+        )
+        raise ConfigError([Problem("optim", message)]) from error
 
 
 def _stand_ins(parameters: Sequence[nn.Parameter]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import hashlib
 import json
 import math
 import os
+import pickle
+import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -35,6 +37,7 @@ __all__ = [
     "read_manifest",
     "step_of",
     "strip_older",
+    "what_is_refused",
     "write_checkpoint",
 ]
 
@@ -194,7 +197,22 @@ def read_checkpoint(directory: Path, name: str = "train.pt", *, map_location: to
     manifest = read_manifest(directory)
     if name not in manifest["files"]:
         raise CheckpointError(f"{directory}: has no {name}, only {', '.join(manifest['files'])}")
-    return torch.load(directory / name, map_location=map_location, weights_only=True)
+    try:
+        return torch.load(directory / name, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        message = f"{directory / name}: holds more than tensors and plain values ({what_is_refused(error)}); start anew"
+        raise CheckpointError(message) from error
+
+
+def what_is_refused(error: Exception) -> str:
+    """What ``weights_only`` did not read, out of torch's page of text.
+
+    Example:
+        >>> what_is_refused(pickle.UnpicklingError("... Unsupported global: GLOBAL collections.deque was not ..."))
+        'collections.deque'
+    """
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return found[1] if found else f"{type(error).__name__}: {error}"
 
 
 def _digest(path: Path) -> str:

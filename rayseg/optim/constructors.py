@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from rayseg.errors import ConfigError, Problem
@@ -67,10 +68,15 @@ def base_settings(
     members = [(parameter, number) for number, group in enumerate(groups) for parameter in _members(group)]
     _check_cover(model, entries, [parameter for parameter, _ in members])
     made = [
-        (str(group.get("name", f"group_{number}")), common | {key: group[key] for key in group if key not in _LABELS})
+        (str(group.get("name", f"group_{number}")), common | {key: _plain(group[key]) for key in group if key not in _LABELS})
         for number, group in enumerate(groups)
     ]
     return {parameter: made[number] for parameter, number in members}
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's, which a checkpoint gives back."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _members(group: Mapping[str, Any]) -> list[nn.Parameter]:
@@ -87,7 +93,7 @@ def _check_form(groups: Any) -> None:
             message = f"'params' of group {number} is a {type(group['params']).__name__}; expected a list of parameters"
             raise ConfigError([Problem(_PATH, message)])
         for key in ("lr", "weight_decay"):
-            value = group.get(key, 0.0)
+            value = _plain(group.get(key, 0.0))
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 message = f"{key!r} of group {number} is {value!r}; expected a number, 0 or more"
                 raise ConfigError([Problem(_PATH, message)])

@@ -323,6 +323,12 @@ COMBINATIONS = [
         "optim.constructor.blocks",
         ("matched none of the", "first names: backbone"),
     ),
+    Wrong(
+        "a state that no checkpoint gives back",
+        {"optim": {"type": "tests.build.small:Remembers"}},
+        "optim",
+        ("collections.deque", "keep tensors and plain values"),
+    ),
     Wrong("a constructor that forgets", constructor(type="half"), "optim.constructor", ("in no group", "exactly one group")),
     Wrong(
         "a constructor with a setting of its own",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,16 @@ class OwnSteps(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.sub_(group["a"] * parameter.grad.sign() / group["b"])
+
+
+class Remembers(torch.optim.SGD):
+    """Its state is more than tensors and plain values."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["rates"] = deque([group["lr"]])
 
 
 def half(model: nn.Module, *, lr: float, weight_decay: float) -> list[dict[str, Any]]:

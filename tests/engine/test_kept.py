@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from rayseg.build import assemble, torch_settings
 from rayseg.config import ExperimentConfig
-from rayseg.engine import Fit, LocalReporter, fit, read_manifest, write_checkpoint
+from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole, step_of, strip_older
 from rayseg.errors import CheckpointError, ConfigError
 from rayseg.launch.run import prepare_directory
@@ -134,3 +135,9 @@ def test_a_run_does_not_go_on_with_its_parts_in_another_order(tmp_path: Path) ->
         other = config.with_({path: {name: named[name] for name in (second, first, *rest)}})
         with pytest.raises(ConfigError, match=f"{path}: were in the order {first}, {second}.*; put it back to go on"):
             prepare_directory(other)
+
+
+def test_a_checkpoint_that_holds_more_than_plain_values_says_what(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "step", {"train.pt": {"rates": deque([0.1])}}, {}, step=1)
+    with pytest.raises(CheckpointError, match=r"train\.pt: holds more than .* \(collections\.deque\)"):
+        read_checkpoint(tmp_path / "step")

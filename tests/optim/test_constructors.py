@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -150,6 +151,13 @@ def test_groups_of_one_name_and_other_settings_are_told_apart() -> None:
     base = [{"name": "own", "params": model.weight, "lr": 0.1}, {"name": "own", "params": model.bias, "lr": 0.2}]
     groups = parameter_groups(model, {}, lr=0.1, weight_decay=0.0, base=base)
     assert [(group["name"], group["lr"]) for group in groups] == [("own", 0.1), ("own_2", 0.2)]
+
+
+def test_numbers_of_numpy_become_those_that_a_checkpoint_gives_back() -> None:
+    model = nn.Linear(2, 3)
+    base = [{"params": list(model.parameters()), "lr": np.float64(0.1), "momentum": np.float32(0.5)}]
+    (group,) = parameter_groups(model, {}, lr=0.1, weight_decay=0.0, base=base)
+    assert [type(group[key]) for key in ("lr", "initial_lr", "momentum")] == [float, float, float]
 
 
 def test_frozen_parameters_of_a_constructor_are_left_out() -> None:
