@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rayseg.build.class_weights import make_class_weight
 from rayseg.build.distillation import Distillation, other_normalisation
-from rayseg.build.parts import HeadParts, Parts, is_region
+from rayseg.build.parts import HeadParts, Parts, is_of_sums, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
 from rayseg.config import ExperimentConfig, Length, LossTerm
@@ -23,6 +23,7 @@ from rayseg.losses import PIXEL_LOSSES, RegionLoss
 from rayseg.mix import Head, Mix, Normalize, Term
 from rayseg.models import Freeze, Freezing, prepare
 from rayseg.sampling import all_pixels
+from rayseg.types import MAIN_HEAD
 
 __all__ = [
     "make_freezing",
@@ -92,7 +93,7 @@ def make_mix(
                 problems.add(f"{head.losses_path}.{term}", message)
         heads[name] = Head(
             terms={term: made for term, made in terms.items() if made is not None},
-            sampler=None if head.sampler is None or head.sampler.target is all_pixels else _partial(head.sampler),
+            sampler=_partial(head.sampler) if _chooses(name, head) else None,
             sampler_start=_sampler_start(config, head, num_images),
             sampler_schedule=make_ramps(head.sampling, head.sampling_path, config, num_images, problems),
             ignore_index=head.ignore_index,
@@ -101,6 +102,14 @@ def make_mix(
             target=_partial(head.target),
         )
     return Mix(heads)
+
+
+def _chooses(name: str, head: HeadParts) -> bool:
+    """Whether a sampler has pixels to choose: one that is only inherited is left out where no loss would know of it."""
+    if head.sampler is None or head.sampler.target is all_pixels:
+        return False
+    inherited = name != MAIN_HEAD and head.sampling_path == "sampling"
+    return not (inherited and all(is_of_sums(loss.target) for _, loss in head.terms.values()))
 
 
 def _ignored_classes(config: ExperimentConfig, class_names: Sequence[str], problems: Problems) -> list[int]:

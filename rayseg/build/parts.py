@@ -15,12 +15,13 @@ from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig
 from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
-from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS, TARGETS
+from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, PIXEL_LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS, TARGETS
 from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
+from rayseg.sampling import all_pixels
 from rayseg.types import MAIN_HEAD
 
-__all__ = ["Components", "HeadParts", "Parts", "is_built_in", "is_region", "not_sampled", "resolve_parts"]
+__all__ = ["Components", "HeadParts", "Parts", "is_built_in", "is_of_sums", "is_region", "not_sampled", "resolve_parts"]
 
 #: Names given by value, for what the workers could not import.
 Components = Mapping[str, Callable[..., Any]]
@@ -29,6 +30,7 @@ Components = Mapping[str, Callable[..., Any]]
 _OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "extent", "images")
 
 _BUILT_IN = (*LOSSES.values(), Distillation)
+_OF_SUMS = tuple(loss for name, loss in LOSSES.items() if name not in PIXEL_LOSSES)
 _TAKE_SOFT = tuple(LOSSES[name] for name in TAKE_SOFT_TARGETS)
 
 
@@ -215,7 +217,7 @@ def _resolve_head(one: _Resolver, config: ExperimentConfig, head: HeadConfig, pa
     sampling, sampling_path = (config.sampling, "sampling") if head.sampling is None else (head.sampling, f"{path}sampling")
     terms, rules = _terms(one, losses, losses_path)
     sampler = None if sampling is None else resolve_sampler(sampling, sampling_path, one.components, one.problems)
-    if sampler is not None and head.sampling is not None:
+    if sampler is not None and head.sampling is not None and sampler.target is not all_pixels:
         _check_sampled(one, sampling_path, losses)
     target = None
     if head.target is not None:
@@ -273,9 +275,14 @@ def is_region(target: Callable[..., Any] | None) -> bool:
     return inspect.isclass(target) and hasattr(target, "from_sums")
 
 
+def is_of_sums(target: Callable[..., Any] | None) -> bool:
+    """Whether a loss is known to take no pixel weights: a function of class sums, or of the order of all pixels."""
+    return is_region(target) or target in _OF_SUMS
+
+
 def _check_sampled(one: _Resolver, path: str, losses: Mapping[str, LossTerm]) -> None:
     """Also where a term has faults of its own: those are noted elsewhere."""
-    if losses and all(is_region(one.loss_target(term, "", Problems())) for term in losses.values()):
+    if losses and all(is_of_sums(one.loss_target(term, "", Problems())) for term in losses.values()):
         one.problems.add(path, not_sampled(losses))
 
 

@@ -77,7 +77,7 @@ def probe_terms(name: str, part: HeadParts, head: Head, batch: ProbeBatch, probl
         if kind == "region" or (kind == "sums" and not _has_input(term, "pixel_weight")):
             unsampled.append(term_name)
     told = problems.has(part.sampling_path)
-    if part.sampler is not None and own_sampling and not told and unsampled and set(unsampled) == set(part.terms):
+    if head.sampler is not None and own_sampling and not told and unsampled and set(unsampled) == set(part.terms):
         problems.add(part.sampling_path, not_sampled(unsampled))
     return ranks or problems.has(part.sampling_path)
 

@@ -99,6 +99,18 @@ def test_a_head_may_refuse_the_sampler_that_it_would_inherit() -> None:
     assert parts["loss/auxiliary.ce"] == plain["loss/auxiliary.ce"]
 
 
+@pytest.mark.parametrize("own", [{}, {"sampling": {"type": "all_pixels"}}])
+def test_a_head_whose_losses_know_no_pixel_weights_has_no_sampler(own: dict[str, Any]) -> None:
+    """The main head may rank by a loss that such a head does not have."""
+    losses = {"edge": {"type": "boundary"}, "order": {"type": "lovasz_hinge"}}
+    edges = {"model.detail": True, "heads.detail": {"target": {"type": "boundaries"}, "losses": losses, **own}}
+    by_loss = {"sampling": {"type": "ohem", "by": "loss"}}
+    assert check(BASE.with_({**by_loss, **edges})) == []
+    heads = built(by_loss, edges).fit.mix.heads
+    assert heads["detail"].sampler is None
+    assert heads["main"].sampler is not None
+
+
 def test_without_a_sampler_on_any_head_denominators_depend_on_labels_only() -> None:
     assert mix_of({"sampling": {"type": "all_pixels"}}).label_only(0)
     assert not mix_of(OHEM).label_only(0)
