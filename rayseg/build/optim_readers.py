@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from torch.optim import Optimizer
 
 from rayseg.build.experiment import Experiment
 from rayseg.build.group_readers import group_multiplier, group_setting, in_all_groups, in_other_groups
 from rayseg.build.optimizers import make_groups
 from rayseg.build.reading import UnreadableError, agreed, argument
-from rayseg.config import GroupRule
 
 __all__ = ["read_optim"]
+
+#: What of a rule says which parameters obey it.
+_SELECTION = ("match", "kind", "final")
 
 
 def read_optim(experiment: Experiment, names: Sequence[str]) -> Any:
@@ -24,7 +24,7 @@ def read_optim(experiment: Experiment, names: Sequence[str]) -> Any:
     """
     optimizer, call, rules = experiment.fit.state.optimizer, experiment.parts.optimizer, experiment.config.optim.groups
     if names[:1] == ["groups"]:
-        return _rule(optimizer, rules, names[1:])
+        return _rule(experiment, names[1:])
     if names[:1] == ["constructor"]:
         return _constructor(experiment, names[1:])
     if names[:1] in (["lr"], ["weight_decay"]):
@@ -36,11 +36,17 @@ def read_optim(experiment: Experiment, names: Sequence[str]) -> Any:
     return argument(call, optimizer, names)
 
 
-def _rule(optimizer: Optimizer, rules: Mapping[str, GroupRule], names: Sequence[str]) -> Any:
-    """A multiplier or a setting of a rule, from the groups where it has the last word."""
+def _rule(experiment: Experiment, names: Sequence[str]) -> Any:
+    """A multiplier or a setting of a rule, where it has the last word; what it selects, by the members of groups."""
+    optimizer, rules = experiment.fit.state.optimizer, experiment.config.optim.groups
+    if not names:
+        return {} if not rules else None
     rule, *rest = names
     if not rest and rule not in rules:
         return None
+    if len(rest) == 1 and rest[0] in _SELECTION:
+        _require_members(experiment)
+        return getattr(rules[rule], rest[0])
     if rest[:1] == ["settings"] and len(rest) == 2:
         found = group_setting(optimizer, rules, rule, rest[1])
         value = agreed(found) if found else None
@@ -49,6 +55,18 @@ def _rule(optimizer: Optimizer, rules: Mapping[str, GroupRule], names: Sequence[
     if value is None:
         raise UnreadableError(f"no group has it from {rule!r} alone: later rules override it, or its base is 0")
     return value
+
+
+def _require_members(experiment: Experiment) -> None:
+    """The rules of the config, applied once more, must give every group the parameters that it has.
+
+    Raises:
+        UnreadableError: they do not.
+    """
+    made = make_groups(experiment.config, experiment.parts, experiment.fit.state.model)
+    members = [group["param_names"] for group in experiment.fit.state.optimizer.param_groups]
+    if members != [group["param_names"] for group in made]:
+        raise UnreadableError("the groups in the optimizer do not have the parameters that the rules select")
 
 
 def _made_anew(experiment: Experiment) -> list[dict[str, Any]] | None:

@@ -53,6 +53,10 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"optim.constructor": {"type": "layer_decay", "rate": 0.7, "blocks": ENCODERS, "by": "stage"}, "optim.lr": 0.02},
     ),
     (OWN_STEPS, {"optim.a": 0.3, "optim.b": 7}),
+    ({}, GROUPS),
+    ({}, {"optim.groups.head": {"match": "classifier", "lr_mult": 10.0}}),
+    (GROUPS, {"optim.groups.head": None, "optim.groups.norm.kind": "flat"}),
+    (GROUPS, {"optim.groups.head.match": "decode_head", "optim.groups.head.final": True}),
     (GROUPS, {"optim.groups.head.lr_mult": 10, "optim.groups.norm.decay_mult": 0.0, "optim.lr": 0.03}),
     (
         {},
@@ -209,6 +213,14 @@ def test_values_are_read_from_the_objects_and_not_from_the_config() -> None:
         applied_values(experiment, keys)
     assert [problem.path for problem in caught.value.problems] == ["optim.lr", "losses.ce.class_weight.power"]
     assert applied_values(experiment, ["losses.ce.weight", "train.steps"]) == {"losses.ce.weight": 2.0, "train.steps": 2}
+
+
+def test_what_a_rule_selects_is_proved_by_the_members_of_the_groups() -> None:
+    experiment = built(GROUPS)
+    group = experiment.fit.state.optimizer.param_groups[0]
+    group["param_names"] = group["param_names"][1:]
+    with pytest.raises(ConfigError, match="do not have the parameters that the rules select"):
+        check_applied(experiment, {"optim.groups.head.match": "classifier"})
 
 
 def test_arguments_reach_what_keeps_no_record_of_them() -> None:
