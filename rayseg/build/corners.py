@@ -7,8 +7,9 @@ from functools import cached_property
 
 from torch import nn
 
-from rayseg.build.check import _try_schedules, check
+from rayseg.build.check import _check_best, _try_schedules, check
 from rayseg.build.data import Data, open_data
+from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.objects import make_mix, make_model, make_transforms
 from rayseg.build.optimizers import check_optimizer, try_optimizer
 from rayseg.build.parts import Components, resolve_parts
@@ -53,7 +54,7 @@ class CornerCheck:
 
     def __call__(self, config: ExperimentConfig) -> list[Problem]:
         """Every problem of a recipe, as ``check`` finds them."""
-        if any(getattr(config, name) != getattr(self._base, name) for name in type(config).model_fields if name not in _LIGHT):
+        if self._needs_all(config):
             return check(config, self._components)
         problems, ground = Problems(), self._ground
         parts = resolve_parts(config, self._components, problems)
@@ -61,10 +62,17 @@ class CornerCheck:
         check_optimizer(config, parts, problems)
         if parts.optimizer is not None:
             try_optimizer(config, parts, ground.model, problems)
+        _check_best(config, names, problems)
         _try_schedules(config, parts, num_images, names, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
         probe_mix(mix, parts, len(names), ground.channels, ground.size, problems, batch_size=config.train.batch_size)
+        check_monitors(config, try_hooks(parts, problems), ground.data, problems)
         return problems.found
+
+    def _needs_all(self, config: ExperimentConfig) -> bool:
+        """Groups are looked at together with what is frozen, which changes the model."""
+        changed = {name for name in type(config).model_fields if getattr(config, name) != getattr(self._base, name)}
+        return not changed <= set(_LIGHT) or ("optim" in changed and bool(config.freeze))
 
     @cached_property
     def _ground(self) -> _Ground:
