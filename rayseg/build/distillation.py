@@ -6,6 +6,8 @@ Letters: N images, C classes, H x W pixels, K channels: C, or 1 for two classes.
 from __future__ import annotations
 
 import importlib
+import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,17 +50,26 @@ class Distillation(nn.Module):
         self.data: DataConfig = trained.config.data
         self.teacher: nn.Module = trained.model.requires_grad_(False)
         self.temperature = temperature
+        self._seen: Callable[[], Tensor | None] = lambda: None
+        self._taught = torch.empty(0)
         self.eval()
 
     def forward(self, logits: Tensor, target: Tensor, *, ignore_index: int, images: Tensor) -> Tensor:
         """Loss ``(N, H, W)`` of logits ``(N, K, H, W)`` for labels ``(N, H, W)`` and images ``(N, 3, H, W)``."""
-        parameter = next(self.teacher.parameters())
-        if parameter.device != images.device:
-            self.teacher.to(images.device)
-        with torch.no_grad():
-            output = named_logits(self.teacher(images.to(parameter.dtype)))[MAIN_HEAD].to(logits.dtype)
-            taught = F.interpolate(output, size=logits.shape[-2:], mode="bilinear", align_corners=False)
+        output = self._of_teacher(images).to(logits.dtype)
+        taught = F.interpolate(output, size=logits.shape[-2:], mode="bilinear", align_corners=False)
         return kl_divergence(logits, taught, temperature=self.temperature).masked_fill(target == ignore_index, 0)
+
+    @torch.no_grad()
+    def _of_teacher(self, images: Tensor) -> Tensor:
+        """The teacher's logits ``(N, K, h, w)``, kept for the next who asks about the same images: a head, or a sampler."""
+        if self._seen() is not images:
+            parameter = next(self.teacher.parameters())
+            if parameter.device != images.device:
+                self.teacher.to(images.device)
+            self._taught = named_logits(self.teacher(images.to(parameter.dtype)))[MAIN_HEAD]
+            self._seen = weakref.ref(images)
+        return self._taught
 
 
 def other_normalisation(loss: object, data: DataConfig) -> str | None:

@@ -85,9 +85,10 @@ def make_mix(
         device: where losses that are modules keep their constants; None: as they were made.
     """
     heads: dict[str, Head] = {}
+    teachers: dict[str, Distillation] = {}
     voids = (config.data.ignore_index, *_ignored_classes(config, class_names, problems))
     for name, head in parts.heads.items():
-        terms = {term: _make_term(head, term, class_names, counts, problems, device) for term in head.terms}
+        terms = {term: _make_term(head, term, class_names, counts, problems, device, teachers) for term in head.terms}
         for term, made in terms.items():
             if made is not None and (message := other_normalisation(made.loss, config.data)):
                 problems.add(f"{head.losses_path}.{term}", message)
@@ -134,10 +135,14 @@ def _make_term(
     counts: LabelCounts | None,
     problems: Problems,
     device: torch.device | None,
+    teachers: dict[str, Distillation],
 ) -> Term | None:
+    """A term; heads that inherit a teacher share it, which is then asked once for each batch."""
     term, call = head.terms[name]
     path = f"{head.losses_path}.{name}"
-    loss = caught(path, problems, lambda: call() if inspect.isclass(call.target) else _partial(call))
+    loss = teachers.get(path) or caught(path, problems, lambda: call() if inspect.isclass(call.target) else _partial(call))
+    if isinstance(loss, Distillation):
+        teachers[path] = loss
     if is_region(call.target) and loss is not None and not isinstance(loss, RegionLoss):
         problems.add(path, f"{call.name!r} has from_sums and no per_image; add per_image: bool = False")
         loss = None

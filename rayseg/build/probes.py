@@ -166,6 +166,9 @@ def probe_mix(
         problems: every fault is added here.
         batch_size: images of an optimizer step.
     """
+    factors = [head.weight * term.weight for head in mix.heads.values() for term in head.terms.values()]
+    if factors and not any(factors):
+        problems.add("losses", "every term has weight 0, so nothing would be learned; give one of them more")
     for name, head in mix.heads.items():
         part = parts.heads[name]
         _probe_rules(part, num_classes, problems)

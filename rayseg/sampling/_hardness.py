@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.collective import all_sum
@@ -50,9 +49,10 @@ def check_thresh(where: str, thresh: float | None) -> None:
 
 def negative_log_likelihood(logits: Tensor, target: Tensor, ignore_index: int, nll: Tensor | None) -> Tensor:
     """``(N, H, W)`` cross-entropy of each pixel, 0 where ignored, without a gradient: ``nll`` itself where it is given."""
-    if nll is None:
-        nll = F.nll_loss(log_probabilities(logits), target, ignore_index=ignore_index, reduction="none")
-    return nll.detach().clamp(min=0).where(target != ignore_index, 0)
+    valid = target != ignore_index
+    if nll is None:  # torch's nll_loss is refused on GPUs in deterministic mode; gather is not
+        nll = -log_probabilities(logits).gather(1, target.where(valid, 0)[:, None])[:, 0]
+    return nll.detach().clamp(min=0).where(valid, 0)
 
 
 def hardness(by: By, nll: Tensor, pixel_loss: PixelLoss | None, target: Tensor, ignore_index: int, asked: Problem) -> Tensor:

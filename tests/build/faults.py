@@ -378,6 +378,12 @@ COMBINATIONS = [
         "losses.ce.class_weight",
         ("give a class",),
     ),
+    Wrong(
+        "terms of weight 0",
+        {**AUXILIARY, "losses.ce.weight": 0.0, "heads.auxiliary": {}},
+        "losses",
+        ("every term has weight 0",),
+    ),
     Wrong("a loss with parameters", loss("learned"), "losses.own", ("(scale) that nothing would train", "register_buffer")),
     Wrong("a hook from a function", {"hooks.h": {"type": "makes_silent"}}, "hooks.h", ("would never be called",)),
     Wrong(

@@ -16,7 +16,7 @@ from rayseg.engine import LocalReporter, fit
 from rayseg.losses import kl_divergence, one_hot
 from rayseg.mix import Head, Mix, Term
 from tests.build.notebook_losses import DiceLoss, my_loss
-from tests.build.small import BASE, built, folders, trained_checkpoint
+from tests.build.small import AUXILIARY, BASE, built, folders, trained_checkpoint
 
 NOTEBOOK = "tests.build.notebook_losses"
 OWN = {"type": f"{NOTEBOOK}:DiceLoss", "scope": "rank", "target": "one_hot"}
@@ -149,6 +149,25 @@ def test_a_teacher_is_never_trained(tmp_path: Path) -> None:
     assert not any(module.training for module in loss.modules())
     assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
     assert run.fit.state.metrics["val/loss/kd"] > 0
+
+
+def test_a_teacher_is_opened_once_and_asked_once_for_the_same_images(tmp_path: Path) -> None:
+    """Also where another head inherits it, and a sampler ranks by the loss."""
+    kd = {"type": "distillation", "checkpoint": str(trained_checkpoint(tmp_path / "teacher"))}
+    run = built(AUXILIARY, {"losses.kd": kd, "heads.auxiliary": {}, "sampling": {"type": "ohem", "by": "loss"}})
+    heads = run.fit.mix.heads
+    loss = heads["main"].terms["kd"].loss
+    assert isinstance(loss, Distillation)
+    assert heads["auxiliary"].terms["kd"].loss is loss
+    asked: list[Tensor] = []
+    loss.teacher.register_forward_pre_hook(lambda _, given: asked.append(given[0]))
+    logits, labels = torch.randn(2, 2, 9, 8, 8), torch.randint(9, (2, 8, 8))
+    for number in (1.0, 2.0):
+        images = torch.full((2, 3, 8, 8), number)
+        for _ in range(2):
+            parts = run.fit.mix({"main": logits[0], "auxiliary": logits[0]}, labels, step=0, images=images).parts
+            assert parts["loss/auxiliary.kd"] == parts["loss/kd"]
+    assert [float(each.max()) for each in asked] == [1.0, 2.0]
 
 
 def sure(logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor) -> Tensor:
