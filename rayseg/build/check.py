@@ -63,7 +63,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
     _check_trackers(config, problems)
-    hooks = try_hooks(parts, problems)
+    hooks = try_hooks(config, parts, problems)
     data = open_data(config, parts, problems)
     num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))

@@ -66,7 +66,7 @@ class CornerCheck:
         _try_schedules(config, parts, num_images, names, problems)
         mix = make_mix(config, parts, names, None, num_images, problems)
         probe_mix(mix, parts, len(names), ground.channels, ground.size, problems, batch_size=config.train.batch_size)
-        check_monitors(config, try_hooks(parts, problems), ground.data, problems)
+        check_monitors(config, try_hooks(config, parts, problems), ground.data, problems)
         return problems.found
 
     def _needs_all(self, config: ExperimentConfig) -> bool:

@@ -44,9 +44,20 @@ from rayseg.errors import CheckpointError
 
 __all__ = ["POINTS", "PRIORITIES", "Hook", "call_hooks", "hook_states", "in_order", "priority_of", "restore_hooks"]
 
-POINTS = (
-    *("on_start", "before_epoch", "before_step", "after_step", "after_epoch"),
-    *("before_eval", "on_eval", "before_checkpoint", "on_checkpoint", "on_end"),
+#: Methods that are called, and with what.
+POINTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "on_start": ("run",),
+        "before_epoch": ("run", "epoch"),
+        "before_step": ("run",),
+        "after_step": ("run", "parts"),
+        "after_epoch": ("run", "epoch"),
+        "before_eval": ("run",),
+        "on_eval": ("run", "metrics"),
+        "before_checkpoint": ("run",),
+        "on_checkpoint": ("run", "directory"),
+        "on_end": ("run",),
+    }
 )
 
 #: mmcv's and mmengine's names.
