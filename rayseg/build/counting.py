@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rayseg.build.data import Data, open_data
 from rayseg.build.objects import needs_counts
@@ -11,9 +11,9 @@ from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.collective import broadcast_object, is_main
 from rayseg.config import ExperimentConfig
-from rayseg.data import LabelCounts, Progress, cache_directory, count_labels
+from rayseg.data import Dataset, LabelCounts, Progress, cache_directory, count_labels
 
-__all__ = ["counts_of", "label_counts", "same_labels"]
+__all__ = ["count_split", "counts_of", "label_counts", "same_labels"]
 
 
 def label_counts(config: ExperimentConfig, parts: Parts, data: Data, known: LabelCounts | None = None) -> LabelCounts | None:
@@ -29,16 +29,32 @@ def label_counts(config: ExperimentConfig, parts: Parts, data: Data, known: Labe
         return None
     if known is not None:
         return known
-    result: LabelCounts = broadcast_object(_counted(config, data) if is_main() else None)
+    result: LabelCounts = broadcast_object(count_split(config, data.train, data.class_names) if is_main() else None)
     return result
 
 
-def _counted(config: ExperimentConfig, data: Data) -> LabelCounts:
+def count_split(config: ExperimentConfig, dataset: Dataset, class_names: Sequence[str]) -> LabelCounts:
+    """Labels of a split as an experiment counts them: in parallel, remembered, told on stderr where it takes long.
+
+    Args:
+        config: the experiment.
+        dataset: the split.
+        class_names: C names.
+
+    Raises:
+        DataError: a sample is not what the config says.
+
+    Example:
+        >>> from rayseg.data import SyntheticStreets
+        >>> streets = SyntheticStreets("train", length=2)
+        >>> count_split(ExperimentConfig(), streets, streets.class_names).images
+        2
+    """
     return count_labels(
-        data.train,
-        num_classes=len(data.class_names),
+        dataset,
+        num_classes=len(class_names),
         ignore_index=config.data.ignore_index,
-        ignored=[label for label, name in enumerate(data.class_names) if name in config.ignore_classes],
+        ignored=[label for label, name in enumerate(class_names) if name in config.ignore_classes],
         cache_dir=cache_directory(),
         num_workers=config.data.num_workers or None,
         on_progress=Progress("counting labels of images", sys.stderr if config.tracking.text else None),
@@ -82,5 +98,5 @@ def counts_of(
             data = open_data(config, parts, problems)
             problems.raise_if_any()
             assert data is not None
-            return _counted(config, data)
+            return count_split(config, data.train, data.class_names)
     return None

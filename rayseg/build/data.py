@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rayseg.build.parts import Parts
+from rayseg.build.parts import Parts, resolve_parts
 from rayseg.build.resolve import Problems, Resolved, caught
 from rayseg.config import ExperimentConfig
 from rayseg.data import Dataset, check_sample
+from rayseg.errors import ConfigError
 
-__all__ = ["Data", "open_data"]
+__all__ = ["Data", "open_data", "open_split"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,34 @@ def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Dat
         for dataset, path in ((train, "data.train_split"), (val, "data.val_split"))
     ]
     return Data(train, val, names, crop_size(config, parts)) if all(first_fit) else None
+
+
+def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str, ...]]:
+    """One split of an experiment and its class names, looked at as :func:`open_data` does; the rest of the config may be wrong.
+
+    Args:
+        config: the experiment.
+        split: of the data set; ``test`` is the one that the config calls so.
+
+    Raises:
+        ConfigError: with every fault of the data.
+
+    Example:
+        >>> dataset, names = open_split(ExperimentConfig(), "val")
+        >>> len(dataset), names[:2]
+        (200, ('sky', 'building'))
+    """
+    problems = Problems()
+    parts = resolve_parts(config, {}, problems)
+    name = config.data.test_split or split if split == "test" else split
+    dataset = None if parts.dataset is None else _open_split(parts.dataset, name, "data.dataset", problems)
+    names = () if dataset is None else class_names(config, dataset, problems)
+    if dataset is not None and _ignores_no_class(config, names, problems):
+        _fits(dataset, len(names), config.data.ignore_index, "data.dataset", problems)
+    if found := [problem for problem in problems.found if problem.path.startswith("data.")]:
+        raise ConfigError(found, f"the data of split {split!r}")
+    assert dataset is not None
+    return dataset, names
 
 
 def _open_splits(config: ExperimentConfig, dataset: Resolved, problems: Problems) -> tuple[Dataset, Dataset] | None:

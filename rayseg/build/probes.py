@@ -194,6 +194,6 @@ def _target(head: Head, masks: Tensor) -> Tensor:
 
 def _probe_rules(part: HeadParts, num_classes: int, problems: Problems) -> None:
     pixels = tuple(range(1, num_classes + 1))
-    counts = LabelCounts(pixels, (sum(pixels),) * num_classes, images=1)
+    counts = LabelCounts(pixels, (sum(pixels),) * num_classes, 1, (1,) * num_classes, 0)
     for term, rule in part.rules.items():
         caught(f"{part.losses_path}.{term}.class_weight", problems, functools.partial(apply_rule, rule, counts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rayseg import __version__
@@ -21,10 +21,12 @@ class Command:
     Args:
         summary: one line for ``rayseg --help``.
         add_arguments: declares its arguments.
+        actions: its second words; a command that has them has no arguments of its own.
     """
 
     summary: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    actions: Mapping[str, Command] = field(default_factory=dict)
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +79,34 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlay", action="store_true", help="also NAME_overlay.png: the classes over the picture")
 
 
+def _data_stats(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--split", action="append", metavar="NAME", help="may be given more than once; default: those to train and to validate"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def _data_preview(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("--out", default="preview.png", metavar="PNG", help="default preview.png")
+    parser.add_argument("--split", metavar="NAME", help="default: the training split, as training sees it; others as they are")
+    parser.add_argument("--samples", type=int, default=12, metavar="N", help="default 12")
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="number of the first sample of the run (default 0)")
+    parser.add_argument("--columns", type=int, default=3, metavar="N", help="samples side by side (default 3)")
+    parser.add_argument("--tile", type=int, default=256, metavar="PX", help="longest side of a picture (default 256)")
+    parser.add_argument("--raw", action="store_true", help="without data.transforms")
+
+
+#: Second words of ``rayseg data``.
+_DATA: Mapping[str, Command] = MappingProxyType(
+    {
+        "stats": Command("labels of each split, and the class weights that each rule makes of them", _data_stats),
+        "preview": Command("a picture of samples as training sees them, with their labels and a legend", _data_preview),
+    }
+)
+
+
 def _store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", default="runs", metavar="DIR", help="tracking.storage of the runs (default runs)")
     parser.add_argument("--uri", metavar="URI", help="of the MLflow store; default: MLFLOW_TRACKING_URI, else mlflow.db in DIR")
@@ -101,6 +131,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sweep": Command("search recipes around an experiment", _sweep),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures", _predict),
+        "data": Command("look at the data of a config: stats, preview", actions=_DATA),
         "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),
         "doctor": Command("what is wrong with this installation, and what to do", _doctor),
     }
@@ -123,23 +154,38 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         >>> args.command, args.split, args.overrides
         ('eval', 'test', ['data.num_workers=2'])
     """
-    width = max(map(len, COMMANDS))
-    listed = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    top = argparse.ArgumentParser(
-        prog="rayseg",
-        usage="rayseg COMMAND ... | --help | --version",
-        description="Distributed semantic-segmentation training and recipe search on Ray.",
-        epilog="\n".join(["commands:", *listed, "", "rayseg COMMAND --help tells the rest."]),
+    top = _chooser("rayseg", "Distributed semantic-segmentation training and recipe search on Ray.", COMMANDS)
+    top.usage = "rayseg COMMAND ... | --help | --version"
+    top.add_argument("--version", action="version", version=f"rayseg {__version__}")
+    found = top.parse_args(words)
+    return _arguments(COMMANDS[found.command], (found.command,), found.rest)
+
+
+def _arguments(command: Command, names: tuple[str, ...], words: Sequence[str]) -> argparse.Namespace:
+    """Of a command, or of the one that its second word names; ``command`` is their words, joined by ``_``."""
+    prog = " ".join(("rayseg", *names))
+    if command.actions:
+        found = _chooser(prog, f"{command.summary}.", command.actions).parse_args(words)
+        return _arguments(command.actions[found.command], (*names, found.command), found.rest)
+    own = argparse.ArgumentParser(prog=prog, description=f"{command.summary}.", allow_abbrev=False)
+    command.add_arguments(own)
+    args = own.parse_intermixed_args(words)
+    args.command = "_".join(names)
+    return args
+
+
+def _chooser(prog: str, description: str, commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """Takes one of several words, and leaves the rest."""
+    width = max(map(len, commands))
+    listed = [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} COMMAND ... | --help",
+        description=description,
+        epilog="\n".join(["commands:", *listed, "", f"{prog} COMMAND --help tells the rest."]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"rayseg {__version__}")
-    top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
-    top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    found = top.parse_args(words)
-    command = COMMANDS[found.command]
-    own = argparse.ArgumentParser(prog=f"rayseg {found.command}", description=f"{command.summary}.", allow_abbrev=False)
-    command.add_arguments(own)
-    args = own.parse_intermixed_args(found.rest)
-    args.command = found.command
-    return args
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser

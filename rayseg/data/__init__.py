@@ -18,7 +18,7 @@ from rayseg.data._progress import Progress
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
-from rayseg.data.loader import eval_batches, train_batches
+from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
 from rayseg.data.synthetic import SyntheticStreets
@@ -60,6 +60,7 @@ __all__ = [
     "step_keys",
     "steps_of",
     "train_batches",
+    "training_sample",
 ]
 
 #: Built-in datasets by the names that a config uses; each is called as ``(split, **own)``.

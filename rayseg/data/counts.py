@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from rayseg.data.dataset import Dataset, check_sample
 __all__ = ["LabelCounts", "count_labels"]
 
 _CHUNK = 8
+#: Of what is remembered.
+_VERSION = "v2"
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,11 @@ class LabelCounts:
         image_pixels: per class, the number of labelled pixels in the images that contain it; so
             ``pixels / image_pixels`` is the frequency that median-frequency balancing uses (Eigen & Fergus, 2015).
         images: number of images.
+        class_images: per class, the number of images that contain it.
+        void_pixels: pixels that are not counted: void, and classes that are ignored.
 
     Example:
-        >>> counts = LabelCounts(pixels=(3, 1), image_pixels=(4, 2), images=2)
+        >>> counts = LabelCounts(pixels=(3, 1), image_pixels=(4, 2), images=2, class_images=(1, 1), void_pixels=0)
         >>> [p / i for p, i in zip(counts.pixels, counts.image_pixels)]
         [0.75, 0.5]
     """
@@ -38,6 +42,8 @@ class LabelCounts:
     pixels: tuple[int, ...]
     image_pixels: tuple[int, ...]
     images: int
+    class_images: tuple[int, ...]
+    void_pixels: int
 
 
 @runtime_checkable
@@ -49,7 +55,7 @@ class _HasMasks(Protocol):
 
 @dataclass(frozen=True)
 class _CountLoad:
-    """Indices -> ``(2, C)``: pixels and image pixels, summed over these images."""
+    """Indices -> ``(4, C)``: pixels, image pixels, images, and pixels of no class (first column), summed over these images."""
 
     dataset: Dataset
     num_classes: int
@@ -61,13 +67,17 @@ class _CountLoad:
         return total
 
     def _one(self, index: int) -> NDArray[np.int64]:
-        pixels = self._histogram(self.dataset.mask(index)) if isinstance(self.dataset, _HasMasks) else None
-        if pixels is None:
+        mask = self.dataset.mask(index) if isinstance(self.dataset, _HasMasks) else None
+        pixels = None if mask is None else self._histogram(mask)
+        if mask is None or pixels is None:
             sample = self.dataset[index]
             check_sample(sample, self.num_classes, self.ignore_index)
-            pixels = self._histogram(sample.mask)
+            mask, pixels = sample.mask, self._histogram(sample.mask)
         assert pixels is not None
-        return np.stack([pixels, np.where(pixels > 0, pixels.sum(), 0)])
+        there = (pixels > 0).astype(np.int64)
+        void = np.zeros_like(pixels)
+        void[0] = mask.size - pixels.sum()
+        return np.stack([pixels, there * pixels.sum(), there, void])
 
     def _histogram(self, mask: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         """Pixels per class; None where a label is none, which is told with the whole sample."""
@@ -116,20 +126,21 @@ def count_labels(
 
     if cache_dir is None:
         return count()
-    key = "-".join(str(number) for number in (num_classes, ignore_index, *sorted(ignored)))
+    key = "-".join(str(number) for number in (_VERSION, num_classes, ignore_index, *sorted(ignored)))
     name = f"counts/{dataset.digest()}-{key}.json"
-    found = remembered(dataset, name, cache_dir, lambda: asdict(count()))
-    return LabelCounts(tuple(found["pixels"]), tuple(found["image_pixels"]), found["images"])
+    found: dict[str, Any] = remembered(dataset, name, cache_dir, lambda: asdict(count()))
+    found = {field: tuple(value) if isinstance(value, list) else value for field, value in found.items()}
+    return LabelCounts(**found)
 
 
 def _count(load: _CountLoad, num_workers: int, on_progress: Callable[[int, int], None] | None) -> LabelCounts:
     everything = range(len(load.dataset))
     chunks = [list(everything[first : first + _CHUNK]) for first in range(0, len(everything), _CHUNK)]
-    total, done = np.zeros((2, load.num_classes), np.int64), 0
+    total, done = np.zeros((4, load.num_classes), np.int64), 0
     for chunk, counted in zip(chunks, map_in_order(load, chunks, num_workers), strict=True):
         total += counted
         done += len(chunk)
         if on_progress is not None:
             on_progress(done, len(everything))
-    pixels, image_pixels = total.tolist()
-    return LabelCounts(tuple(pixels), tuple(image_pixels), len(everything))
+    pixels, image_pixels, class_images, void = total.tolist()
+    return LabelCounts(tuple(pixels), tuple(image_pixels), len(everything), tuple(class_images), void[0])

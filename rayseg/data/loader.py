@@ -17,7 +17,7 @@ from rayseg.data.transforms import Transform, normalize, pad_to
 from rayseg.errors import DataError, ShapeError
 from rayseg.types import Batch, Sample
 
-__all__ = ["eval_batches", "train_batches"]
+__all__ = ["eval_batches", "train_batches", "training_sample"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,37 @@ class _TrainLoad:
         return self.pixels.batch([self._sample(key) for key in keys], keys, self.pad_size)
 
     def _sample(self, key: int) -> Sample:
-        index, rng = sample_of(self.seed, key, len(self.dataset))
-        sample = self.dataset[index]
-        check_sample(sample, self.pixels.num_classes, self.pixels.ignore_index)
-        for transform in self.transforms:
-            sample = transform(sample, rng)
-        return sample
+        pixels = self.pixels
+        return training_sample(self.dataset, self.transforms, self.seed, key, pixels.num_classes, pixels.ignore_index)
+
+
+def training_sample(
+    dataset: Dataset, transforms: Sequence[Transform], seed: int, key: int, num_classes: int, ignore_index: int
+) -> Sample:
+    """Sample number ``key`` of a run, checked and transformed: a function of seed and number.
+
+    Args:
+        dataset: the training split.
+        transforms: applied in order, each with the sample's own generator.
+        seed: of the sample stream.
+        key: from 0.
+        num_classes: C.
+        ignore_index: the void label.
+
+    Raises:
+        DataError: the sample is not what the config says.
+
+    Example:
+        >>> from rayseg.data import RandomCrop, SyntheticStreets
+        >>> training_sample(SyntheticStreets("train"), [RandomCrop(size=(32, 64))], 0, 5, 9, 255).mask.shape
+        (32, 64)
+    """
+    index, rng = sample_of(seed, key, len(dataset))
+    sample = dataset[index]
+    check_sample(sample, num_classes, ignore_index)
+    for transform in transforms:
+        sample = transform(sample, rng)
+    return sample
 
 
 def train_batches(  # noqa: PLR0913

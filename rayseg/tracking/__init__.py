@@ -13,6 +13,7 @@ from rayseg.tracking.charts import confusion_picture, curves_picture
 from rayseg.tracking.owner import owner_is_alive, owner_tags
 from rayseg.tracking.pictures import colorize, contact_sheet, default_palette, encode_png, panel
 from rayseg.tracking.runs import StoredRun
+from rayseg.tracking.sheet import legend, overlay, tiled
 from rayseg.tracking.text import TextTracker, metrics_line, read_history
 from rayseg.tracking.tracker import NullTracker, RunStatus, Tracker, TrackerGroup
 from rayseg.tracking.ui import compare_url, curves_url, ui_command
@@ -44,13 +45,16 @@ __all__ = [
     "curves_url",
     "default_palette",
     "encode_png",
+    "legend",
     "metrics_line",
+    "overlay",
     "owner_is_alive",
     "owner_tags",
     "panel",
     "read_history",
     "resolve_uri",
     "sqlite_path",
+    "tiled",
     "ui_command",
 ]
 

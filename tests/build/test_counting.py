@@ -15,7 +15,7 @@ from rayseg.losses import median_frequency
 from tests.build.small import BASE
 
 RULE = {"losses.ce.class_weight": {"type": "median_frequency", "power": 0.5}}
-KNOWN = LabelCounts(pixels=tuple(range(1, 10)), image_pixels=(99,) * 9, images=4)
+KNOWN = LabelCounts(pixels=tuple(range(1, 10)), image_pixels=(99,) * 9, images=4, class_images=(4,) * 9, void_pixels=0)
 
 
 def test_what_is_known_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:

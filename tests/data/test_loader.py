@@ -199,14 +199,14 @@ def test_counts_are_those_of_a_plain_loop(num_workers: int) -> None:
 
 def test_the_void_label_is_not_counted_even_where_it_is_a_class_index() -> None:
     counts = count_labels(Sized((2, 2)), num_classes=2, ignore_index=1, cache_dir=None)
-    assert counts == LabelCounts(pixels=(12, 0), image_pixels=(12, 0), images=2)
+    assert counts == LabelCounts(pixels=(12, 0), image_pixels=(12, 0), images=2, class_images=(1, 0), void_pixels=12)
 
 
 def test_counts_are_remembered_by_digest(tmp_path: Any) -> None:
     first = count_labels(Sized((2, 3)), num_classes=2, ignore_index=255, cache_dir=tmp_path)
     assert count_labels(Sized((2, 3)), num_classes=2, ignore_index=255, cache_dir=tmp_path) == first
     (entry,) = (tmp_path / "counts").iterdir()
-    entry.write_text('{"pixels": [1, 2], "image_pixels": [3, 4], "images": 5}')
+    entry.write_text('{"pixels": [1, 2], "image_pixels": [3, 4], "images": 5, "class_images": [1, 1], "void_pixels": 0}')
     assert count_labels(Sized((2, 3)), num_classes=2, ignore_index=255, cache_dir=tmp_path).images == 5
     entry.write_text('{"pixels": [1,')
     assert count_labels(Sized((2, 3)), num_classes=2, ignore_index=255, cache_dir=tmp_path) == first
