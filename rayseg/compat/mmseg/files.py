@@ -1,0 +1,175 @@
+"""A config file of MMSegmentation 0.x or 1.x as plain data: its bases, its variables, its own assignments."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rayseg.compat.mmseg.expressions import evaluate
+from rayseg.compat.mmseg.merging import duplicates, merged, without_marks
+from rayseg.compat.mmseg.options import with_cfg_options
+from rayseg.compat.mmseg.places import config_trees, find_config
+from rayseg.errors import ConfigError, Problem
+
+__all__ = ["KEYS", "is_mmseg_config", "read_mmseg_config"]
+
+_WHERE = "MMSegmentation config"
+#: Names at the top level of a config file that MMSegmentation 0.x or 1.x reads.
+# fmt: off
+KEYS = frozenset(
+    {
+        "auto_resume", "auto_scale_lr", "checkpoint_config", "cudnn_benchmark", "custom_hooks", "custom_imports",
+        "data", "data_preprocessor", "default_hooks", "default_scope", "device", "dist_params", "env_cfg",
+        "evaluation", "experiment_name", "find_unused_parameters", "fp16", "gpu_ids", "hooks", "launcher",
+        "load_from", "log_config", "log_level", "log_processor", "lr_config", "model", "momentum_config",
+        "optim_wrapper", "optimizer", "optimizer_config", "param_scheduler", "randomness", "resume", "resume_from",
+        "runner", "seed", "sync_bn", "test_cfg", "test_dataloader", "test_evaluator", "test_pipeline", "total_epochs",
+        "total_iters", "train_cfg", "train_dataloader", "train_pipeline", "tta_model", "tta_pipeline", "val_cfg",
+        "val_dataloader", "val_evaluator", "vis_backends", "visualizer", "work_dir", "workflow",
+    }
+)
+# fmt: on
+_FILE_VARIABLES = ("fileDirname", "fileBasename", "fileBasenameNoExtension", "fileExtname")
+_BASE = re.compile(r"(['\"]?)\{\{\s*_base_\.([\w.]+)\s*\}\}\1")
+_ENVIRONMENT = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
+_ASSIGNED = re.compile(r"^(\w+)\s*=[^=]", re.MULTILINE)
+
+
+def is_mmseg_config(path: str | Path) -> bool:
+    """Whether a file is a config of MMSegmentation: Python that assigns one of its names, or ``_base_``.
+
+    Args:
+        path: of a file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.py"
+        >>> _ = path.write_text("_base_ = './b.py'")
+        >>> is_mmseg_config(path), is_mmseg_config("a.yaml")
+        (True, False)
+    """
+    file = Path(path)
+    if file.suffix != ".py" or not file.is_file():
+        return False
+    text = file.read_text(encoding="utf-8", errors="replace")
+    own = re.search(r"^(def config\b|config\s*=|from .* import .*\bconfig\b)", text, re.MULTILINE)
+    names = set(_ASSIGNED.findall(text))
+    return own is None and bool(names & (KEYS | {"_base_"}))
+
+
+def read_mmseg_config(
+    path: str | Path, cfg_options: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    r"""What a config file of MMSegmentation says, as its own loader would have it; nothing in it is run.
+
+    Bases are looked for beside the file, in the directories of ``RAYSEG_MMSEG_CONFIGS``, and in an installed
+    ``mmsegmentation``; names of 0.x are found under those of 1.x.
+
+    Source: ``Config.fromfile`` of mmcv 1.7 and MMEngine 0.10.
+
+    Args:
+        path: of the file; a name alone is looked for like a base.
+        cfg_options: dotted key to value, put over what the file says.
+        environ: variables for ``{{ $NAME:default }}``; None: the process's.
+
+    Returns:
+        Top-level name to value: dicts, lists, tuples, text, numbers, booleans, None.
+
+    Raises:
+        ConfigError: a file is not there, is no config, contradicts its bases, or has a name that nothing reads.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> place = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (place / "base.py").write_text("optimizer = dict(type='SGD', lr=0.01)")
+        >>> _ = (place / "mine.py").write_text("_base_ = './base.py'\noptimizer = dict(lr=0.02)")
+        >>> read_mmseg_config(place / "mine.py", {"optimizer.momentum": 0.9})
+        {'optimizer': {'type': 'SGD', 'lr': 0.02, 'momentum': 0.9}}
+    """
+    variables = os.environ if environ is None else environ
+    reader = _Reader(variables, config_trees(variables))
+    tree = reader.read(find_config(str(path), Path(), reader.trees), ())
+    problems = [*reader.problems, *_near_misses(tree, reader.used)]
+    if problems:
+        raise ConfigError(problems, f"{_WHERE} {path}")
+    return with_cfg_options(tree, cfg_options or {})
+
+
+@dataclass
+class _Reader:
+    """Reads a file and all below it."""
+
+    environ: Mapping[str, str]
+    trees: Sequence[Path]
+    used: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+        """What a file gives, over its bases."""
+        if file.resolve() in above:
+            chain = " -> ".join(each.name for each in (*above, file))
+            raise ConfigError([Problem("_base_", f"goes in a circle: {chain}; remove one of the links")], _WHERE)
+        text = self._substituted(file)
+        bases = [(name, self.read(place, (*above, file.resolve()))) for name, place in self._bases(text, file)]
+        self.problems += duplicates(bases)
+        base = {key: value for _, values in bases for key, value in values.items()}
+        own = evaluate(text, base, str(file))
+        self.used |= own.used
+        kept = {key: value for key, value in own.items() if key not in {"_base_", "_deprecation_"} and not key.startswith("__")}
+        return merged(kept, base, self.problems) if bases else without_marks(kept)
+
+    def _bases(self, text: str, file: Path) -> list[tuple[str, Path]]:
+        """Names as written, and their files."""
+        found = re.search(r"^_base_\s*=\s*", text, re.MULTILINE)
+        if found is None:
+            return []
+        names = evaluate(_statement(text, found.start()), {}, str(file))["_base_"]
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+            raise ConfigError([Problem("_base_", f"expected the name of a file or a list of them, got {names!r}")], str(file))
+        return [(name, find_config(name, file.parent, self.trees)) for name in listed]
+
+    def _substituted(self, file: Path) -> str:
+        """The text with ``{{ }}`` replaced."""
+        text = file.read_text(encoding="utf-8")
+        place = file.absolute()
+        values = dict(zip(_FILE_VARIABLES, (str(place.parent), place.name, place.stem, place.suffix), strict=True))
+        for name, value in values.items():
+            text = re.sub(r"\{\{\s*" + name + r"\s*\}\}", value.replace("\\", r"\\"), text)
+        text = _ENVIRONMENT.sub(lambda found: self._variable(found, file), text)
+        return _BASE.sub(r"(_base_.\2)", text)
+
+    def _variable(self, found: re.Match[str], file: Path) -> str:
+        name, default = found.groups()
+        if name not in self.environ and not default:
+            message = f"{file}: the environment has no variable {name!r}; set it, or give a default: {{{{ ${name}:DEFAULT }}}}"
+            raise ConfigError([Problem("", message)], _WHERE)
+        return self.environ.get(name, default)
+
+
+def _statement(text: str, begin: int) -> str:
+    """The shortest beginning of the text that is whole Python, from a place on."""
+    lines = text[begin:].splitlines()
+    for count in range(1, len(lines) + 1):
+        code = "\n".join(lines[:count])
+        try:
+            compile(code, "_base_", "exec")
+        except SyntaxError:
+            continue
+        return code
+    return text[begin:]
+
+
+def _near_misses(tree: Mapping[str, Any], used: set[str]) -> list[Problem]:
+    """Names that nothing reads and that are nearly those of a section: MMSegmentation would pass over them in silence."""
+    found = []
+    for key, value in tree.items():
+        close = get_close_matches(key, KEYS, n=1, cutoff=0.85)
+        if close and key not in KEYS | used and isinstance(value, dict | list):
+            found.append(Problem(key, f"nothing reads it, and MMSegmentation would not say so; did you mean {close[0]!r}?"))
+    return found
