@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +21,7 @@ from rayseg.types import MAIN_HEAD
 if TYPE_CHECKING:
     from rayseg.config import DataConfig
 
-__all__ = ["Distillation", "other_normalisation"]
+__all__ = ["Distillation", "other_data"]
 
 
 class Distillation(nn.Module):
@@ -48,6 +48,7 @@ class Distillation(nn.Module):
         super().__init__()
         trained = importlib.import_module("rayseg.build.trained").load_trained(checkpoint)  # which itself resolves losses
         self.data: DataConfig = trained.config.data
+        self.class_names: tuple[str, ...] = trained.class_names
         self.teacher: nn.Module = trained.model.requires_grad_(False)
         self.temperature = temperature
         self._seen: Callable[[], Tensor | None] = lambda: None
@@ -72,14 +73,25 @@ class Distillation(nn.Module):
         return self._taught
 
 
-def other_normalisation(loss: object, data: DataConfig) -> str | None:
-    """What is wrong if a teacher was trained on images that were normalised otherwise; None for any other loss.
+def other_data(loss: object, data: DataConfig, class_names: Sequence[str]) -> str | None:
+    """What is wrong if a teacher was trained on other classes or otherwise normalised images; None for any other loss.
 
     Args:
         loss: of a term.
         data: of the experiment.
+        class_names: of what the loss's head learns. A teacher without its data may have numbers for names.
     """
-    if not isinstance(loss, Distillation) or (loss.data.mean, loss.data.std) == (data.mean, data.std):
+    if not isinstance(loss, Distillation):
         return None
-    theirs, ours = (f"mean {list(each.mean)}, std {list(each.std)}" for each in (loss.data, data))
-    return f"the teacher was trained on images with {theirs}, and here they have {ours}; set data.mean and data.std to its own"
+    if (loss.data.mean, loss.data.std) != (data.mean, data.std):
+        theirs, ours = (f"mean {list(each.mean)}, std {list(each.std)}" for each in (loss.data, data))
+        return (
+            f"the teacher was trained on images with {theirs}, and here they have {ours}; set data.mean and data.std to its own"
+        )
+    known = not all(name.isdigit() for name in loss.class_names)
+    if known and len(class_names) == len(loss.class_names) and tuple(class_names) != loss.class_names:
+        theirs, ours = (", ".join(names) for names in (loss.class_names, class_names))
+        return (
+            f"the teacher's classes are {theirs}, and here they are {ours}; name a teacher of the same classes in their order"
+        )
+    return None

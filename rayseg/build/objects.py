@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rayseg.build.class_weights import make_class_weight
-from rayseg.build.distillation import Distillation, other_normalisation
+from rayseg.build.distillation import Distillation, other_data
 from rayseg.build.parts import HeadParts, Parts, is_of_sums, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
@@ -90,7 +90,7 @@ def make_mix(
     for name, head in parts.heads.items():
         terms = {term: _make_term(head, term, class_names, counts, problems, device, teachers) for term in head.terms}
         for term, made in terms.items():
-            if made is not None and (message := other_normalisation(made.loss, config.data)):
+            if made is not None and (message := other_data(made.loss, config.data, () if head.target else class_names)):
                 problems.add(f"{head.losses_path}.{term}", message)
         heads[name] = Head(
             terms={term: made for term, made in terms.items() if made is not None},

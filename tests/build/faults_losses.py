@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rayseg.data import SyntheticStreets
 from tests.build.small import folders, trained_checkpoint
 from tests.build.wrong import Wrong, ce, loss
 
+STREETS = SyntheticStreets("train").class_names
 HERE, NOTEBOOK = __name__, "tests.build.notebook_losses"
 
 
@@ -131,6 +133,12 @@ LOSSES = [
         lambda root: taught_by(root, **{"data.std": [1.0, 1.0, 1.0]}),
         "losses.own",
         ("the teacher was trained on images with mean [123.675,", "std [1.0, 1.0, 1.0]", "set data.mean and data.std"),
+    ),
+    Wrong(
+        "a teacher of the same classes in another order",
+        lambda root: taught_by(root, **{"data.class_names": ["road", "sky", *STREETS[1:2], *STREETS[3:]]}),
+        "losses.own",
+        ("the teacher's classes are sky, building, road,", "here they are road, sky,", "of the same classes in their order"),
     ),
     Wrong(
         "a temperature of 0",
