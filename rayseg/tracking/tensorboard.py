@@ -19,15 +19,24 @@ __all__ = ["TensorBoardTracker"]
 
 _TEXTS = {".json": "json", ".md": "", ".txt": "", ".yaml": "yaml"}
 _FLUSH_S = 10
+#: What the writer puts behind the name of a text.
+_TEXT = "/text_summary"
+_TABLE_HEAD = "| tag | value |\n| --- | --- |"
 
 
-def _steps_of(directory: Path) -> LastSteps:
-    """The last step of every tag in the event files of a directory; a file that a crash tore is read as far as it goes."""
+def _known(directory: Path) -> tuple[LastSteps, dict[str, str]]:
+    """The last step of every tag in the event files of a directory, and the last text of those that are texts.
+
+    A file that a crash tore is read as far as it goes.
+    """
     steps = LastSteps()
+    texts: dict[str, str] = {}
     for path in sorted(directory.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
             steps.mark(event.step, [value.tag for value in event.summary.value])
-    return steps
+            said = [value for value in event.summary.value if value.tag.endswith(_TEXT)]
+            texts |= {value.tag: value.tensor.string_val[0].decode() for value in said}
+    return steps, texts
 
 
 class TensorBoardTracker:
@@ -48,7 +57,7 @@ class TensorBoardTracker:
     def __init__(self, directory: Path) -> None:
         self.run_id: str | None = None
         self._directory = directory
-        self._steps = _steps_of(directory)
+        self._steps, self._texts = _known(directory)
         self._writer: Any = SummaryWriter(str(directory), flush_secs=_FLUSH_S)
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -78,9 +87,11 @@ class TensorBoardTracker:
             target.write_bytes(data)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Show tags as a table."""
-        rows = [f"| {key} | {text} |" for key, text in tags.items()]
-        self._write_text("tags", "\n".join(["| tag | value |", "| --- | --- |", *rows]))
+        """Show tags as a table, with those that are there."""
+        before = self._texts.get(f"tags{_TEXT}", _TABLE_HEAD).splitlines()[2:]
+        rows = {row.split(" | ")[0].removeprefix("| "): row for row in before}
+        rows |= {key: f"| {key} | {' '.join(text.split())} |" for key, text in tags.items()}
+        self._write_text("tags", "\n".join([_TABLE_HEAD, *rows.values()]))
 
     def flush(self) -> None:
         """Return when everything so far is in the file."""
@@ -92,8 +103,7 @@ class TensorBoardTracker:
         self._writer.close()
 
     def _write_text(self, name: str, text: str) -> None:
-        """A text at the last step; one that stands there is not written again."""
-        tag = f"{name}/text_summary"
-        if self._steps.is_new(self._steps.last, tag):
+        """A text at the last step; one that was the last to be written is not written again."""
+        if self._texts.get(f"{name}{_TEXT}") != text:
             self._writer.add_text(name, text, self._steps.last)
-            self._steps.mark(self._steps.last, [tag])
+            self._texts[f"{name}{_TEXT}"] = text

@@ -90,9 +90,9 @@ class WandbTracker:
         target.write_bytes(data)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """W&B's tags are words without a value: ours are entries of its config."""
+        """W&B's tags are words without a value: ours are entries of its config, each one alone, so that others stay."""
         with told(self._where, "set tags"):
-            self._run.config.update({"tags": dict(tags)}, allow_val_change=True)
+            self._run.config.update({f"tags.{key}": text for key, text in tags.items()}, allow_val_change=True)
 
     def flush(self) -> None:
         """Nothing: W&B sends from a process of its own."""

@@ -153,6 +153,24 @@ def test_tensorboard_goes_on_after_a_file_that_a_crash_tore(tmp_path: Path) -> N
     assert kind.read(tmp_path) == [(3, {"train/loss": 0.5})], "only what was torn is written again"
 
 
+def test_tensorboard_shows_the_last_status_and_every_tag(tmp_path: Path) -> None:
+    """All at one step: a run says its tags, and from which weights it starts; it is killed, goes on and ends."""
+    pytest.importorskip("tensorboard")
+    first = TensorBoard().open(tmp_path)
+    first.set_tags({"rayseg.model": "small_unet"})
+    first.set_tags({"rayseg.init": "a.pth"})
+    first.finish("KILLED")
+    again = TensorBoard().open(tmp_path)
+    again.set_tags({"rayseg.goes_on": "yes", "rayseg.model": "small_unet"})
+    again.finish("FINISHED")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert texts(events, "status/text_summary")[-1] == "FINISHED"
+    rows = texts(events, "tags/text_summary")[-1].splitlines()[2:]
+    assert rows == ["| rayseg.model | small_unet |", "| rayseg.init | a.pth |", "| rayseg.goes_on | yes |"]
+
+
 def test_wandb_is_told_who_the_run_is_and_continues_it(tmp_path: Path) -> None:
     module = FakeWandb()
     own: dict[str, Any] = {
@@ -166,6 +184,7 @@ def test_wandb_is_told_who_the_run_is_and_continues_it(tmp_path: Path) -> None:
     first = WandbTracker(tmp_path, params={"optim.lr": 0.1}, **own)
     first.log_artifact("config.yaml", b"seed: 3")
     first.set_tags({"rayseg.model": "small_unet"})
+    first.set_tags({"rayseg.stopped": "enough"})
     first.log_picture("val_0", 7, PNG)
     first.finish("KILLED")
     again = WandbTracker(tmp_path, **own)
@@ -183,7 +202,7 @@ def test_wandb_is_told_who_the_run_is_and_continues_it(tmp_path: Path) -> None:
         "id": first.run_id,
     }
     assert continued.options["id"] == first.run_id == again.run_id
-    assert run.config == {"optim.lr": 0.1, "tags": {"rayseg.model": "small_unet"}}
+    assert run.config == {"optim.lr": 0.1, "tags.rayseg.model": "small_unet", "tags.rayseg.stopped": "enough"}
     assert (run.rows, continued.rows) == ([{"step": 7, "val_0": (6, 4)}], [])
     assert [run.exit_code, continued.exit_code] == [255, 0]
     assert run.metrics == [("*", "step")]
