@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -204,12 +205,21 @@ def _evaluate(run: Fit) -> None:
     metrics = run.evaluate(state.published)
     state.model.train()
     call_hooks(state.hooks, "on_eval", run, metrics)
-    metrics = {name: float(value) for name, value in metrics.items()}  # hooks add numbers of any kind
+    metrics = {name: _number(name, value) for name, value in metrics.items()}
     if plan.best in metrics and plan.is_better(metrics[plan.best], state.best):
         state.best = metrics[plan.best]
     if state.plateau is not None:
         _observe(state.plateau, metrics)
     state.metrics = metrics
+
+
+def _number(name: str, value: Any) -> float:
+    """A metric as a plain number; hooks add numbers of any kind."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        message = f"a hook's on_eval put a {type(value).__name__} under {name!r}; expected a number"
+        raise ConfigError([Problem("hooks", message)]) from error
 
 
 def _observe(plateau: Plateau, metrics: Mapping[str, float]) -> None:

@@ -132,6 +132,16 @@ def test_a_run_that_is_stopped_ends_where_something_is_published_and_is_whole(tm
     assert diary.calls == [f"on_start at {ended}", f"on_end at {ended}"]
 
 
+class Remarks:
+    def on_eval(self, _: Fit, metrics: dict[str, Any]) -> None:
+        metrics["val/remark"] = "good"
+
+
+def test_a_metric_that_is_no_number_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="on_eval put a str under 'val/remark'; expected a number"):
+        fit(start(full(**{"train.steps": 1}), tmp_path, hooks={"remarks": Remarks()}))
+
+
 def test_a_kill_before_the_last_report_of_a_stopped_run_loses_no_evaluation(tmp_path: Path) -> None:
     config = full(**{"train.steps": 9, "train.log_every": 3, "eval.every": 8, "checkpoint.every": 9})
     metrics = fit(start(config, tmp_path, hooks={"stops": StopsAt(3)}))
