@@ -15,14 +15,29 @@ pytestmark = pytest.mark.examples
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_fine_tuning_prints_a_line_for_each_recipe_and_can_be_asked_again(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "experiments" / "finetune.py"), "--smoke", "--storage", str(tmp_path)]
+def run_twice(script: str, *words: str, cwd: Path) -> list[str]:
+    """What it printed, and what it printed when it was asked again."""
+    command = [sys.executable, str(ROOT / "experiments" / script), "--smoke", "--storage", str(cwd), *words]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    first, again = (
-        subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-        for _ in range(2)
-    )
-    assert first.returncode == 0, first.stderr
-    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", first.stdout, re.MULTILINE)
+    printed = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    return printed
+
+
+def test_fine_tuning_prints_a_line_for_each_recipe_and_can_be_asked_again(tmp_path: Path) -> None:
+    first, again = run_twice("finetune.py", cwd=tmp_path)
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", first, re.MULTILINE)
     assert [name for name, *_ in rows] == ["from scratch", "other data, frozen first"]
-    assert again.stdout == first.stdout
+    assert again == first
+
+
+def test_the_ablation_prints_a_line_for_each_trick_and_trains_none_twice(tmp_path: Path) -> None:
+    first, again = run_twice("ablation.py", "--seeds", "0", cwd=tmp_path)
+    rows = re.findall(r"^\| ([^|]+) \| 1 \|", first, re.MULTILINE)
+    assert rows == ["cross-entropy", "+ class weights", "+ OHEM", "+ Dice 1:3", "+ head lr x10", "all of them"]
+    assert first.count("seed 0") == len(rows)
+    assert "seed 0" not in again
+    assert again.strip() == first[first.index("| recipe") :].strip()
