@@ -12,19 +12,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rayseg.losses import LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS
+from rayseg.losses import LOSSES as BUILT_IN
+from rayseg.losses import (
+    SOFT_TARGETS,
+    TAKE_SOFT_TARGETS,
+    Boundary,
+    Dice,
+    DiceFlat,
+    DiceMmseg0x,
+    DiceMmseg1x,
+    Jaccard,
+    Lovasz,
+    LovaszHinge,
+    Tversky,
+)
 from rayseg.mix import Head, Mix, Term, ValidationLoss
 from rayseg.sampling import ohem, top_k
 
 VOID = 255
+#: Options of one name that make another loss of it.
+VARIANTS: dict[str, Any] = {
+    "boundary per image": Boundary(per_image=True),
+    "dice of all classes": Dice(power=2, classes="all"),
+    "dice of the sigmoid": Dice(activation="sigmoid", divide_by="classes"),
+    "dice_flat per image": DiceFlat(per_image=True),
+    "dice_mmseg_0x plain": DiceMmseg0x(smooth=0.0, exponent=1),
+    "dice_mmseg_1x naive": DiceMmseg1x("softmax", naive=True),
+    "jaccard per image": Jaccard(per_image=True, smooth=0.0),
+    "lovasz of all classes": Lovasz("all", divide_by="classes"),
+    "lovasz per image": Lovasz(per_image=True),
+    "lovasz_hinge per image": LovaszHinge(per_image=True),
+    "tversky per image": Tversky(0.8, 0.1, classes="all", per_image=True),
+}
+LOSSES: dict[str, Any] = {**BUILT_IN, **VARIANTS}
 #: They look at where a pixel is.
 NEIGHBOURS = {"hausdorff"}
 #: Their definitions count what is predicted where nothing is labelled.
-SEES_VOID = {"dice_mmseg_0x", "dice_mmseg_1x"}
+SEES_VOID = {name for name in LOSSES if name.startswith("dice_mmseg")}
 #: The value over a split is not that of its images together.
-NOT_ADDED_UP = {"lovasz", "lovasz_hinge"}
+NOT_ADDED_UP = {"lovasz", "lovasz_hinge", "lovasz of all classes"}
 #: They know two classes, of which one is what is looked for.
-TWO_CLASSES = {"boundary", "lovasz_hinge"}
+TWO_CLASSES = {name for name in LOSSES if name.startswith(("boundary", "lovasz_hinge"))}
 #: Without weights that differ between classes.
 ALIKE: dict[str, dict[str, Any]] = {"focal": {"alpha": None}}
 
@@ -33,7 +61,7 @@ Case = tuple[Tensor, Tensor, list[int]]
 
 def term(name: str, *, soft: bool = False) -> Term:
     loss = LOSSES[name]
-    made = loss() if isinstance(loss, type) else partial(loss, **ALIKE.get(name, {}))
+    made = loss() if isinstance(loss, type) else loss if name in VARIANTS else partial(loss, **ALIKE.get(name, {}))
     return Term(made, target=SOFT_TARGETS["one_hot"] if soft else None)
 
 
