@@ -14,6 +14,10 @@ from rayseg.errors import ConfigError
 __all__ = ["Data", "open_data", "open_split"]
 
 
+#: What is asked of one, at the latest when its labels are counted or its pictures drawn.
+_OF_A_DATASET = ("__len__", "__getitem__", "class_names", "palette", "digest")
+
+
 @dataclass(frozen=True)
 class Data:
     """The splits that training needs.
@@ -104,7 +108,14 @@ def _open_splits(config: ExperimentConfig, dataset: Resolved, problems: Problems
 
 def _open_split(dataset: Resolved, split: str, path: str, problems: Problems) -> Dataset | None:
     opened: Dataset | None = caught(path, problems, lambda: dataset(split))
-    if opened is not None and len(opened) == 0:
+    if opened is None:
+        return None
+    if missing := [name for name in _OF_A_DATASET if not hasattr(opened, name)]:
+        problems.add(
+            path, f"{dataset.name!r} gives {type(opened).__name__}, which has no {', '.join(missing)}; add what is missing"
+        )
+        return None
+    if len(opened) == 0:
         problems.add(path, f"split {split!r} has no images; check data.dataset and the name of the split")
         return None
     return opened

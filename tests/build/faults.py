@@ -379,6 +379,12 @@ COMBINATIONS = [
         ("give a class",),
     ),
     Wrong(
+        "a data set without all that is asked of one",
+        {"data.dataset": {"type": "nameless"}},
+        "data.dataset",
+        ("'nameless' gives Nameless, which has no palette, digest; add what is missing",),
+    ),
+    Wrong(
         "terms of weight 0",
         {**AUXILIARY, "losses.ce.weight": 0.0, "heads.auxiliary": {}},
         "losses",

@@ -200,6 +200,21 @@ class Nothing:
     def __len__(self) -> int:
         return 0
 
+    def __getitem__(self, index: int) -> Any:
+        raise IndexError
+
+    def digest(self) -> str:
+        return "nothing"
+
+
+class Nameless(Nothing):
+    """A data set that does not tell when it changes, and has no colours."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"digest", "palette"}:
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
 
 class OwnSteps(torch.optim.Optimizer):
     """An optimizer with arguments of its own, and neither rate nor decay."""
@@ -245,6 +260,7 @@ def by_depth(model: nn.Module, *, lr: float, weight_decay: float, ratio: float =
 
 PARTS: dict[str, Callable[..., Any]] = {
     "two_heads": TwoHeads,
+    "nameless": Nameless,
     "always_one_channel": lambda num_classes: nn.Conv2d(3, min(num_classes, 1), 2, stride=2),
     "topo": Topo,
     "late_nan": LateNan,
