@@ -94,6 +94,13 @@ _ramp = st.fixed_dictionaries(
         "shape": st.sampled_from(["linear", "exp"]),
     },
 ) | st.fixed_dictionaries({"from": st.integers(1, 10**6), "to": st.integers(1, 10**6)})
+_sides = st.lists(st.integers(1, 999), min_size=2, max_size=2)
+_views = {"tta": {"scales": [0.5, 1.0], "flip": True}}
+_eval: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.builds(
+    lambda crop, view: {"mode": "slide", "crop_size": crop, "stride": [1 + crop[0] // 2, crop[1]], **view},
+    _sides,
+    st.sampled_from([{}, _views]),
+)
 _rule = st.fixed_dictionaries(
     {"match": _words, "lr_mult": _positive},
     optional={
@@ -153,6 +160,7 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
                 lr=st.none() | _positive, groups=st.dictionaries(names, _rule, max_size=2), constructor=st.none() | _spec()
             ),
             "schedule": _schedule(momentum=st.none() | _schedule()) | _phases,
+            "eval": _eval,
             "train": st.builds(lambda length, more, average: {**length, **more, **average}, _length, _options, _averages),
             "hooks": st.dictionaries(names, _spec(priority=st.sampled_from([None, "HIGHEST", "LOW", 0, 35])), max_size=2),
             "checkpoint": st.fixed_dictionaries({}, optional={"optimizer": st.sampled_from(["all", "newest", "none"])}),

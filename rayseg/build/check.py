@@ -15,6 +15,7 @@ from rayseg.build.data import Data, open_data
 from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.hooks import check_monitors, try_hooks
+from rayseg.build.inference import probe_windows
 from rayseg.build.metric_names import check_metric
 from rayseg.build.objects import (
     make_mix,
@@ -165,6 +166,8 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
     channels: dict[str, int] = {}
     if model is not None and size is not None and not any(map(problems.has, ("train.batch_size", "train.micro_batch"))):
         channels = _try_model(config, parts, data, model, size, problems)
+        if channels:
+            probe_windows(config, model, data, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 

@@ -15,6 +15,7 @@ from rayseg.build.class_weights import with_weight_files
 from rayseg.build.counting import label_counts
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
+from rayseg.build.inference import make_inference
 from rayseg.build.objects import (
     make_freezing,
     make_mix,
@@ -32,7 +33,7 @@ from rayseg.collective import rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
 from rayseg.data import Dataset, LabelCounts, Transform, eval_batches, micro_batches, train_batches
 from rayseg.engine import Fit, Reporter, TrainState
-from rayseg.inference import evaluate_split
+from rayseg.inference import Inference, evaluate_split
 from rayseg.mix import Mix
 from rayseg.models import PRECISIONS
 from rayseg.optim import plateau_in
@@ -63,10 +64,16 @@ class Evaluator:
             metrics=config.eval.metrics,
             beta=config.eval.beta,
             mix=self.mix,
+            inference=self.inference,
             autocast=PRECISIONS[config.train.precision],
             prefix=self.prefix,
         )
         return metrics
+
+    @property
+    def inference(self) -> Inference:
+        """How the model is asked."""
+        return make_inference(self.config)
 
     def batches(self, rank: int, world_size: int) -> Iterator[tuple[Batch, list[int]]]:
         """One worker's share of the split, with the index of each image."""

@@ -219,13 +219,18 @@ def _num_channels(model: nn.Module) -> int:
 
 
 def _eval(experiment: Experiment, names: Names) -> Any:
-    plan, written = experiment.fit.plan, experiment.config.eval
+    plan, written, asked = experiment.fit.plan, experiment.config.eval, experiment.evaluator.inference
     known: dict[str, Any] = {
         "every": None if written.every is None else plan.eval_every,
         "batch_size": experiment.evaluator.config.eval.batch_size,
         "at_end": plan.eval_at_end,
+        "mode": "whole" if asked.crop_size is None else "slide",
+        "crop_size": asked.crop_size,
+        "stride": asked.stride,
+        "tta": {"scales": asked.scales, "flip": asked.flip},
     }
-    return known[names[0]]
+    value = known[names[0]]
+    return value[names[1]] if names[1:] else value
 
 
 def _checkpoint(experiment: Experiment, names: Names) -> Any:

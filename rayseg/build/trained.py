@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rayseg.build.counting import label_counts
 from rayseg.build.data import open_data
 from rayseg.build.experiment import Evaluator, pick_device
+from rayseg.build.inference import make_inference
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
@@ -130,7 +131,7 @@ def predict(
     overrides: Mapping[str, Any] | None = None,
     components: Components | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Masks of images, one at a time; the checkpoint is read at once.
+    """Masks of images, one at a time, asked for as ``eval`` of the config says; the checkpoint is read at once.
 
     Args:
         checkpoint: directory of a checkpoint, or what :func:`load_trained` made of one.
@@ -154,7 +155,8 @@ def predict(
     if not isinstance(trained, Trained):
         trained = load_trained(trained, overrides=overrides, components=components)
     data = trained.config.data
-    return predict_images(trained.model, map(_pixels, images), mean=data.mean, std=data.std)
+    inference = make_inference(trained.config)
+    return predict_images(trained.model, map(_pixels, images), mean=data.mean, std=data.std, inference=inference)
 
 
 def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:

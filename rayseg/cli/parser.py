@@ -73,6 +73,7 @@ def _eval(parser: argparse.ArgumentParser) -> None:
 def _predict(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("images", nargs="+", metavar="IMAGES", help="picture files, or folders of them")
+    parser.epilog = "Among IMAGES also key=value, such as eval.tta.flip=true: how the model is asked."
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="for the masks: palette PNGs whose values are class indices"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,21 @@ from PIL import Image
 
 from rayseg.build import Trained, load_trained, predict
 from rayseg.cli.output import say, table
-from rayseg.errors import DataError
+from rayseg.config import parse_assignments
+from rayseg.errors import ConfigError, DataError, Problem
 from rayseg.tracking import colorize, default_palette
 
 __all__ = ["run"]
 
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _OPACITY = 0.5
+#: Keys of a config on which a prediction depends.
+_ASKED = (
+    *(f"data.{key}" for key in ("class_names", "dataset", "mean", "std", "train_split")),
+    *(f"eval.{key}" for key in ("batch_size", "crop_size", "mode", "stride", "tta")),
+    "model",
+    "scaling.gpu",
+)
 
 
 def run(args: Namespace) -> int:
@@ -27,8 +36,9 @@ def run(args: Namespace) -> int:
     Raises:
         RaysegError: what was wrong with the checkpoint or a picture.
     """
-    pictures = _named(args.images)
-    trained = load_trained(args.checkpoint)
+    places, overrides = _split(args.images)
+    pictures = _named(places)
+    trained = load_trained(args.checkpoint, overrides=overrides)
     palette = list(trained.palette or default_palette(len(trained.class_names)))
     shares = np.zeros(256)
     for name, mask in zip(pictures, predict(trained, pictures.values()), strict=True):
@@ -40,6 +50,24 @@ def run(args: Namespace) -> int:
     say(table(_legend(trained, palette, shares)))
     say(f"\n{len(pictures)} {'mask' if len(pictures) == 1 else 'masks'} in {args.out}")
     return 0
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Pictures, and what changes how the model is asked; a file whose name has ``=`` in it is a picture.
+
+    Raises:
+        ConfigError: a key that says nothing about predictions.
+        DataError: there are only keys.
+    """
+    places = [word for word in words if "=" not in word or Path(word).expanduser().exists()]
+    overrides = parse_assignments(word for word in words if word not in places)
+    idle = [key for key in overrides if not key.startswith(_ASKED)]
+    if idle:
+        message = f"is not used in a prediction; used are {', '.join(_ASKED)}"
+        raise ConfigError([Problem(key, message) for key in idle], "the command line")
+    if not places:
+        raise DataError("no pictures; name files or a folder of them beside the overrides")
+    return places, overrides
 
 
 def _named(words: Sequence[str]) -> dict[str, Path]:

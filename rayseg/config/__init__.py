@@ -45,6 +45,7 @@ from rayseg.config.running import (
     SwaConfig,
     TrackingConfig,
     TrainConfig,
+    TtaConfig,
     WandbConfig,
 )
 from rayseg.config.schedules import PHASES, MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
@@ -87,6 +88,7 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "TtaConfig",
     "WandbConfig",
     "Warmup",
     "flatten",

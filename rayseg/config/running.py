@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import gt
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -34,8 +35,12 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "TtaConfig",
     "WandbConfig",
 ]
+
+#: Height and width, px.
+Side2 = tuple[Count, Count]
 
 
 class EmaConfig(Section):
@@ -135,16 +140,41 @@ class CheckpointConfig(Section):
     mode: Literal["max", "min"] = "max"
 
 
+class TtaConfig(Section):
+    """Test-time augmentation: views of an image whose probabilities are averaged; by default the image as it is."""
+
+    scales: tuple[Positive, ...] = Field(default=(1.0,), min_length=1, description="of the views; MMSegmentation's img_ratios")
+    flip: Bool = Field(default=False, description="each view also mirrored left to right")
+
+
 class EvalConfig(Section):
-    """When and how validation scores are taken."""
+    """When and how validation scores are taken; predictions are made in the same way."""
 
     every: Interval | None = Field(default=None, description="null: ten times per run")
-    batch_size: Count = Field(default=8, description="most images of equal size in one forward pass")
+    batch_size: Count = Field(default=8, description="most images of equal size, or windows, in one forward pass")
     at_end: Bool = Field(default=True, description="also after the last step")
     metrics: tuple[Literal["mIoU", "mDice", "mFscore"], ...] = Field(
         default=("mIoU",), min_length=1, description="mIoU: IoU, Acc; mDice: Dice, Acc; mFscore: Fscore, Precision, Recall"
     )
     beta: Positive = Field(default=1.0, description="of mFscore: how much more recall weighs than precision")
+    mode: Literal["whole", "slide"] = Field(default="whole", description="images whole, or in overlapping windows")
+    crop_size: Side2 | None = Field(default=None, description="height and width of a window, px; with slide")
+    stride: Side2 | None = Field(default=None, description="of windows down and across, px; with slide, at most crop_size")
+    tta: TtaConfig = TtaConfig()
+
+    @model_validator(mode="after")
+    def _windows(self) -> EvalConfig:
+        given = {name: size for name, size in (("crop_size", self.crop_size), ("stride", self.stride)) if size is not None}
+        if self.mode == "whole" and given:
+            raise ValueError(f"{' and '.join(given)}: given, but mode is whole; set mode to slide, or remove them")
+        if self.mode == "slide" and len(given) < 2:
+            raise ValueError("mode slide needs crop_size and stride, [height, width] in px, such as [64, 64] and [42, 42]")
+        if self.crop_size and self.stride and any(map(gt, self.stride, self.crop_size)):
+            raise ValueError(
+                f"stride {list(self.stride)} is more than crop_size {list(self.crop_size)}, so pixels would be left out; "
+                "give at most that"
+            )
+        return self
 
 
 class MlflowConfig(Section):

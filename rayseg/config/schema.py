@@ -35,6 +35,7 @@ from rayseg.config.running import (
     SwaConfig,
     TrackingConfig,
     TrainConfig,
+    TtaConfig,
     WandbConfig,
 )
 from rayseg.config.schedules import MomentumConfig, MomentumWarmup, Phase, ScheduleConfig, Warmup
@@ -71,6 +72,7 @@ __all__ = [
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
+    "TtaConfig",
     "WandbConfig",
     "Warmup",
 ]

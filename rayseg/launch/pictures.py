@@ -47,7 +47,11 @@ class Pictures:
         samples = [data.val[index] for index in range(min(config.tracking.pictures, len(data.val)))]
         palette = data.palette or default_palette(len(data.class_names))
         masks = predict_images(
-            run.state.published, [sample.image for sample in samples], mean=config.data.mean, std=config.data.std
+            run.state.published,
+            [sample.image for sample in samples],
+            mean=config.data.mean,
+            std=config.data.std,
+            inference=self._experiment.evaluator.inference,
         )
         for number, (sample, mask) in enumerate(zip(samples, masks, strict=True)):
             picture = panel(sample.image, sample.mask, mask, palette, config.data.ignore_index)

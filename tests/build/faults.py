@@ -209,6 +209,32 @@ COMBINATIONS = [
         ("3 of 2 steps", "no evaluation", "set eval.at_end"),
     ),
     Wrong(
+        "windows without a mode",
+        {"eval.crop_size": [16, 16]},
+        "eval",
+        ("crop_size: given, but mode is whole", "set mode to slide"),
+    ),
+    Wrong(
+        "a mode without windows",
+        {"eval.mode": "slide", "eval.crop_size": [16, 16]},
+        "eval",
+        ("slide needs crop_size and stride", "[64, 64] and [42, 42]"),
+    ),
+    Wrong(
+        "windows that leave pixels out",
+        {"eval": {"mode": "slide", "crop_size": [16, 16], "stride": [16, 17]}},
+        "eval",
+        ("stride [16, 17] is more than crop_size [16, 16]", "left out", "give at most that"),
+    ),
+    Wrong(
+        "windows that the model cannot see",
+        {"model": {"type": "blocks"}, "eval": {"mode": "slide", "crop_size": [12, 16], "stride": [12, 16]}},
+        "eval.crop_size",
+        ("raised RuntimeError", "12 x 16", "Kernel size"),
+    ),
+    Wrong("no views", {"eval.tta.scales": []}, "eval.tta.scales", ("must be a list of 1 items, got 0",)),
+    Wrong("a view without pixels", {"eval.tta.scales": [1.0, 0.0]}, "eval.tta.scales.1", ("must be more than 0, got 0.0",)),
+    Wrong(
         "failures without what a run needs to go on",
         {"checkpoint.optimizer": "none", "scaling.workers": 1},
         "checkpoint.optimizer",

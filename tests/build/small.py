@@ -262,6 +262,7 @@ PARTS: dict[str, Callable[..., Any]] = {
     "two_heads": TwoHeads,
     "nameless": Nameless,
     "always_one_channel": lambda num_classes: nn.Conv2d(3, min(num_classes, 1), 2, stride=2),
+    "blocks": lambda num_classes: nn.Conv2d(3, num_classes, 16, stride=16),
     "topo": Topo,
     "late_nan": LateNan,
     "scalar": scalar,

@@ -142,6 +142,11 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"model.width": 8, "model.dropout": 0.1, "model.norm": "group"}),
     ({}, {"model.norm": "auto"}),
     ({}, {"eval.every": 2, "eval.batch_size": 3, "eval.at_end": False, "checkpoint.every": {"epochs": 1}}),
+    (
+        {"eval.mode": "slide", "eval.crop_size": [16, 16], "eval.stride": [8, 8]},
+        {"eval.crop_size": [24, 16], "eval.stride": [16, 12], "eval.tta.scales": [0.5, 1.0], "eval.tta.flip": True},
+    ),
+    ({}, {"eval.tta": {"scales": [1.0, 1.5], "flip": True}}),
     (STOPPING, {"hooks.stop.patience": 3, "hooks.stop.min_delta": 0.01, "hooks.stop.threshold": 0.9, "hooks.stop.mode": "min"}),
     ({**STOPPING, "hooks.other": {"type": "early_stopping"}}, {"hooks.stop.priority": "HIGH", "hooks.other.priority": 20}),
     ({}, {"checkpoint.best": "val/loss", "checkpoint.mode": "min", "checkpoint.optimizer": "newest"}),

@@ -213,6 +213,47 @@ def test_the_command_predict_writes_masks_whose_values_are_classes(
     assert "road" in told
 
 
+SLIDE = {"eval.mode": "slide", "eval.crop_size": [4, 6], "eval.stride": [3, 6]}
+VIEWS = {"eval.tta.scales": [0.3, 0.5], "eval.tta.flip": True}
+
+
+def test_windows_and_views_are_chosen_when_a_checkpoint_is_used(checkpoint: Path, street: NDArray[np.uint8]) -> None:
+    plain, mask = rayseg.evaluate(checkpoint)["val/loss"], next(rayseg.predict(checkpoint, [street]))
+    for overrides in (SLIDE, VIEWS, {**SLIDE, **VIEWS}):
+        assert rayseg.evaluate(checkpoint, overrides=overrides)["val/loss"] != plain
+        assert (next(rayseg.predict(checkpoint, [street], overrides=overrides)) != mask).any()
+
+
+def test_a_run_that_is_scored_in_windows_is_used_in_windows(
+    small: ExperimentConfig, tmp_path: Path, street: NDArray[np.uint8]
+) -> None:
+    result = train(small.with_({**SLIDE, "eval.tta.flip": True, "tracking.storage": str(tmp_path)}))
+    assert result.checkpoint is not None
+    assert rayseg.evaluate(result.checkpoint)["val/loss"] == result.metrics["val/loss"]
+    whole = {"eval": {"mode": "whole"}}
+    assert rayseg.evaluate(result.checkpoint, overrides=whole)["val/loss"] != result.metrics["val/loss"]
+    masks = [next(rayseg.predict(result.checkpoint, [street], overrides=each)) for each in ({}, whole)]
+    assert (masks[0] != masks[1]).any()
+
+
+def test_the_command_predict_takes_what_decides_a_prediction_and_nothing_else(
+    checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, out = tmp_path / "street=1.png", str(tmp_path / "out")
+    Image.fromarray(street).save(picture)
+    words = [f"{key}={value}" for key, value in {**SLIDE, "eval.tta.flip": "true"}.items()]
+    assert main(["predict", str(checkpoint), str(picture), *words, "--out", out]) == 0
+    with Image.open(tmp_path / "out" / "street=1.png") as mask:
+        wanted = next(rayseg.predict(checkpoint, [street], overrides={**SLIDE, "eval.tta.flip": True}))
+        np.testing.assert_array_equal(np.asarray(mask), wanted)
+    assert main(["predict", str(checkpoint), str(picture), "optim.lr=0.1", "eval.every=3", "--out", out]) == 2
+    assert "optim.lr: is not used in a prediction; used are data.class_names" in capsys.readouterr().err
+    assert main(["predict", str(checkpoint), "eval.tta.flip=true", "--out", out]) == 2
+    assert "no pictures" in capsys.readouterr().err
+    assert main(["predict", str(checkpoint), str(picture), "eval.stride=[2, 2]", "--out", out]) == 2
+    assert "mode is whole" in capsys.readouterr().err
+
+
 def test_two_masks_of_one_name_are_refused_before_any_is_written(
     checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,14 @@ from rayseg.inference import evaluate_split
 from rayseg.types import Batch
 from tests.engine.runs import Log, Outcome, compare, finish, full, start, stop
 
+#: An evaluation in windows and views, several of both for each image.
+WINDOWS = {
+    "eval.mode": "slide",
+    "eval.crop_size": [20, 24],
+    "eval.stride": [12, 20],
+    "eval.tta.scales": [0.75, 1.0],
+    "eval.tta.flip": True,
+}
 CHAOS = {"train.steps": 36, "checkpoint.every": 3, "eval.every": 9}
 
 
@@ -34,9 +42,9 @@ def stopped_at(folder: Path, step: int) -> None:
     stop(full(), folder, step)
 
 
-def evaluation(folder: Path, dtype: torch.dtype) -> tuple[dict[str, float], Tensor]:
+def evaluation(folder: Path, dtype: torch.dtype, **overrides: Any) -> tuple[dict[str, float], Tensor]:
     """Scores and confusion matrix of the untrained model over ten images."""
-    experiment = assemble(full(**{"eval.batch_size": 3}), LocalReporter(folder))
+    experiment = assemble(full(**{"eval.batch_size": 3, **overrides}), LocalReporter(folder))
     evaluator = experiment.evaluator
 
     def batches() -> Iterator[tuple[Batch, list[int]]]:
@@ -49,6 +57,7 @@ def evaluation(folder: Path, dtype: torch.dtype) -> tuple[dict[str, float], Tens
         class_names=evaluator.class_names,
         ignore_index=255,
         mix=evaluator.mix,
+        inference=evaluator.inference,
     )
 
 
@@ -57,7 +66,8 @@ def everything(folder: Path, stops: Sequence[int]) -> dict[str, Any]:
     whole, differences = whole_and_stopped(folder, stops)
     stopped_at(folder / "handed over", 7)
     scores = {dtype: evaluation(folder, dtype) for dtype in (torch.float64, torch.float32)}
-    return {"whole": whole, "differences": differences, "scores": scores}
+    windows = evaluation(folder, torch.float64, **WINDOWS)
+    return {"whole": whole, "differences": differences, "scores": scores, "windows": windows}
 
 
 def run_and_write_log(folder: Path) -> None:

@@ -75,6 +75,17 @@ def test_a_run_goes_on_with_another_number_of_workers(
     assert_same_run(finish(full(), tmp_path / "run"), one_worker["whole"])
 
 
+def test_windows_and_views_give_the_same_scores_with_uneven_shares(
+    workers: list[dict[str, Any]], one_worker: dict[str, Any]
+) -> None:
+    metrics, confusion = one_worker["windows"]
+    assert metrics["val/loss"] != pytest.approx(one_worker["scores"][torch.float64][0]["val/loss"], rel=1e-6)
+    for each in workers:
+        found, counts = each["windows"]
+        assert torch.equal(counts, confusion)
+        assert found == pytest.approx(metrics, rel=1e-10)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-6)])
 def test_scores_are_exact_and_the_validation_loss_equal_with_uneven_shares(
     workers: list[dict[str, Any]], one_worker: dict[str, Any], dtype: torch.dtype, tolerance: float
