@@ -148,7 +148,7 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
     one = _Resolver(components, problems)
     momentum = config.schedule.momentum
     return Parts(
-        dataset=one(config.data.dataset, "data.dataset", DATASETS, num_positional=1),
+        dataset=_knows_void(one(config.data.dataset, "data.dataset", DATASETS, num_positional=1), config),
         transforms=_transforms(one, config),
         model=one(config.model, "model", MODELS, num_positional=1),
         heads=_heads(one, config),
@@ -181,14 +181,18 @@ def _constructor(one: _Resolver, config: ExperimentConfig) -> Resolved | None:
 
 
 def _transforms(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:
-    """A transform whose signature has ``ignore_index`` gets the data's, unless the user gave one."""
     found: dict[str, Resolved] = {}
     for name, spec in config.data.transforms.items():
-        transform = one(spec, f"data.transforms.{name}", TRANSFORMS)
-        if transform is not None and takes(transform.target, "ignore_index"):
-            transform = replace(transform, kwargs={"ignore_index": config.data.ignore_index, **transform.kwargs})
+        transform = _knows_void(one(spec, f"data.transforms.{name}", TRANSFORMS), config)
         found |= {} if transform is None else {name: transform}
     return found
+
+
+def _knows_void(call: Resolved | None, config: ExperimentConfig) -> Resolved | None:
+    """What has ``ignore_index`` in its signature gets the data's, unless the user gave one."""
+    if call is None or not takes(call.target, "ignore_index"):
+        return call
+    return replace(call, kwargs={"ignore_index": config.data.ignore_index, **call.kwargs})
 
 
 def _hooks(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:

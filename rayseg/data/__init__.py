@@ -18,6 +18,7 @@ from rayseg.data._progress import Progress
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
+from rayseg.data.labels import label_table
 from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
@@ -52,6 +53,7 @@ __all__ = [
     "check_sample",
     "count_labels",
     "eval_batches",
+    "label_table",
     "micro_batches",
     "normalize",
     "pad_to",

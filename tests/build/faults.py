@@ -491,6 +491,16 @@ def storage_below_a_file(root: Path) -> dict[str, Any]:
     return {"tracking.storage": str(root / "notes" / "runs")}
 
 
+def labelled(**own: Any) -> Callable[[Path], dict[str, Any]]:
+    """Folders with more to say about their labels or their files."""
+
+    def write(root: Path) -> dict[str, Any]:
+        config = folders(root / "data")
+        return {"data.dataset": {**config["data.dataset"], **own}}
+
+    return write
+
+
 MISSING = "torchvision_lraspp_mobilenet_v3_large"
 FILES = [
     Wrong(
@@ -504,6 +514,24 @@ FILES = [
         lambda root: {"data.dataset": {"type": "folders", "root": f"{root}/x", "layout": "camvid"}},
         "data.dataset",
         ("no directory", "set root"),
+    ),
+    Wrong(
+        "a layout that there is not",
+        labelled(layout="cityscape"),
+        "data.dataset.layout",
+        ("'cityscape'",),
+    ),
+    Wrong(
+        "a label map to a class that there is not",
+        labelled(label_map={"1": "truck"}),
+        "data.dataset",
+        ("label_map has 'truck'", "one of the classes: road, car"),
+    ),
+    Wrong(
+        "a listing that is not there",
+        labelled(listing="{split}.txt"),
+        "data.dataset",
+        ("train.txt cannot be read", "set listing"),
     ),
     Wrong("no split of this name", {"data.val_split": "valid"}, "data.val_split", ("no split 'valid'", "train, val, test")),
     Wrong(
