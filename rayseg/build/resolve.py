@@ -5,16 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-import json
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from rayseg.config import Spec
+from rayseg.config import Spec, typed
 from rayseg.errors import ConfigError, Problem, RaysegError
 
 __all__ = [
@@ -257,23 +254,10 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _converted(value: Any, hint: Any, path: str, problems: Problems) -> Any:
-    """The value as its annotation wants it, by JSON's rules: a list becomes a tuple, text never a number.
-
-    A number stays as it was written: 5000 and 5000.0 are equal, but may mean a count and a fraction.
-    """
-    if hint is None or hint is Any:
-        return value
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except Exception:  # noqa: BLE001 - an annotation that pydantic cannot read is the user's own; the value passes as it is
-        return value
-    try:
-        converted = adapter.validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-        problems.add(path, f"got {value!r}, expected {wanted} ({error.errors()[0]['msg'].lower()})")
-        return value
-    return value if type(value) in (int, float) and converted == value else converted
+    converted, fault = typed(value, hint)
+    if fault is not None:
+        problems.add(path, fault)
+    return converted
 
 
 def _joined(path: str, rest: str) -> str:

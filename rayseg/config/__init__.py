@@ -54,6 +54,7 @@ from rayseg.config.show import flatten, flatten_tree, json_schema, render
 from rayseg.config.spec import Section, Spec
 from rayseg.config.start import FreezeRule, InitConfig
 from rayseg.config.text import from_yaml, to_line, to_yaml
+from rayseg.config.typed import typed
 from rayseg.config.values import Length, Moment
 
 __all__ = [
@@ -102,5 +103,6 @@ __all__ = [
     "render",
     "to_line",
     "to_yaml",
+    "typed",
     "write_yaml",
 ]

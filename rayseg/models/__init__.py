@@ -15,6 +15,17 @@ from torch import nn
 from rayseg.models.autocast import PRECISIONS, Precision, autocasting
 from rayseg.models.dropout import SampleDropout, SampleDropout2d, SampleDropPath, sample_keys, sample_mask, set_dropout
 from rayseg.models.freezing import Freeze, Freezing, unmatched
+from rayseg.models.mmseg import (
+    BACKBONES,
+    DECODE_HEADS,
+    ASPPHead,
+    DepthwiseSeparableASPPHead,
+    EncoderDecoder,
+    FCNHead,
+    PSPHead,
+    ResNet,
+    mmseg,
+)
 from rayseg.models.norm import NormKind, SyncBatchNorm2d, frozen_statistics, set_norm
 from rayseg.models.output import named_logits
 from rayseg.models.pretrained import efficientnet_lite0_state, load_backbone, read_state, torchvision_state
@@ -32,12 +43,20 @@ from rayseg.models.torchvision_models import (
 from rayseg.models.weights import WeightReport, WeightRules, match_weights
 
 __all__ = [
+    "BACKBONES",
+    "DECODE_HEADS",
     "MODELS",
     "PRECISIONS",
+    "ASPPHead",
+    "DepthwiseSeparableASPPHead",
+    "EncoderDecoder",
+    "FCNHead",
     "Freeze",
     "Freezing",
     "NormKind",
+    "PSPHead",
     "Precision",
+    "ResNet",
     "SampleDropPath",
     "SampleDropout",
     "SampleDropout2d",
@@ -51,6 +70,7 @@ __all__ = [
     "frozen_statistics",
     "load_backbone",
     "match_weights",
+    "mmseg",
     "named_logits",
     "prepare",
     "read_state",
@@ -73,6 +93,7 @@ __all__ = [
 #: The built-in models by name: ``(num_classes, **own) -> Module``.
 MODELS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
+        "mmseg": mmseg,
         "small_unet": small_unet,
         "smp_unet": smp_unet,
         "torchvision_deeplabv3_mobilenet_v3_large": torchvision_deeplabv3_mobilenet_v3_large,

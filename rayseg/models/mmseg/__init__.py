@@ -1,0 +1,22 @@
+"""Networks with MMSegmentation's arithmetic and names of parameters, so that its published weights fit."""
+
+from __future__ import annotations
+
+from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
+from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
+from rayseg.models.mmseg.fcn import FCNHead
+from rayseg.models.mmseg.model import BACKBONES, DECODE_HEADS, mmseg
+from rayseg.models.mmseg.psp import PSPHead
+from rayseg.models.mmseg.resnet import ResNet
+
+__all__ = [
+    "BACKBONES",
+    "DECODE_HEADS",
+    "ASPPHead",
+    "DepthwiseSeparableASPPHead",
+    "EncoderDecoder",
+    "FCNHead",
+    "PSPHead",
+    "ResNet",
+    "mmseg",
+]

@@ -1,0 +1,86 @@
+"""The head of FCN (Long et al., 2015), and most auxiliary heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rayseg.errors import ConfigError, Problem
+from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d
+from rayseg.models.mmseg.feature import picked, require
+
+__all__ = ["FCNHead"]
+
+
+class FCNHead(nn.Module):
+    """Convolutions on one feature: features to logits ``(N, C, h, w)`` at the feature's stride.
+
+    Args:
+        num_classes: C.
+        feature_channels: of every feature of the backbone.
+        channels: of the convolutions.
+        in_channels: of the feature, checked where it is given.
+        in_index: which feature.
+        num_convs: convolutions before the last; with 0 the feature must have ``channels`` channels.
+        kernel_size: of the convolutions in pixels, odd.
+        concat_input: one more convolution on the feature and what came out of the others.
+        dilation: of the convolutions.
+        dropout_ratio: probability that a channel is dropped before the last layer.
+        align_corners: how the logits are brought to the size of the image; see :class:`EncoderDecoder`.
+
+    Raises:
+        ConfigError: a value that cannot be, or another number of channels.
+
+    Example:
+        >>> FCNHead(5, (8, 16), channels=4)([torch.zeros(2, 8, 6, 6), torch.zeros(2, 16, 3, 3)]).shape
+        torch.Size([2, 5, 3, 3])
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        num_classes: int,
+        feature_channels: Sequence[int],
+        *,
+        channels: int,
+        in_channels: int | None = None,
+        in_index: int = -1,
+        num_convs: int = 2,
+        kernel_size: int = 3,
+        concat_input: bool = True,
+        dilation: int = 1,
+        dropout_ratio: float = 0.1,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        require(channels=channels, kernel_size=kernel_size, dilation=dilation, dropout_ratio=dropout_ratio)
+        c_in = picked(feature_channels, in_index, in_channels)
+        if problems := _faults(c_in, channels, num_convs, kernel_size):
+            raise ConfigError(problems)
+        self.in_index, self.align_corners = in_index, align_corners
+        self.conv_seg = class_layer(channels, num_classes)
+        self.dropout = dropout2d(dropout_ratio)
+        inputs = [c_in, *[channels] * (num_convs - 1)][:num_convs]
+        self.convs = nn.Sequential(*(ConvModule(each, channels, kernel_size, dilation=dilation) for each in inputs))
+        self.conv_cat = ConvModule(c_in + channels, channels, kernel_size) if concat_input else None
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits at the stride of the feature."""
+        x = features[self.in_index]
+        out = self.convs(x)
+        if self.conv_cat is not None:
+            out = self.conv_cat(torch.cat([x, out], dim=1))
+        logits: Tensor = self.conv_seg(self.dropout(out))
+        return logits
+
+
+def _faults(c_in: int, channels: int, num_convs: int, kernel_size: int) -> list[Problem]:
+    problems = []
+    if num_convs < 0:
+        problems.append(Problem("num_convs", f"must be at least 0, got {num_convs}"))
+    if num_convs == 0 and c_in != channels:
+        problems.append(Problem("channels", f"got {channels}; without convolutions it must be that of the feature, {c_in}"))
+    if kernel_size % 2 == 0:
+        problems.append(Problem("kernel_size", f"must be odd, got {kernel_size}"))
+    return problems

@@ -1,0 +1,120 @@
+"""From MMSegmentation's nested dicts of arguments to modules, every fault with its path."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from rayseg.config import typed
+from rayseg.errors import ConfigError, Problem
+
+__all__ = ["ELSEWHERE", "bound", "made"]
+
+#: What MMSegmentation writes into a part of the model and rayseg elsewhere, and where.
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "act_cfg": "the activation is ReLU; remove it",
+        "frozen_stages": "write freeze.<name>: {match: ..., statistics: true}",
+        "ignore_index": "write data.ignore_index, or heads.<name>.ignore_index",
+        "init_cfg": "write init.checkpoint",
+        "loss_decode": "write losses, and heads.<name>.losses for an auxiliary head",
+        "norm_cfg": "write model.norm: sync, batch or group; auto is sync with more than one worker",
+        "norm_eval": "write freeze.<name>: {match: ..., statistics: true}",
+        "pretrained": "write init.checkpoint",
+        "sampler": "write sampling, and heads.<name>.sampling for an auxiliary head",
+    }
+)
+
+
+def bound(
+    table: Mapping[str, Callable[..., nn.Module]],
+    written: Mapping[str, Any],
+    path: str,
+    problems: list[Problem],
+    *,
+    num_given: int = 0,
+) -> partial[nn.Module] | None:
+    """What makes the module that a dict of ``type`` and arguments describes; names and types of the arguments are looked at.
+
+    Args:
+        table: callables by type.
+        written: ``type``, and arguments by their names.
+        path: where it stands, for errors.
+        problems: every fault is added here.
+        num_given: positional arguments that come before the user's.
+
+    Returns:
+        None where a fault was found.
+
+    Example:
+        >>> faults = []
+        >>> bound({"Linear": nn.Linear}, {"type": "Linear", "out_featurs": 2}, "head", faults, num_given=1)
+        >>> for fault in faults:
+        ...     print(fault)
+        head.out_featurs: Linear has no parameter 'out_featurs'; it takes out_features, bias, device, dtype. Did you mean \
+'out_features'?
+        head.out_features: is missing; Linear needs it
+    """
+    kind = str(written.get("type"))
+    if kind not in table:
+        told = f"unknown name {kind!r}" if "type" in written else "is missing"
+        problems.append(Problem(f"{path}.type", f"{told}; known: {', '.join(table)}.{_nearest(kind, table)}"))
+        return None
+    target, before = table[kind], len(problems)
+    wanted = _parameters(target, num_given)
+    own = {key: value for key, value in written.items() if key != "type"}
+    problems += [Problem(f"{path}.{key}", _unknown(kind, key, list(wanted))) for key in own if key not in wanted]
+    needed = [name for name, each in wanted.items() if each.default is inspect.Parameter.empty and name not in own]
+    problems += [Problem(f"{path}.{name}", f"is missing; {kind} needs it") for name in needed]
+    values = _typed(target, {key: own[key] for key in own if key in wanted}, path, problems)
+    return partial(target, **values) if len(problems) == before else None
+
+
+def made(call: Callable[..., nn.Module] | None, path: str, problems: list[Problem], *given: Any) -> Any:
+    """The module, or None with its faults noted below ``path``.
+
+    Example:
+        >>> made(None, "head", []), made(nn.ReLU, "head", [])
+        (None, ReLU())
+    """
+    try:
+        return None if call is None else call(*given)
+    except ConfigError as error:
+        problems += [Problem(f"{path}.{each.path}", each.message) for each in error.problems]
+        return None
+
+
+def _parameters(target: Callable[..., Any], num_given: int) -> dict[str, inspect.Parameter]:
+    """Those that are the user's: not what comes before, and not what the type itself fixes."""
+    fixed = target.keywords if isinstance(target, partial) else {}
+    parameters = list(inspect.signature(target).parameters.values())[num_given:]
+    return {each.name: each for each in parameters if each.name not in fixed}
+
+
+def _typed(target: Callable[..., Any], values: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
+    function = target.func if isinstance(target, partial) else target
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    converted = {}
+    for key, value in values.items():
+        converted[key], fault = typed(value, hints.get(key))
+        if fault is not None:
+            problems.append(Problem(f"{path}.{key}", fault))
+    return converted
+
+
+def _unknown(kind: str, key: str, names: Sequence[str]) -> str:
+    if key in ELSEWHERE:
+        return f"does not belong to the network here: {ELSEWHERE[key]}"
+    return f"{kind} has no parameter {key!r}; it takes {', '.join(names)}.{_nearest(key, names)}"
+
+
+def _nearest(name: str, names: typing.Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

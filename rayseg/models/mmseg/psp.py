@@ -1,0 +1,65 @@
+"""The pyramid pooling head of PSPNet (Zhao et al., 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize
+from rayseg.models.mmseg.feature import picked, require
+
+__all__ = ["PSPHead"]
+
+
+class PSPHead(nn.Module):
+    """The feature beside its averages over grids: features to logits ``(N, C, h, w)`` at the feature's stride.
+
+    Args:
+        num_classes: C.
+        feature_channels: of every feature of the backbone.
+        channels: of every branch and of what joins them.
+        in_channels: of the feature, checked where it is given.
+        in_index: which feature.
+        pool_scales: cells along each side of the grids.
+        dropout_ratio: probability that a channel is dropped before the last layer.
+        align_corners: how branches are brought to the feature's size, and the logits to that of the image.
+
+    Raises:
+        ConfigError: a value that cannot be, or another number of channels.
+
+    Example:
+        >>> PSPHead(5, (8, 16), channels=4)([torch.zeros(2, 8, 9, 9), torch.zeros(2, 16, 9, 9)]).shape
+        torch.Size([2, 5, 9, 9])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        feature_channels: Sequence[int],
+        *,
+        channels: int,
+        in_channels: int | None = None,
+        in_index: int = -1,
+        pool_scales: tuple[int, ...] = (1, 2, 3, 6),
+        dropout_ratio: float = 0.1,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        require(channels=channels, pool_scales=pool_scales, dropout_ratio=dropout_ratio)
+        c_in = picked(feature_channels, in_index, in_channels)
+        self.in_index, self.align_corners = in_index, align_corners
+        self.conv_seg = class_layer(channels, num_classes)
+        self.dropout = dropout2d(dropout_ratio)
+        self.psp_modules = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(scale), ConvModule(c_in, channels, 1)) for scale in pool_scales
+        )
+        self.bottleneck = ConvModule(c_in + len(pool_scales) * channels, channels, 3)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits at the stride of the feature."""
+        x = features[self.in_index]
+        pooled = [resize(pool(x), x.shape[-2:], align_corners=self.align_corners) for pool in self.psp_modules]
+        logits: Tensor = self.conv_seg(self.dropout(self.bottleneck(torch.cat([x, *pooled], dim=1))))
+        return logits

@@ -1,0 +1,286 @@
+"""MMSegmentation's networks: names and shapes of its own package, its arithmetic, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import resnet18, resnet50
+
+from rayseg.build import check
+from rayseg.config import ExperimentConfig
+from rayseg.errors import ConfigError
+from rayseg.models import DECODE_HEADS, ASPPHead, EncoderDecoder, FCNHead, PSPHead, ResNet, mmseg, prepare, sample_keys
+from rayseg.models.mmseg import BACKBONES
+from tests.models import mmseg_reference as reference
+
+NAMES: dict[str, dict[str, list[int]]] = json.loads(reference.NAMES.read_text(encoding="utf-8"))
+SMALL: dict[str, Any] = {"type": "ResNetV1c", "depth": 18, "stem_channels": 4, "base_channels": 4}
+FCN: dict[str, Any] = {"type": "FCNHead", "channels": 4, "num_convs": 1, "concat_input": False}
+HEADS: dict[str, dict[str, Any]] = {
+    "FCNHead": FCN,
+    "PSPHead": {"type": "PSPHead", "channels": 4},
+    "ASPPHead": {"type": "ASPPHead", "channels": 4},
+    "DepthwiseSeparableASPPHead": {"type": "DepthwiseSeparableASPPHead", "channels": 4, "c1_channels": 2},
+}
+
+
+def part(name: str) -> nn.Module:
+    with torch.device("meta"):
+        if name in reference.BACKBONES:
+            own = dict(reference.BACKBONES[name])
+            return BACKBONES[own.pop("type")](**own)
+        written, channels = reference.HEADS[name]
+        own = dict(written)
+        return DECODE_HEADS[own.pop("type")](own.pop("num_classes", reference.NUM_CLASSES), channels, **own)
+
+
+@pytest.mark.parametrize("name", list(NAMES))
+def test_every_tensor_has_the_name_and_the_shape_that_it_has_there(name: str) -> None:
+    assert reference.shapes(part(name)) == NAMES[name]
+
+
+def test_every_part_is_compared() -> None:
+    parts = {*reference.BACKBONES, *reference.HEADS}
+    assert set(NAMES) == parts
+    assert {reference.BACKBONES[name]["type"] for name in reference.BACKBONES} == set(BACKBONES)
+    assert {written["type"] for written, _ in reference.HEADS.values()} == set(DECODE_HEADS)
+
+
+def disturbed(module: nn.Module) -> nn.Module:
+    """Statistics, scales and shifts that are not those of the beginning."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith(("running_mean", "running_var", "bn.bias", "bn3.weight", "bn2.weight")):
+                tensor.uniform_(0.2, 0.6, generator=generator)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("mmseg") is None, reason="needs mmsegmentation, mmengine and mmcv-lite")
+@pytest.mark.parametrize("name", list(reference.MODELS))
+@pytest.mark.parametrize("training", [False, True])
+def test_the_outputs_are_those_of_the_package_beside_it(name: str, training: bool) -> None:
+    torch.manual_seed(0)
+    written = reference.whole(name, norm_cfg=True)
+    heads = [written["decode_head"], written["auxiliary_head"]]
+    for head in [each for some in heads for each in (some if isinstance(some, list) else [some]) if each]:
+        head["dropout_ratio"] = 0.0
+    theirs = disturbed(reference.reference({"type": "EncoderDecoder", **written})).train(training)
+    ours = mmseg(reference.NUM_CLASSES, **reference.whole(name)).train(training)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    for module in ours.modules():
+        if isinstance(module, nn.Dropout2d):
+            module.p = 0.0
+    x = torch.randn(2, 3, 65, 97)
+    with torch.no_grad():
+        features, output = theirs.backbone(x), ours(x)  # type: ignore[operator]
+        others: Any = theirs.auxiliary_head if written["auxiliary_head"] else []
+        others = others if isinstance(others, nn.ModuleList | list) else [others]
+        for head, logits in zip([theirs.decode_head, *others], output.values(), strict=True):
+            expected = F.interpolate(
+                head(features),
+                x.shape[-2:],
+                mode="bilinear",
+                align_corners=head.align_corners,  # type: ignore[operator]
+            )
+            full = F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
+            torch.testing.assert_close(full, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("depth", "build"), [(18, resnet18), (50, resnet50)])
+def test_resnet_is_torchvision_s(depth: int, build: Any) -> None:
+    ours, theirs = ResNet(depth), disturbed(build(weights=None))
+    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
+    ours.load_state_dict(state, strict=True)
+    x = torch.randn(1, 3, 33, 49)
+    with torch.no_grad():
+        theirs, ours = theirs.train(), ours.train()
+        y, features = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x)))), ours(x)
+        for stage, feature in enumerate(features, start=1):
+            y = theirs.get_submodule(f"layer{stage}")(y)
+            torch.testing.assert_close(feature, y)
+
+
+@pytest.mark.parametrize(
+    ("own", "strides"),
+    [
+        ({}, (4, 8, 16, 32)),
+        ({"strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4), "contract_dilation": True}, (4, 8, 8, 8)),
+        ({"strides": (1, 2, 2, 1), "dilations": (1, 1, 1, 2), "multi_grid": (2, 4)}, (4, 8, 16, 16)),
+        ({"num_stages": 2, "strides": (1, 2), "dilations": (1, 1), "out_indices": (1,)}, (8,)),
+    ],
+)
+@pytest.mark.parametrize("size", [(64, 64), (65, 33)])
+def test_features_have_the_strides_that_were_asked_for(own: Any, strides: Any, size: tuple[int, int]) -> None:
+    net = ResNet(18, deep_stem=True, avg_down=True, stem_channels=4, base_channels=4, **own)
+    features = net(torch.zeros(1, 3, *size))
+    assert [tuple(each.shape[2:]) for each in features] == [tuple(-(-side // stride) for side in size) for stride in strides]
+    assert net.channels == tuple(each.shape[1] for each in features)
+
+
+def dilations(net: ResNet, stage: str) -> list[int]:
+    return [block.get_submodule("conv2").dilation[0] for block in net.get_submodule(stage)]  # type: ignore[attr-defined]
+
+
+def test_the_first_block_of_a_dilated_stage_is_contracted_and_a_grid_replaces_the_dilations() -> None:
+    small: Any = {"base_channels": 4, "strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4)}
+    assert dilations(ResNet(50, **small), "layer4") == [4, 4, 4]
+    net = ResNet(50, contract_dilation=True, **small)
+    assert [dilations(net, f"layer{stage}") for stage in (3, 4)] == [[1, 2, 2, 2, 2, 2], [2, 4, 4]]
+    assert dilations(ResNet(50, multi_grid=(1, 2, 4), contract_dilation=True, **small), "layer4") == [1, 2, 4]
+
+
+def test_a_block_begins_as_the_identity_and_heads_begin_small() -> None:
+    model = mmseg(5, backbone=SMALL, decode_head=HEADS["PSPHead"])
+    block = model.backbone.get_submodule("layer1")[1].eval()  # type: ignore[index]
+    x = torch.rand(1, 4, 8, 8)
+    assert torch.equal(block(x), x)
+    assert 0.005 < float(model.decode_head.get_parameter("conv_seg.weight").detach().std()) < 0.02
+    fan_out = 4 * 9
+    weight = model.decode_head.get_parameter("bottleneck.conv.weight").detach()
+    assert abs(float(weight.std()) / (2 / fan_out) ** 0.5 - 1) < 0.1
+
+
+def pooled(x: Tensor, cells: int) -> Tensor:
+    """Averages over a grid, cell by cell."""
+    height, width = x.shape[-2:]
+    edges = [(i * height // cells, -(-(i + 1) * height // cells)) for i in range(cells)]
+    sides = [(i * width // cells, -(-(i + 1) * width // cells)) for i in range(cells)]
+    return torch.stack([torch.stack([x[..., a:b, c:d].mean((2, 3)) for c, d in sides], -1) for a, b in edges], -2)
+
+
+def test_pyramid_pooling_cell_by_cell() -> None:
+    head = disturbed(PSPHead(3, (4,), channels=2, pool_scales=(2, 3))).eval()
+    x = torch.randn(2, 4, 7, 8)
+    branches = [
+        F.interpolate(head.get_submodule(f"psp_modules.{i}.1")(pooled(x, cells)), (7, 8), mode="bilinear")
+        for i, cells in enumerate((2, 3))
+    ]
+    joined = head.get_submodule("bottleneck")(torch.cat([x, *branches], 1))
+    torch.testing.assert_close(head([x]), head.get_submodule("conv_seg")(joined))
+
+
+def test_an_input_reaches_as_far_as_the_dilation() -> None:
+    head = disturbed(ASPPHead(2, (1,), channels=2, dilations=(1, 3))).eval()
+    x = torch.randn(1, 1, 15, 15, requires_grad=True)
+    branch = head.get_submodule("aspp_modules.1.conv")(x)
+    branch[0, 0, 7, 7].backward()
+    assert x.grad is not None
+    assert sorted({tuple(at.tolist()) for at in x.grad[0, 0].nonzero()}) == [(i, j) for i in (4, 7, 10) for j in (4, 7, 10)]
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_a_prepared_model_uses_every_parameter_and_gives_named_logits(kind: str) -> None:
+    model = prepare(mmseg(5, backbone=SMALL, decode_head=HEADS[kind], auxiliary_head={**FCN, "in_index": 2}), norm="sync")
+    assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"backbone", "decode_head", "auxiliary_head"}
+    with sample_keys(0, torch.arange(2)):
+        output = model.train()(torch.randn(2, 3, 64, 96))
+    assert list(output) == ["main", "auxiliary"]
+    sum(logits.square().mean() for logits in output.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_aligned_corners_come_at_full_size() -> None:
+    backbone = ResNet(18, base_channels=4)
+    plain, aligned = (FCNHead(5, backbone.channels, channels=4, align_corners=flag) for flag in (False, True))
+    aligned.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 64, 96)
+    outputs = [EncoderDecoder(backbone, head).eval()(x)["main"] for head in (plain, aligned)]
+    torch.testing.assert_close(F.interpolate(outputs[0], (64, 96), mode="bilinear", align_corners=True), outputs[1])
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"backbone.depht": 18}, "model.backbone.depht", "ResNetV1c has no parameter 'depht'; it takes depth, "),
+    ({"backbone.depth": 19}, "model.backbone.depth", "got 19, expected one of 18, 34, 50, 101, 152"),
+    ({"backbone.depth": "18"}, "model.backbone.depth", "got '18', expected int"),
+    ({"backbone.deep_stem": False}, "model.backbone.deep_stem", "has no parameter 'deep_stem'"),
+    ({"backbone.norm_cfg": {"type": "SyncBN"}}, "model.backbone.norm_cfg", "write model.norm: sync, batch or group"),
+    ({"backbone.pretrained": "a"}, "model.backbone.pretrained", "write init.checkpoint"),
+    ({"backbone.strides": [1, 2, 2]}, "model.backbone.strides", "got 3 values, expected 4"),
+    ({"backbone.dilations": [1, 1, 1, 0]}, "model.backbone.dilations", "must be at least 1"),
+    ({"backbone.multi_grid": [1, 2, 4]}, "model.backbone.multi_grid", "got 3 values, expected 2, one for each block"),
+    ({"backbone.style": "caffe"}, "model.backbone.style", "'caffe' would change nothing"),
+    ({"backbone.style": "tf"}, "model.backbone.style", "got 'tf'"),
+    ({"backbone.num_stages": 5}, "model.backbone.num_stages", "expected 1 to 4"),
+    ({"backbone.out_indices": [0, 1]}, "model.backbone.out_indices", "stages after 1 would not be used"),
+    ({"backbone.out_indices": [3, 3]}, "model.backbone.out_indices", "ascending, each once"),
+    ({"backbone.stem_channels": 5}, "model.backbone.stem_channels", "must be even with a deep stem"),
+    ({"backbone.type": "ResNet50"}, "model.backbone.type", "known: ResNet, ResNetV1c"),
+    ({"decode_head.type": "PSPHed"}, "model.decode_head.type", "Did you mean 'PSPHead'?"),
+    ({"decode_head": {"type": "PSPHead"}}, "model.decode_head.channels", "is missing; PSPHead needs it"),
+    ({"decode_head": {"channels": 4}}, "model.decode_head.type", "is missing"),
+    ({"decode_head.loss_decode": {"type": "CrossEntropyLoss"}}, "model.decode_head.loss_decode", "write losses"),
+    ({"decode_head.in_channels": 2048}, "model.decode_head.in_channels", "feature -1 has 32 channels (0: 4, 1: 8"),
+    ({"decode_head.in_index": 4}, "model.decode_head.in_index", "the backbone gives 4 features"),
+    ({"decode_head.dropout_ratio": 1.0}, "model.decode_head.dropout_ratio", "below 1"),
+    ({"decode_head.num_classes": 19}, "model.decode_head.num_classes", "the data has 9 classes; remove it"),
+    ({"decode_head.num_convs": -1}, "model.decode_head.num_convs", "at least 0"),
+    ({"decode_head.num_convs": 0}, "model.decode_head.channels", "must be that of the feature, 32"),
+    ({"decode_head.kernel_size": 2}, "model.decode_head.kernel_size", "must be odd"),
+    ({"decode_head": {**HEADS["PSPHead"], "pool_scales": []}}, "model.decode_head.pool_scales", "at least 1"),
+    (
+        {"decode_head": {**HEADS["DepthwiseSeparableASPPHead"], "c1_channels": 0}},
+        "model.decode_head.c1_channels",
+        "set both to 0, or neither",
+    ),
+    ({"auxiliary_head": [{**FCN, "num_classes": 0}]}, "model.auxiliary_head.0.num_classes", "at least 1, got 0"),
+    ({"auxiliary_head": [FCN, {**FCN, "in_idx": 2}]}, "model.auxiliary_head.1.in_idx", "Did you mean 'in_index'?"),
+    ({"neck": {}}, "model.neck", "it takes backbone, decode_head, auxiliary_head"),
+]
+BASE = ExperimentConfig.from_dict(
+    {
+        "data": {"dataset": {"type": "synthetic", "size": [64, 64], "length": 4}},
+        "model": {"type": "mmseg", "backbone": SMALL, "decode_head": FCN},
+        "train": {"batch_size": 2, "steps": 2},
+    }
+)
+
+
+@pytest.mark.parametrize(("change", "path", "says"), WRONG)
+def test_faults_are_found_before_work_starts(change: dict[str, Any], path: str, says: str, tmp_path: Path) -> None:
+    config = BASE.with_({"tracking.storage": str(tmp_path), **{f"model.{key}": value for key, value in change.items()}})
+    problems = check(config)
+    assert [problem.path for problem in problems] == [path]
+    assert says in problems[0].message
+
+
+def test_faults_of_every_part_are_told_at_once() -> None:
+    with pytest.raises(ConfigError, match="4 problems") as caught:
+        mmseg(
+            5,
+            backbone={**SMALL, "depht": 18},
+            decode_head={**FCN, "sampler": {}, "dilation": "2"},
+            auxiliary_head={"type": "FCN"},
+        )
+    assert [problem.path for problem in caught.value.problems] == [
+        "backbone.depht",
+        "decode_head.sampler",
+        "decode_head.dilation",
+        "auxiliary_head.type",
+    ]
+
+
+def test_a_published_file_loads_whole_into_another_number_of_classes(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    donor = mmseg(19, backbone=SMALL, decode_head=FCN, auxiliary_head={**FCN, "in_index": 2})
+    meta = {"CLASSES": ("road", "sidewalk"), "PALETTE": [[128, 64, 128]], "epoch": 1}
+    torch.save({"meta": meta, "state_dict": donor.state_dict()}, tmp_path / "published.pth")
+    config = BASE.with_(
+        {
+            "tracking.storage": str(tmp_path),
+            "model.auxiliary_head": {**FCN, "in_index": 2},
+            "heads.auxiliary": {},
+            "init": {"checkpoint": str(tmp_path / "published.pth"), "strict": True},
+        }
+    )
+    assert check(config) == []
+    wrong = check(config.with_({"model.backbone.depth": 34}))
+    assert [problem.path for problem in wrong] == ["init.strict"]
