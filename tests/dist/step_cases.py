@@ -17,7 +17,7 @@ from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
 from rayseg.losses import Boundary, Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, LovaszHinge, Tversky, boundaries, cross_entropy
 from rayseg.mix import Head, Mix, Term
-from rayseg.models import Freeze, Freezing, NormKind, prepare
+from rayseg.models import Freeze, Freezing, NormKind, mmseg, prepare
 from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
 from rayseg.types import Batch
 
@@ -67,6 +67,7 @@ class Case:
     clip: Mapping[str, float] = field(default_factory=dict)
     scaler: Callable[[], LossScaler] | None = None
     channels: int = NUM_CLASSES
+    network: Callable[[], nn.Module] | None = None
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
@@ -90,6 +91,21 @@ HUGE = partial(LossScaler, scale=2.0**1020, backoff=2.0**-12)
 
 SMOOTH = {"smooth": Term(partial(cross_entropy, label_smoothing=0.1), normalize="valid")}
 BY_LOSS = partial(ohem, thresh=0.25, min_kept=11, by="loss")
+
+#: Heads of mmseg; the auxiliary one is brought to full size in the network.
+HEADS: list[dict[str, Any]] = [
+    {"type": "PSPHead", "channels": 4, "pool_scales": (1, 2), "dropout_ratio": 0.2},
+    {"type": "DepthwiseSeparableASPPHead", "channels": 4, "dilations": (1, 2), "c1_channels": 3, "dropout_ratio": 0.2},
+]
+
+
+def network(decode_head: Mapping[str, Any]) -> nn.Module:
+    """A ResNet of two stages."""
+    stages = {"num_stages": 2, "strides": (1, 2), "dilations": (1, 2), "out_indices": (0, 1), "zero_init_residual": False}
+    backbone = {"type": "ResNetV1d", "depth": 18, "stem_channels": 4, "base_channels": 4, **stages}
+    auxiliary = {"type": "FCNHead", "channels": 4, "in_index": 0, "num_convs": 1, "align_corners": True}
+    return mmseg(NUM_CLASSES, backbone=backbone, decode_head=decode_head, auxiliary_head=auxiliary)
+
 
 CASES = {
     "ohem, dice, class weights": Case(MIXED, SAMPLER, dtypes=BOTH),
@@ -165,6 +181,7 @@ CASES = {
     "a frozen stem, cross-entropy in two micro-batches": Case(
         {"ce": CE}, num_micro=2, optimizer=DECAYING, freeze={"stem": STEM}
     ),
+    **{f"a {head['type']}": Case({"ce": CE}, network=partial(network, head)) for head in HEADS},
 }
 
 
@@ -205,7 +222,8 @@ def make_mix(case: Case) -> Mix:
 def three_steps(case: Case, dtype: torch.dtype, device: str = "cpu") -> Values:
     """Loss and parts, gradients, weights and statistics after each step."""
     torch.manual_seed(0)
-    plain = prepare(TwoHeads(case.channels, case.detail_channels if case.detail else 0), norm=case.norm).to(device, dtype)
+    small = partial(TwoHeads, case.channels, case.detail_channels if case.detail else 0)
+    plain = prepare((case.network or small)(), norm=case.norm).to(device, dtype)
     mix, optimizer = make_mix(case), case.optimizer(plain.parameters())
     scaler = None if case.scaler is None else case.scaler()
     freezing, wrapped, model = Freezing(plain, case.freeze), [False], plain

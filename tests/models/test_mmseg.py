@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
-from rayseg.build import check
+from rayseg.build import applied_values, assemble, check
 from rayseg.config import ExperimentConfig
+from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
 from rayseg.models import DECODE_HEADS, ASPPHead, EncoderDecoder, FCNHead, PSPHead, ResNet, mmseg, prepare, sample_keys
 from rayseg.models.mmseg import BACKBONES
@@ -282,5 +283,15 @@ def test_a_published_file_loads_whole_into_another_number_of_classes(tmp_path: P
         }
     )
     assert check(config) == []
+    model = assemble(config, LocalReporter(tmp_path)).fit.state.model.state_dict()
+    others = [name for name, tensor in donor.state_dict().items() if not torch.equal(model[name].cpu(), tensor)]
+    assert others == [f"{head}.conv_seg.{kind}" for head in ("decode_head", "auxiliary_head") for kind in ("weight", "bias")]
     wrong = check(config.with_({"model.backbone.depth": 34}))
     assert [problem.path for problem in wrong] == ["init.strict"]
+
+
+def test_values_deep_in_the_dicts_are_searched_and_read_back(tmp_path: Path) -> None:
+    sampled = {"model.decode_head.dropout_ratio": 0.3, "model.backbone.depth": 34}
+    experiment = assemble(BASE.with_(sampled), LocalReporter(tmp_path))
+    assert applied_values(experiment, list(sampled)) == sampled
+    assert sum(name.endswith("conv1.weight") for name in experiment.fit.state.model.state_dict()) == 16
