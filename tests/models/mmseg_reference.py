@@ -112,7 +112,7 @@ def whole(name: str, *, norm_cfg: bool = False) -> dict[str, Any]:
 def reference(written: Part) -> nn.Module:
     """What the package makes of a dict; its compiled operators are stubbed."""
     _stub_operators()
-    importlib.import_module("mmcv").__version__ = "2.1.0"
+    vars(importlib.import_module("mmcv"))["__version__"] = "2.1.0"  # of mmcv-lite, later ones are refused
     importlib.import_module("mmseg.models")
     made: nn.Module = importlib.import_module("mmseg.registry").MODELS.build(dict(written))
     return made

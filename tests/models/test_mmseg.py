@@ -71,8 +71,8 @@ def disturbed(module: nn.Module) -> nn.Module:
 def test_the_outputs_are_those_of_the_package_beside_it(name: str, training: bool) -> None:
     torch.manual_seed(0)
     written = reference.whole(name, norm_cfg=True)
-    heads = [written["decode_head"], written["auxiliary_head"]]
-    for head in [each for some in heads for each in (some if isinstance(some, list) else [some]) if each]:
+    auxiliary = written["auxiliary_head"] or []
+    for head in [written["decode_head"], *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]:
         head["dropout_ratio"] = 0.0
     theirs = disturbed(reference.reference({"type": "EncoderDecoder", **written})).train(training)
     ours = mmseg(reference.NUM_CLASSES, **reference.whole(name)).train(training)
@@ -82,28 +82,25 @@ def test_the_outputs_are_those_of_the_package_beside_it(name: str, training: boo
             module.p = 0.0
     x = torch.randn(2, 3, 65, 97)
     with torch.no_grad():
-        features, output = theirs.backbone(x), ours(x)  # type: ignore[operator]
+        features, output = theirs.get_submodule("backbone")(x), ours(x)
         others: Any = theirs.auxiliary_head if written["auxiliary_head"] else []
         others = others if isinstance(others, nn.ModuleList | list) else [others]
-        for head, logits in zip([theirs.decode_head, *others], output.values(), strict=True):
-            expected = F.interpolate(
-                head(features),
-                x.shape[-2:],
-                mode="bilinear",
-                align_corners=head.align_corners,  # type: ignore[operator]
-            )
+        heads: list[Any] = [theirs.decode_head, *others]
+        for head, logits in zip(heads, output.values(), strict=True):
+            logits_there = head(features)
+            expected = F.interpolate(logits_there, x.shape[-2:], mode="bilinear", align_corners=head.align_corners)
             full = F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
             torch.testing.assert_close(full, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("depth", "build"), [(18, resnet18), (50, resnet50)])
 def test_resnet_is_torchvision_s(depth: int, build: Any) -> None:
-    ours, theirs = ResNet(depth), disturbed(build(weights=None))
+    ours, theirs = ResNet(depth).train(), build(weights=None).train()
+    disturbed(theirs)
     state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
     ours.load_state_dict(state, strict=True)
     x = torch.randn(1, 3, 33, 49)
     with torch.no_grad():
-        theirs, ours = theirs.train(), ours.train()
         y, features = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x)))), ours(x)
         for stage, feature in enumerate(features, start=1):
             y = theirs.get_submodule(f"layer{stage}")(y)
