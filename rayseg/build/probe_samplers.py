@@ -56,7 +56,9 @@ def probe_sampler(
             _check_shares(arguments, path, size, batch_size, found, changing)
         if not found.found:
             trial = partial(_weights, head, num_channels, size, changing, has_pixel_loss=has_pixel_loss)
-            _check_shape(caught(path, found, trial), path, size, found)
+            weights = caught(path, found, trial)
+            if not found.found:
+                _check_weights(weights, path, size, found)
         for problem in found.found:
             name = problem.path.removeprefix(f"{path}.")
             problems.add(f"{path}.schedule.{name}.{end}" if name in changing else problem.path, problem.message)
@@ -96,7 +98,11 @@ def _weights(
     return weights
 
 
-def _check_shape(weights: Tensor | None, path: str, size: tuple[int, int], problems: Problems) -> None:
-    if weights is not None and weights.shape != (1, *size):
+def _check_weights(weights: Any, path: str, size: tuple[int, int], problems: Problems) -> None:
+    if not isinstance(weights, Tensor):
+        problems.add(path, f"gives {type(weights).__name__}; expected a tensor (N, H, W), one weight per pixel")
+    elif weights.shape != (1, *size):
         message = f"gives weights {tuple(weights.shape)} for masks {(1, *size)}; expected (N, H, W), one per pixel"
         problems.add(path, message)
+    elif not (weights >= 0).all():
+        problems.add(path, f"gives weights down to {float(weights.min())}; expected numbers, 0 or more")

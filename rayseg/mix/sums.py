@@ -18,6 +18,9 @@ from rayseg.mix.pixels import Pixels, weights_of_all
 __all__ = ["Finish", "Sums", "contribute", "pixel_loss", "ratio"]
 
 
+_FORMS = "expected a tensor (N, H, W), or (numerator, denominator), each a tensor without dimensions, or such a tensor alone"
+
+
 @dataclass
 class Sums:
     """Local sums, made global by one collective."""
@@ -126,7 +129,9 @@ def _class_weighted(value: Tensor, term: Term, pixels: Pixels, passed: Collectio
 def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
     value, passed = _evaluated(term, loss, head, pixels)
     if isinstance(value, tuple):
-        return value[0], value[1]
+        return _pair(value)
+    if not isinstance(value, Tensor):
+        raise ShapeError(f"a loss returned {type(value).__name__}; {_FORMS}")
     if value.ndim == 0:
         if term.scope == "global":
             raise ShapeError(
@@ -140,6 +145,13 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         )
     value = _class_weighted(value if "pixel_weight" in passed else value * pixels.kept, term, pixels, passed)
     return value.sum(), _normaliser(term.normalize, head, pixels, pixels.like(term.class_weight))
+
+
+def _pair(value: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    if len(value) == 2 and all(isinstance(each, Tensor) and each.ndim == 0 for each in value):
+        return value[0], value[1]
+    found = ", ".join(str(tuple(each.shape)) if isinstance(each, Tensor) else type(each).__name__ for each in value)
+    raise ShapeError(f"a loss returned a tuple of ({found}); {_FORMS}")
 
 
 def _normaliser(normalize: Normalize, head: Head, pixels: Pixels, class_weight: Tensor | None) -> Tensor:

@@ -36,6 +36,23 @@ def of_its_batch(logits: Tensor, target: Tensor, *, ignore_index: int, nll: Tens
     return nll / (target != ignore_index).sum()
 
 
+def number(logits: Tensor, target: Tensor, *, ignore_index: int) -> float:
+    return float(logits.detach().sum())
+
+
+def of_images(logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Sums of each image, which are those of a class with from_sums."""
+    return logits.square().sum((1, 2, 3)), (target != ignore_index).sum((1, 2))
+
+
+def counted(logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, int]:
+    return logits.square().sum(), int((target != ignore_index).sum())
+
+
+def three(logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor, ...]:
+    return logits.sum(), logits.square().sum(), logits.abs().sum()
+
+
 LOSSES = [
     Wrong("one channel for nine classes", {"model.binary": True}, "model.binary", ("tells two classes apart, and the", "9;")),
     Wrong(
@@ -75,6 +92,17 @@ LOSSES = [
         loss(f"{HERE}:of_its_batch"),
         "losses.own",
         ("2 images give", "one by one, so the number of workers would matter", "or say scope: rank"),
+    ),
+    *(
+        Wrong(
+            f"a loss that returns {says}", loss(f"{HERE}:{name}"), "losses.own", (f"a loss returned {says}; expected a tensor",)
+        )
+        for name, says in {
+            "number": "float",
+            "of_images": "a tuple of ((2,), (2,))",
+            "counted": "a tuple of ((), int)",
+            "three": "a tuple of ((), (), ())",
+        }.items()
     ),
     Wrong("a power of nothing", loss("hausdorff", power=0.0), "losses.own.power", ("must be above 0",)),
     Wrong("an unknown target", ce(target="one_hott"), "losses.ce.target.type", ("known: one_hot", "mean 'one_hot'")),

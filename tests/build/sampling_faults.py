@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from tests.build.small import AUXILIARY
 from tests.build.wrong import Wrong, loss
 
@@ -14,6 +16,15 @@ def ohem(**own: Any) -> dict[str, Any]:
 
 def ramp(name: str = "min_kept", *, first: float = 1.0, **own: Any) -> dict[str, Any]:
     return ohem(schedule={name: {"from": first, "to": 0.1, **own}})
+
+
+def nothing(logits: Tensor, target: Tensor, *, ignore_index: int) -> None:
+    """A sampler that forgets to return."""
+
+
+def minus(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    """A sampler that turns the loss around."""
+    return -(target != ignore_index).float()
 
 
 KEPT = "sampling.schedule.min_kept"
@@ -61,6 +72,15 @@ SAMPLERS = [
         {**ohem(**ramp(end=3)["sampling"], start=4), "train.steps": 9},
         f"{KEPT}.end",
         ("the sampler starts at step 4: 0.1 is all that is used", "write sampling.min_kept: 0.1"),
+    ),
+    Wrong(
+        "a sampler of nothing",
+        {"sampling": {"type": f"{__name__}:nothing"}},
+        "sampling",
+        ("gives NoneType; expected a tensor",),
+    ),
+    Wrong(
+        "weights below 0", {"sampling": {"type": f"{__name__}:minus"}}, "sampling", ("down to -1.0; expected numbers, 0 or",)
     ),
     Wrong("a power of a straight line", ramp(power=2.0), KEPT, ("belongs to the shape poly", "remove it")),
     Wrong("a geometric way to nothing", ramp(to=0.0, shape="exp"), f"{KEPT}.shape", ("exp needs both ends above 0",)),
