@@ -1,10 +1,11 @@
-"""Scores from the confusion matrix of a whole data set: counts are summed, scores never averaged.
+"""Scores from the counts of a whole data set: counts are summed, scores never averaged.
 
 With I the pixels of a class that were found, L those labelled and P those predicted as the class, all fractions::
 
     iou        I / (L + P - I)          dice       2 I / (L + P)
     accuracy   I / L, also recall       precision  I / P
     fscore     (1 + b^2) p r / (b^2 p + r) of precision p and recall r; with b = 1 it is dice
+    boundary   the iou of pixels near the border of the class, counted apart
 
 A mean runs over the classes for which the score exists.
 
@@ -22,15 +23,16 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 
-__all__ = ["DEFAULT_METRICS", "METRICS", "Metric", "accuracy", "dice", "fscore", "iou", "precision", "scores"]
+__all__ = ["DEFAULT_METRICS", "METRICS", "Metric", "accuracy", "boundary_iou", "dice", "fscore", "iou", "precision", "scores"]
 
-#: What is scored, in MMSegmentation's words.
-Metric = Literal["mIoU", "mDice", "mFscore"]
+#: What is scored, in MMSegmentation's words; those of borders are of Cheng et al. 2021.
+Metric = Literal["mIoU", "mDice", "mFscore", "mBoundaryIoU"]
 #: The scores of each class that belong to a metric.
 METRICS: dict[Metric, tuple[str, ...]] = {
     "mIoU": ("IoU", "Acc"),
     "mDice": ("Dice", "Acc"),
     "mFscore": ("Fscore", "Precision", "Recall"),
+    "mBoundaryIoU": ("BoundaryIoU",),
 }
 DEFAULT_METRICS: tuple[Metric, ...] = ("mIoU",)
 
@@ -129,8 +131,31 @@ def fscore(confusion: Tensor, *, beta: float = 1.0, zero_division: float = 0.0) 
     return values.where((found > 0) | ~occurs, zero_division)
 
 
+def boundary_iou(counts: Tensor) -> Tensor:
+    """Boundary IoU of each class (Cheng et al. 2021): of its pixels near a border, those in both by those in either.
+
+    Args:
+        counts: ``(3, C)`` in both, in the truth, in the prediction (``rayseg.kernels.boundary_counts``).
+
+    Returns:
+        ``(C,)`` float64; NaN for a class that has no border in either.
+
+    Example:
+        >>> boundary_iou(torch.tensor([[3, 0], [4, 0], [5, 0]]))
+        tensor([0.5000,    nan], dtype=torch.float64)
+    """
+    both, truth, predicted = counts.to(torch.float64)
+    values: Tensor = both / (truth + predicted - both)
+    return values
+
+
 def scores(
-    confusion: Tensor, class_names: Sequence[str], *, metrics: Collection[Metric] = DEFAULT_METRICS, beta: float = 1.0
+    confusion: Tensor,
+    class_names: Sequence[str],
+    *,
+    metrics: Collection[Metric] = DEFAULT_METRICS,
+    beta: float = 1.0,
+    boundary: Tensor | None = None,
 ) -> dict[str, float]:
     """The scores of an evaluation, as fractions 0-1.
 
@@ -141,14 +166,16 @@ def scores(
     Args:
         confusion: ``(C, C)`` int64 counts over the data set; rows are the truth, columns the prediction.
         class_names: C names.
-        metrics: ``mIoU`` gives IoU and Acc, ``mDice`` Dice and Acc, ``mFscore`` Fscore, Precision and Recall.
+        metrics: ``mIoU`` gives IoU and Acc, ``mDice`` Dice and Acc, ``mFscore`` Fscore, Precision and Recall,
+            ``mBoundaryIoU`` BoundaryIoU.
         beta: of the F-score.
+        boundary: ``(3, C)`` int64 counts over the data set, for ``mBoundaryIoU`` (``rayseg.kernels.boundary_counts``).
 
     Returns:
         The means, ``mIoU``, ``mAcc`` and so on, and ``aAcc``; then ``IoU/<class>`` and so on.
 
     Raises:
-        ShapeError: the matrix does not fit the names.
+        ShapeError: the matrix does not fit the names, or counts of borders are wanted and missing.
 
     Example:
         >>> scores(torch.tensor([[3, 1], [0, 4]]), ["road", "car"])
@@ -159,6 +186,8 @@ def scores(
         raise ShapeError(
             f"scores: the confusion matrix is {tuple(confusion.shape)}; {len(class_names)} class names need {expected}"
         )
+    if boundary is None and "mBoundaryIoU" in metrics:
+        raise ShapeError("scores: mBoundaryIoU needs the counts of borders, (3, C); give boundary=boundary_counts(...)")
     known = {
         "IoU": iou(confusion),
         "Dice": dice(confusion),
@@ -166,6 +195,7 @@ def scores(
         "Precision": precision(confusion),
         "Recall": accuracy(confusion),
         "Acc": accuracy(confusion),
+        **({} if boundary is None else {"BoundaryIoU": boundary_iou(boundary)}),
     }
     per_class = {name: known[name] for name in known if any(name in METRICS[metric] for metric in metrics)}
     counts = confusion.to(torch.float64)

@@ -13,6 +13,8 @@ from rayseg.errors import ShapeError
 from rayseg.kernels import confusion_counts
 from rayseg.metrics import METRICS, accuracy, dice, fscore, iou, precision, scores
 
+BOUNDARY = torch.tensor([[1, 2, 3, 4], [5, 5, 5, 5], [4, 4, 4, 4]])
+
 
 def shared_confusion() -> torch.Tensor:
     """Of the example on which the original code was run."""
@@ -57,7 +59,7 @@ def test_f_scores_are_those_of_precision_and_recall(counts: list[int], beta: flo
 def test_every_metric_has_the_mean_and_the_scores_of_its_classes() -> None:
     confusion = shared_confusion()
     for metric, kinds in METRICS.items():
-        result = scores(confusion, list("abcd"), metrics=[metric], beta=2.0)
+        result = scores(confusion, list("abcd"), metrics=[metric], beta=2.0, boundary=BOUNDARY)
         assert set(result) == {
             "aAcc",
             *(f"m{kind}" for kind in kinds),
@@ -65,7 +67,7 @@ def test_every_metric_has_the_mean_and_the_scores_of_its_classes() -> None:
         }
         for kind in kinds:
             assert result[f"m{kind}"] == pytest.approx(sum(result[f"{kind}/{name}"] for name in "abcd") / 4)
-    together = scores(confusion, list("abcd"), metrics=list(METRICS), beta=2.0)
+    together = scores(confusion, list("abcd"), metrics=list(METRICS), beta=2.0, boundary=BOUNDARY)
     assert together.items() >= scores(confusion, list("abcd")).items()
     assert together["Fscore/a"] == pytest.approx(float(fscore(confusion, beta=2.0)[0]))
 
@@ -113,6 +115,14 @@ def test_scores_are_finite_fractions_and_iou_never_exceeds_accuracy(counts: list
     assert all(math.isfinite(value) and 0 <= value <= 1 for value in result.values())
     both = torch.stack([iou(confusion), accuracy(confusion)])
     assert (both[0] <= both[1] + 1e-15)[~both.isnan().any(0)].all()
+
+
+def test_a_class_without_a_border_has_no_score_and_borders_that_were_not_counted_are_refused() -> None:
+    counts = torch.tensor([[3, 0, 0], [4, 0, 2], [5, 0, 0]])
+    result = scores(torch.eye(3, dtype=torch.int64), list("abc"), metrics=["mBoundaryIoU"], boundary=counts)
+    assert result == {"mBoundaryIoU": 0.25, "aAcc": 1.0, "BoundaryIoU/a": 0.5, "BoundaryIoU/c": 0.0}
+    with pytest.raises(ShapeError, match="needs the counts of borders"):
+        scores(torch.eye(3, dtype=torch.int64), list("abc"), metrics=["mBoundaryIoU"])
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3), (4,)])

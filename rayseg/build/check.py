@@ -16,7 +16,7 @@ from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.inference import probe_windows
-from rayseg.build.metric_names import check_metric
+from rayseg.build.metric_names import check_metric, check_metric_options
 from rayseg.build.objects import (
     make_mix,
     make_model,
@@ -63,6 +63,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     _check_scaling(config, problems)
     check_optimizer(config, parts, problems)
     _check_storage(config.tracking.storage, problems)
+    check_metric_options(config, problems)
     _check_trackers(config, problems)
     hooks = try_hooks(config, parts, problems)
     data = open_data(config, parts, problems)

@@ -63,6 +63,7 @@ class Evaluator:
             ignore_index=config.data.ignore_index,
             metrics=config.eval.metrics,
             beta=config.eval.beta,
+            boundary_ratio=config.eval.boundary_ratio,
             mix=self.mix,
             inference=self.inference,
             autocast=PRECISIONS[config.train.precision],

@@ -9,7 +9,10 @@ from rayseg.build.resolve import Problems, nearest
 from rayseg.config import ExperimentConfig
 from rayseg.engine.early_stopping import better_of
 
-__all__ = ["check_metric"]
+__all__ = ["check_metric", "check_metric_options"]
+
+#: Settings of one metric, and which.
+_OPTIONS = {"beta": "mFscore", "boundary_ratio": "mBoundaryIoU"}
 
 
 def check_metric(
@@ -34,3 +37,12 @@ def check_metric(
     if wanted is not None and way != wanted:
         which = "larger" if way == "max" else "smaller"
         problems.add(mode_path, f"got {way}, but a {which} {name} is not better; set it to {wanted}")
+
+
+def check_metric_options(config: ExperimentConfig, problems: Problems) -> None:
+    """Note a setting of a metric that is not measured."""
+    default = type(config.eval)()
+    for option, metric in _OPTIONS.items():
+        if getattr(config.eval, option) != getattr(default, option) and metric not in config.eval.metrics:
+            message = f"is of {metric}, and eval.metrics is {', '.join(config.eval.metrics)}; add {metric}, or remove this"
+            problems.add(f"eval.{option}", message)

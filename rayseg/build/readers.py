@@ -220,10 +220,14 @@ def _num_channels(model: nn.Module) -> int:
 
 def _eval(experiment: Experiment, names: Names) -> Any:
     plan, written, asked = experiment.fit.plan, experiment.config.eval, experiment.evaluator.inference
+    scored = experiment.evaluator.config.eval
     known: dict[str, Any] = {
         "every": None if written.every is None else plan.eval_every,
-        "batch_size": experiment.evaluator.config.eval.batch_size,
+        "batch_size": scored.batch_size,
         "at_end": plan.eval_at_end,
+        "metrics": scored.metrics,
+        "beta": scored.beta,
+        "boundary_ratio": scored.boundary_ratio,
         "mode": "whole" if asked.crop_size is None else "slide",
         "crop_size": asked.crop_size,
         "stride": asked.stride,

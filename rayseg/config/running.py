@@ -153,10 +153,15 @@ class EvalConfig(Section):
     every: Interval | None = Field(default=None, description="null: ten times per run")
     batch_size: Count = Field(default=8, description="most images of equal size, or windows, in one forward pass")
     at_end: Bool = Field(default=True, description="also after the last step")
-    metrics: tuple[Literal["mIoU", "mDice", "mFscore"], ...] = Field(
-        default=("mIoU",), min_length=1, description="mIoU: IoU, Acc; mDice: Dice, Acc; mFscore: Fscore, Precision, Recall"
+    metrics: tuple[Literal["mIoU", "mDice", "mFscore", "mBoundaryIoU"], ...] = Field(
+        default=("mIoU",),
+        min_length=1,
+        description="mIoU: IoU, Acc; mDice: Dice, Acc; mFscore: Fscore, Precision, Recall; mBoundaryIoU: IoU near borders",
     )
     beta: Positive = Field(default=1.0, description="of mFscore: how much more recall weighs than precision")
+    boundary_ratio: Float = Field(
+        default=0.02, gt=0, le=1, description="of mBoundaryIoU: width of a border, of the image's diagonal"
+    )
     mode: Literal["whole", "slide"] = Field(default="whole", description="images whole, or in overlapping windows")
     crop_size: Side2 | None = Field(default=None, description="height and width of a window, px; with slide")
     stride: Side2 | None = Field(default=None, description="of windows down and across, px; with slide, at most crop_size")

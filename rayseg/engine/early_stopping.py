@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["EarlyStopping", "better_of"]
 
 
+_FRACTIONS = frozenset({"IoU", "Acc", "aAcc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"})
+
+
 def better_of(metric: str) -> Literal["max", "min"] | None:
     """Whether more or less of a metric of ours is better; None for a name that we do not know.
 
@@ -25,7 +28,7 @@ def better_of(metric: str) -> Literal["max", "min"] | None:
     kind = metric.split("/")[1] if metric.startswith("val/") else ""
     if kind == "loss":
         return "min"
-    return "max" if kind.removeprefix("m") in {"IoU", "Acc", "aAcc", "Dice", "Fscore", "Precision", "Recall"} else None
+    return "max" if kind.removeprefix("m") in _FRACTIONS else None
 
 
 @dataclass

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rayseg.collective import all_sum
 from rayseg.inference.method import Inference
 from rayseg.inference.whole import predicted_labels
-from rayseg.kernels import confusion_counts
+from rayseg.kernels import boundary_counts, confusion_counts
 from rayseg.metrics import DEFAULT_METRICS, Metric, scores
 from rayseg.mix import Mix, ValidationLoss
 from rayseg.types import MAIN_HEAD, Batch
@@ -29,6 +29,7 @@ def evaluate_split(  # noqa: PLR0913
     ignore_index: int,
     metrics: Collection[Metric] = DEFAULT_METRICS,
     beta: float = 1.0,
+    boundary_ratio: float = 0.02,
     mix: Mix | None = None,
     inference: Inference = Inference(),  # noqa: B008  frozen
     autocast: torch.dtype | None = None,
@@ -44,6 +45,7 @@ def evaluate_split(  # noqa: PLR0913
         ignore_index: label that is not counted.
         metrics: what is scored (see ``rayseg.metrics.scores``).
         beta: of the F-score.
+        boundary_ratio: width of the borders of Boundary IoU, of an image's diagonal.
         mix: adds ``loss`` and ``loss/<term>`` of its main head over the split.
         inference: how the model is asked; the loss is that of the same logits.
         autocast: dtype of the forward pass where autocast allows it; None: as the weights are.
@@ -56,6 +58,7 @@ def evaluate_split(  # noqa: PLR0913
     device = next(model.parameters()).device
     num_classes = len(class_names)
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    borders = torch.zeros(3, num_classes, dtype=torch.int64, device=device) if "mBoundaryIoU" in metrics else None
     loss = None if mix is None else ValidationLoss(mix.heads[MAIN_HEAD], device)
     was_training = model.training
     model.eval()
@@ -64,12 +67,25 @@ def evaluate_split(  # noqa: PLR0913
         logits = inference(model, batch.images, autocast=autocast)
         prediction = predicted_labels(logits, batch.masks.shape[-2:])
         counts += confusion_counts(prediction, batch.masks, num_classes, ignore_index)
+        if borders is not None:
+            borders += boundary_counts(prediction, batch.masks, num_classes, ignore_index, boundary_ratio)
         if loss is not None:
             with torch.no_grad():
                 loss.add(logits, batch.masks, batch.images)
         if on_batch is not None:
             on_batch(batch, indices, prediction)
     model.train(was_training)
-    total = all_sum(counts).cpu()
-    found = {**scores(total, class_names, metrics=metrics, beta=beta), **({} if loss is None else loss.result())}
+    total, boundary = _total(counts, borders)
+    found = {
+        **scores(total, class_names, metrics=metrics, beta=beta, boundary=boundary),
+        **({} if loss is None else loss.result()),
+    }
     return {f"{prefix}{name}": value for name, value in found.items()}, total
+
+
+def _total(counts: Tensor, borders: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Both over all workers; one collective."""
+    if borders is None:
+        return all_sum(counts).cpu(), None
+    rows = all_sum(torch.cat([counts, borders])).cpu()
+    return rows[: len(counts)], rows[len(counts) :]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from rayseg.kernels.boundary import boundary_band, boundary_counts, boundary_width
 from rayseg.kernels.classes import log_probabilities, predicted_classes
 from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.histogram import histogram
 from rayseg.kernels.select import kth_largest
 
-__all__ = ["confusion_counts", "histogram", "kth_largest", "log_probabilities", "predicted_classes"]
+__all__ = [
+    "boundary_band",
+    "boundary_counts",
+    "boundary_width",
+    "confusion_counts",
+    "histogram",
+    "kth_largest",
+    "log_probabilities",
+    "predicted_classes",
+]

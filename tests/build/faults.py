@@ -232,6 +232,11 @@ COMBINATIONS = [
         "eval.crop_size",
         ("raised RuntimeError", "12 x 16", "Kernel size"),
     ),
+    Wrong(
+        "a setting of a score that is not taken", {"eval.beta": 2.0}, "eval.beta", ("is of mFscore", "metrics is mIoU", "add")
+    ),
+    Wrong("a border without a score", {"eval.boundary_ratio": 0.01}, "eval.boundary_ratio", ("is of mBoundaryIoU", "remove")),
+    Wrong("a border without a width", {"eval.boundary_ratio": 0.0}, "eval.boundary_ratio", ("must be more than 0, got 0.0",)),
     Wrong("no views", {"eval.tta.scales": []}, "eval.tta.scales", ("must be a list of 1 items, got 0",)),
     Wrong("a view without pixels", {"eval.tta.scales": [1.0, 0.0]}, "eval.tta.scales.1", ("must be more than 0, got 0.0",)),
     Wrong(

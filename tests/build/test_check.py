@@ -27,6 +27,12 @@ def paths(overrides: dict[str, Any]) -> list[str]:
     return [problem.path for problem in check(BASE.with_(overrides), PARTS)]
 
 
+def test_the_best_checkpoint_may_be_that_of_the_best_borders() -> None:
+    borders = {"eval.metrics": ["mBoundaryIoU"], "checkpoint.best": "val/mBoundaryIoU"}
+    assert check(BASE.with_(borders)) == []
+    assert [each.path for each in check(BASE.with_({**borders, "checkpoint.mode": "min"}))] == ["checkpoint.mode"]
+
+
 def test_a_sound_config_has_no_problem() -> None:
     assert check(BASE) == []
     assert check(ExperimentConfig().with_({"data.dataset.length": 8})) == []

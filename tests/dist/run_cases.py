@@ -24,6 +24,7 @@ WINDOWS = {
     "eval.stride": [12, 20],
     "eval.tta.scales": [0.75, 1.0],
     "eval.tta.flip": True,
+    "eval.metrics": ["mIoU", "mBoundaryIoU"],
 }
 CHAOS = {"train.steps": 36, "checkpoint.every": 3, "eval.every": 9}
 
@@ -56,6 +57,7 @@ def evaluation(folder: Path, dtype: torch.dtype, **overrides: Any) -> tuple[dict
         batches(),
         class_names=evaluator.class_names,
         ignore_index=255,
+        metrics=experiment.config.eval.metrics,
         mix=evaluator.mix,
         inference=evaluator.inference,
     )

@@ -84,6 +84,7 @@ def test_windows_and_views_give_the_same_scores_with_uneven_shares(
         found, counts = each["windows"]
         assert torch.equal(counts, confusion)
         assert found == pytest.approx(metrics, rel=1e-10)
+        assert found["val/mBoundaryIoU"] == metrics["val/mBoundaryIoU"]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-6)])
