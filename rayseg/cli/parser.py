@@ -99,11 +99,24 @@ def _data_preview(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="without data.transforms")
 
 
+def _data_convert(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="for the files; a conversion that was interrupted goes on")
+    parser.add_argument(
+        "--format", choices=("parquet", "arrow"), default="parquet", help="to exchange, or to train from (default parquet)"
+    )
+    parser.add_argument(
+        "--split", action="append", metavar="NAME", help="may be given more than once; default: those to train and to validate"
+    )
+    parser.add_argument("--images-per-file", type=int, default=512, metavar="N", help="default 512")
+
+
 #: Second words of ``rayseg data``.
 _DATA: Mapping[str, Command] = MappingProxyType(
     {
         "stats": Command("labels of each split, and the class weights that each rule makes of them", _data_stats),
         "preview": Command("a picture of samples as training sees them, with their labels and a legend", _data_preview),
+        "convert": Command("the data set as Parquet or as memory-mapped Arrow", _data_convert),
     }
 )
 
@@ -132,7 +145,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sweep": Command("search recipes around an experiment", _sweep),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures", _predict),
-        "data": Command("look at the data of a config: stats, preview", actions=_DATA),
+        "data": Command("look at the data of a config: stats, preview, convert", actions=_DATA),
         "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),
         "doctor": Command("what is wrong with this installation, and what to do", _doctor),
     }

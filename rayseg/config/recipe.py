@@ -38,7 +38,8 @@ class DataConfig(Section):
     """Where images come from, and what is done to them before the model sees them."""
 
     dataset: Spec = Field(
-        default=Spec(type="synthetic"), description="synthetic, parquet, folders, or an import path: (split, **own) -> Dataset"
+        default=Spec(type="synthetic"),
+        description="synthetic, parquet, arrow, folders, or an import path: (split, **own) -> Dataset",
     )
     train_split: str = "train"
     val_split: str = "val"

@@ -2,11 +2,12 @@
 
 ::
 
-    dataset[index] -> Sample      synthetic, parquet, folders, or your own
+    dataset[index] -> Sample      synthetic, parquet, arrow, folders, or your own
     transforms                    (sample, rng) -> sample, on uint8
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
     counts                        how often each class occurs
+    convert                       any data set to Parquet or memory-mapped Arrow
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Mapping
 
 from rayseg.data._cache import cache_directory
 from rayseg.data._progress import Progress
+from rayseg.data.arrow import ArrowSegmentation
+from rayseg.data.convert import Converted, Format, convert_split
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
@@ -37,8 +40,11 @@ from rayseg.data.transforms import (
 __all__ = [
     "DATASETS",
     "TRANSFORMS",
+    "ArrowSegmentation",
+    "Converted",
     "Dataset",
     "FolderSegmentation",
+    "Format",
     "LabelCounts",
     "Palette",
     "ParquetSegmentation",
@@ -51,6 +57,7 @@ __all__ = [
     "Transform",
     "cache_directory",
     "check_sample",
+    "convert_split",
     "count_labels",
     "eval_batches",
     "label_table",
@@ -67,6 +74,7 @@ __all__ = [
 
 #: Built-in datasets by the names that a config uses; each is called as ``(split, **own)``.
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
+    "arrow": ArrowSegmentation,
     "folders": FolderSegmentation,
     "parquet": ParquetSegmentation,
     "synthetic": SyntheticStreets,

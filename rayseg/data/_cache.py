@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cache_directory", "cached_json", "file_digest", "write_atomically"]
+__all__ = ["cache_directory", "cached_json", "content_digest", "file_digest", "write_atomically"]
 
 
 def cache_directory(chosen: str | Path | None = None) -> Path:
@@ -44,9 +44,10 @@ def file_digest(path: Path, cache: Path) -> str:
     stat = path.stat()
     identity = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
     stamp = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    return str(cached_json(cache / "stamps" / f"{stamp}.json", lambda: _content_digest(path)))
+    return str(cached_json(cache / "stamps" / f"{stamp}.json", lambda: content_digest(path)))
 
 
-def _content_digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
+    """Digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

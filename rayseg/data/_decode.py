@@ -11,7 +11,7 @@ from PIL import Image
 
 from rayseg.errors import DataError
 
-__all__ = ["decode_image", "decode_mask"]
+__all__ = ["decode_image", "decode_mask", "encode_png"]
 
 _IMAGE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -43,6 +43,13 @@ def decode_mask(data: Any, name: str) -> NDArray[np.uint8]:
         )
     indices = np.array(image, dtype=np.uint8)
     return indices // np.uint8(_grey_stretch(bytes(data[:26])))
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of an image ``(H, W, 3)`` or a mask ``(H, W)``, uint8."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def _grey_stretch(header: bytes) -> int:

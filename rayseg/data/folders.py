@@ -122,6 +122,10 @@ class FolderSegmentation:
         mask = decode_mask(_bytes(path), str(path))
         return mask if self._table is None else self._table[mask]
 
+    def image_bytes(self, index: int) -> bytes:
+        """The image as it is encoded."""
+        return _bytes(self._pairs[index].image)
+
     def digest(self) -> str:
         """Digest of names, sizes of the images and contents of the masks; it does not depend on where they lie."""
         digest = hashlib.blake2b(b"" if self._table is None else self._table.tobytes(), digest_size=16)

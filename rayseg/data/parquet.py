@@ -7,7 +7,6 @@ file holds several. The cache is keyed by content, so that a copy of the files e
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,15 +19,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rayseg.data._cache import cache_directory, cached_json, file_digest, write_atomically
-from rayseg.data._decode import decode_image, decode_mask
+from rayseg.data._rows import COLUMNS, column_of, files_of, mask_of, names_in, palette_in, sample_of_row
 from rayseg.data.dataset import Palette
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
 __all__ = ["ParquetSegmentation"]
 
-_VERSION = "1"
-_COLUMNS = ("name", "image", "mask")
+_VERSION = "2"
 _BATCH_ROWS = 64
 _VOID_LABEL = 255
 
@@ -43,7 +41,7 @@ class ParquetSegmentation:
         classes: class names in the order of the labels. None: those that the file's schema metadata names (``classes``, a
             JSON list; a last name at ``ignore_index`` is the void label and is left out), else ``class_0``, ``class_1``, ...
             up to the largest label below 255.
-        palette: one RGB triple per class.
+        palette: one RGB triple per class. None: those of the metadata (``palette``), where the names are too.
         cache: directory for the Arrow files; None: ``$RAYSEG_CACHE``, else ``~/.cache/rayseg``.
 
     Raises:
@@ -65,6 +63,7 @@ class ParquetSegmentation:
         cache: str | None = None,
     ) -> None:
         self._split = split
+        self._where = f"parquet {split}"
         self._cache = cache_directory(cache)
         self._files = _matching_files(split, path)
         self._filter = split if not Path(path).expanduser().is_dir() and "{split}" not in path else None
@@ -72,7 +71,9 @@ class ParquetSegmentation:
         self._opened: tuple[int, Any] | None = None
         self._length: int = self._table().num_rows
         self._class_names = tuple(classes) if classes is not None else self._found_names()
-        self._palette: Palette | None = None if palette is None else tuple((r, g, b) for r, g, b in palette)
+        self._palette = palette_in(self._table().schema.metadata or {}) if classes is None else None
+        if palette is not None:
+            self._palette = tuple((r, g, b) for r, g, b in palette)
 
     @property
     def root(self) -> Path:
@@ -95,24 +96,15 @@ class ParquetSegmentation:
 
     def __getitem__(self, index: int) -> Sample:
         """Row number ``index``, decoded."""
-        if not 0 <= index < self._length:
-            raise IndexError(f"parquet {self._split}: no image {index}; there are {self._length}")
-        table = self._table()
-        name = table["name"][index].as_py()
-        image, mask = (table[column][index].as_buffer() for column in ("image", "mask"))
-        if image is None or mask is None:
-            raise DataError(
-                f"{name}: row {index} of split {self._split} has no {'image' if image is None else 'mask'}; remove it"
-            )
-        return Sample(decode_image(image, name), decode_mask(mask, name), name)
+        return sample_of_row(self._table(), index, self._where)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Mask of row number ``index`` alone."""
-        table = self._table()
-        name, data = table["name"][index].as_py(), table["mask"][index].as_buffer()
-        if data is None:
-            raise DataError(f"{name}: row {index} of split {self._split} has no mask; remove it")
-        return decode_mask(data, name)
+        return mask_of(self._table(), index, self._where)
+
+    def image_bytes(self, index: int) -> bytes:
+        """The image as it is encoded."""
+        return bytes(column_of(self._table(), index, "image", self._where))
 
     def digest(self) -> str:
         """Digest of the files' content and of the split that is taken from them."""
@@ -151,11 +143,9 @@ class ParquetSegmentation:
             ) from error
 
     def _found_names(self) -> tuple[str, ...]:
-        metadata = self._table().schema.metadata or {}
-        if b"classes" in metadata:
-            names = json.loads(metadata[b"classes"])
-            has_void = metadata.get(b"ignore_index", b"").decode() == str(len(names) - 1)
-            return tuple(map(str, names[:-1] if has_void else names))
+        named = names_in(self._table().schema.metadata or {})
+        if named is not None:
+            return named
         path = self._cache / "labels" / f"{self._digest}.json"
         return tuple(f"class_{label}" for label in range(cached_json(path, self._largest_label) + 1))
 
@@ -168,9 +158,8 @@ def _matching_files(split: str, path: str) -> list[Path]:
     """The files of a split, sorted by name."""
     root = Path(path).expanduser()
     if root.is_dir():
-        whole = root / f"{split}.parquet"
-        files = [whole] if whole.is_file() else sorted(root.glob(f"{split}-*.parquet"))
-        wanted = f"{whole} (or {split}-*.parquet beside it)"
+        files = files_of(root, split, ".parquet")
+        wanted = f"{root / f'{split}.parquet'} (or {split}-*.parquet beside it)"
     else:
         pattern = Path(str(root).replace("{split}", split))
         is_directory = "." not in pattern.name
@@ -189,18 +178,18 @@ def _digest_of(files: Sequence[Path], only: str | None, cache: Path) -> str:
 def _convert(files: Sequence[Path], only: str | None, draft: Path) -> None:
     """Write the rows of a split as Arrow IPC."""
     metadata = pq.read_schema(files[0]).metadata or {}
-    kept = {key: value for key, value in metadata.items() if key in {b"classes", b"ignore_index"}}
+    kept = {key: value for key, value in metadata.items() if key in {b"classes", b"ignore_index", b"palette"}}
     schema = pa.schema([("name", pa.string()), ("image", pa.large_binary()), ("mask", pa.large_binary())], metadata=kept)
     with pa.ipc.new_file(str(draft), schema) as writer:
         for path in files:
             for batch in _batches(path, only):
-                columns = [batch[name].cast(schema.field(name).type) for name in _COLUMNS]
+                columns = [batch[name].cast(schema.field(name).type) for name in COLUMNS]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def _batches(path: Path, only: str | None) -> Iterator[Any]:
     """Record batches with the three columns, of the rows of one split."""
-    needed = (*_COLUMNS, "split") if only is not None else _COLUMNS
+    needed = (*COLUMNS, "split") if only is not None else COLUMNS
     with pq.ParquetFile(path) as file:
         have = file.schema_arrow.names
         missing = [name for name in needed if name not in have]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.data import DATASETS, Dataset, SyntheticStreets, check_sample
+from rayseg.data import DATASETS, Dataset, FolderSegmentation, SyntheticStreets, check_sample, convert_split
 from rayseg.data._decode import decode_image, decode_mask
 from rayseg.errors import DataError
 from rayseg.types import Sample
@@ -28,7 +28,11 @@ def dataset(request: pytest.FixtureRequest, parquet_dir: Path, folder_root: Path
         "synthetic": {"length": 4, "size": (32, 48)},
         "parquet": {"path": str(parquet_dir), "classes": CLASSES, "cache": str(tmp_path / "cache")},
         "folders": {"root": str(folder_root), "classes": CLASSES},
+        "arrow": {"path": str(tmp_path / "arrow")},
     }
+    if request.param == "arrow":
+        folders = FolderSegmentation("train", root=str(folder_root), classes=CLASSES)
+        convert_split(folders, "train", tmp_path / "arrow", form="arrow", images_per_file=2)
     return DATASETS[request.param]("train", **own[request.param])
 
 

@@ -138,7 +138,7 @@ def test_a_damaged_row_is_named(parquet_dir: Path, tmp_path: Path) -> None:
     data = ParquetSegmentation("hurt", path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
     with pytest.raises(DataError, match="scene1: image of 60 bytes cannot be decoded"):
         data[1]
-    with pytest.raises(DataError, match="scene2: row 2 of split hurt has no mask"):
+    with pytest.raises(DataError, match="scene2: row 2 of parquet hurt has no mask"):
         data[2]
 
 
@@ -229,7 +229,7 @@ def test_labels_are_counted_without_decoding_images(parquet_dir: Path, tmp_path:
     data = ParquetSegmentation("train", path=str(parquet_dir), classes=CLASSES, cache=str(tmp_path / "c"))
     own: dict[str, Any] = {"ignore_index": 255, "cache_dir": None}
     expected = sum((np.bincount(data[index].mask.ravel(), minlength=256) for index in range(len(data))), np.zeros(256, int))
-    monkeypatch.setattr("rayseg.data.parquet.decode_image", None)
+    monkeypatch.setattr("rayseg.data._rows.decode_image", None)
     assert count_labels(data, num_classes=3, **own).pixels == tuple(expected[:3].tolist())
     monkeypatch.undo()
     with pytest.raises(DataError, match=r"scene\d.*label"):
