@@ -62,12 +62,21 @@ def _contribute_region(term: Term, loss: RegionLoss, head: Head, pixels: Pixels,
     images = pixels.logits.new_tensor(float(len(pixels.target)))
     if term.scope == "rank" or loss.per_image:
         local = per_image if loss.per_image else [values.sum(0, keepdim=True) for values in per_image]
-        values = loss.from_sums(rebuilt(local), class_weight)
+        values = _of_sums(loss, rebuilt(local), class_weight, (len(local[0]),))
         total = values.sum() if loss.per_image else images * values.sum()
         index = sums.add(torch.stack([total, images]))
         return lambda totals: ratio(totals[index][0], totals[index][1])
     indices = [sums.add(values.sum(0)) for values in per_image]
-    return lambda totals: loss.from_sums(rebuilt([totals[index] for index in indices]), class_weight)
+    return lambda totals: _of_sums(loss, rebuilt([totals[index] for index in indices]), class_weight, ())
+
+
+def _of_sums(loss: RegionLoss, sums: Any, class_weight: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    """What ``from_sums`` makes of sums ``(*shape, ...)``, which must be one value for each."""
+    value = loss.from_sums(sums, class_weight)
+    if value.shape != shape:
+        got = f"from_sums returned {tuple(value.shape)} for sums with leading {shape}"
+        raise ShapeError(f"{got}; expected {shape}: the classes are the last dimension, which the loss takes the mean of")
+    return value
 
 
 def _image_sums(

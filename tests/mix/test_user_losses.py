@@ -273,3 +273,22 @@ def test_the_validation_loss_takes_losses_that_look_at_neighbours(batches: int) 
         loss.add(LOGITS, TARGET)
     expected = float(F.avg_pool2d(LOGITS, 3).square().mean()) if batches else 0.0
     assert loss.result()["loss"] == pytest.approx(expected)
+
+
+@dataclass(frozen=True)
+class OfEachClass:
+    """A mean over classes that was forgotten."""
+
+    per_image: bool
+
+    def from_sums(self, sums: Any, class_weight: Tensor | None) -> Tensor:  # noqa: ARG002
+        value: Tensor = 1 - sums.intersection / (sums.target + 1)
+        return value
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("scope", ["global", "rank"])
+def test_a_loss_of_sums_that_keeps_the_classes_apart_is_told(per_image: bool, scope: Scope) -> None:
+    mix = Mix({"main": Head({"own": Term(OfEachClass(per_image), scope=scope)})})
+    with pytest.raises(ShapeError, match=r"from_sums returned .*; expected"):
+        mix({"main": LOGITS}, TARGET, step=0)
