@@ -26,6 +26,7 @@ from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
 from rayseg.data.synthetic import SyntheticStreets
+from rayseg.data.torchvision_datasets import TorchvisionSegmentation
 from rayseg.data.transforms import (
     TRANSFORMS,
     Photometric,
@@ -54,6 +55,7 @@ __all__ = [
     "RandomFlip",
     "RandomResize",
     "SyntheticStreets",
+    "TorchvisionSegmentation",
     "Transform",
     "cache_directory",
     "check_sample",
@@ -78,4 +80,5 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "folders": FolderSegmentation,
     "parquet": ParquetSegmentation,
     "synthetic": SyntheticStreets,
+    "torchvision": TorchvisionSegmentation,
 }

@@ -29,6 +29,7 @@ def dataset(request: pytest.FixtureRequest, parquet_dir: Path, folder_root: Path
         "parquet": {"path": str(parquet_dir), "classes": CLASSES, "cache": str(tmp_path / "cache")},
         "folders": {"root": str(folder_root), "classes": CLASSES},
         "arrow": {"path": str(tmp_path / "arrow")},
+        "torchvision": {"root": str(folder_root), "dataset": "tests.data.pictures:Pairs", "classes": CLASSES},
     }
     if request.param == "arrow":
         folders = FolderSegmentation("train", root=str(folder_root), classes=CLASSES)
