@@ -41,12 +41,17 @@ def _config(parser: argparse.ArgumentParser) -> None:
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar=f"CONFIG {_OVERRIDES}", help="without CONFIG the defaults")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--yaml", action="store_true", help="the whole config as a file that runs as it is")
+    form.add_argument(
+        "--yaml", action="store_true", help="the whole config as a file that runs as it is; always so for MMSegmentation's"
+    )
     form.add_argument("--init", action="store_true", help="which weights the run would start from, every name")
     form.add_argument("--groups", action="store_true", help="parameter groups: rates, decay, settings, every parameter's name")
     form.add_argument("--schedule", action="store_true", help="learning rate and momentum over the run, as a plot")
     form.add_argument("--schema", action="store_true", help="the JSON Schema of config files, for editors")
     parser.add_argument("--png", metavar="PATH", help="with --schedule: also as a picture")
+    foreign = parser.add_argument_group("configs of MMSegmentation")
+    foreign.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="its own keys, over its file")
+    foreign.add_argument("--not-strict", action="store_true", help="warn of what cannot be carried over, and leave it out")
 
 
 def _sweep(parser: argparse.ArgumentParser) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rayseg.cli.output import say
+from rayseg.compat import mmseg_config_file, parse_cfg_options
 from rayseg.config import ExperimentConfig, json_schema, parse_assignments, render, to_yaml
 from rayseg.errors import ConfigError, Problem
 from rayseg.load import load_with_origins
@@ -28,7 +31,7 @@ def run(args: Namespace) -> int:
         say(json.dumps(json_schema(), indent=2))
         return 0
     path, overrides = _split(args.words)
-    config, origins = load_with_origins(path, parse_assignments(overrides), os.environ)
+    config, origins, notes = _loaded(args, path, parse_assignments(overrides))
     if args.init:
         say(_weights(config))
         return 0
@@ -40,8 +43,23 @@ def run(args: Namespace) -> int:
     if args.schedule:
         _show_schedule(config, args.png)
         return 0
-    say(to_yaml(config.to_dict()).rstrip() if args.yaml else render(config, origins))
+    if args.yaml or (path is not None and mmseg_config_file(path) is not None):
+        say("\n".join([*(f"# {note}" for note in notes), to_yaml(config.to_dict()).rstrip()]))
+        return 0
+    say(render(config, origins))
     return 0
+
+
+def _loaded(
+    args: Namespace, path: str | None, overrides: Mapping[str, Any]
+) -> tuple[ExperimentConfig, dict[str, str], list[str]]:
+    """The config, where its values come from, and what is to be known of its translation."""
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        config, origins = load_with_origins(
+            path, overrides, os.environ, cfg_options=parse_cfg_options(args.cfg_options), strict=not args.not_strict
+        )
+    return config, origins, [str(each.message) for each in noted]
 
 
 def _weights(config: ExperimentConfig) -> str:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from rayseg.compat.mmseg import is_mmseg_config, parse_cfg_options, read_mmseg_config
+from rayseg.compat.mmseg import (
+    Translation,
+    is_mmseg_config,
+    mmseg_config_file,
+    parse_cfg_options,
+    read_mmseg_config,
+    translate,
+)
 
-__all__ = ["is_mmseg_config", "parse_cfg_options", "read_mmseg_config"]
+__all__ = ["Translation", "is_mmseg_config", "mmseg_config_file", "parse_cfg_options", "read_mmseg_config", "translate"]

@@ -3,15 +3,24 @@
 ===============  ==============================================================
 ``files``        a file with its bases and variables, as plain data
 ``expressions``  the Python that such files may be written in
+``allowed``      its operators, functions and methods
 ``merging``      a child over its bases
 ``places``       where bases are, and the newer names of old files
 ``options``      ``--cfg-options``
+``translation``  what it says, in our words
+``sections``     what of it was read, and what was not
+``heads``        losses and samplers
+``optimizing``   optimizer, groups, clipping, precision
+``clocks``       schedules
+``pictures``     datasets, transforms, batch
+``running``      lengths, evaluation, checkpoints, records, hooks
 ===============  ==============================================================
 """
 
 from __future__ import annotations
 
-from rayseg.compat.mmseg.files import is_mmseg_config, read_mmseg_config
+from rayseg.compat.mmseg.files import is_mmseg_config, mmseg_config_file, read_mmseg_config
 from rayseg.compat.mmseg.options import parse_cfg_options
+from rayseg.compat.mmseg.translation import Translation, translate
 
-__all__ = ["is_mmseg_config", "parse_cfg_options", "read_mmseg_config"]
+__all__ = ["Translation", "is_mmseg_config", "mmseg_config_file", "parse_cfg_options", "read_mmseg_config", "translate"]

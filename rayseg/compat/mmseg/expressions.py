@@ -6,79 +6,14 @@ Nothing is imported, called or read but what stands in the tables here, so a con
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
+from rayseg.compat.mmseg.allowed import BINARY, COMPARISONS, FUNCTIONS, LARGEST, METHODS, REMEDIES, UNARY, WRITE
 from rayseg.errors import ConfigError, Problem
 
 __all__ = ["Variables", "evaluate"]
-
-_LARGEST = 100_000
-
-_BINARY: Mapping[type, Callable[[Any, Any], Any]] = MappingProxyType(
-    {
-        ast.Add: operator.add,
-        ast.Sub: operator.sub,
-        ast.Mult: operator.mul,
-        ast.Div: operator.truediv,
-        ast.FloorDiv: operator.floordiv,
-        ast.Mod: operator.mod,
-        ast.Pow: operator.pow,
-        ast.BitOr: operator.or_,
-    }
-)
-_UNARY: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
-    {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
-)
-_COMPARISONS: Mapping[type, Callable[[Any, Any], bool]] = MappingProxyType(
-    {
-        ast.Eq: operator.eq,
-        ast.NotEq: operator.ne,
-        ast.Lt: operator.lt,
-        ast.LtE: operator.le,
-        ast.Gt: operator.gt,
-        ast.GtE: operator.ge,
-        ast.Is: operator.is_,
-        ast.IsNot: operator.is_not,
-        ast.In: lambda item, container: item in container,
-        ast.NotIn: lambda item, container: item not in container,
-    }
-)
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        function.__name__: function
-        for function in (
-            abs,
-            bool,
-            dict,
-            enumerate,
-            float,
-            int,
-            len,
-            list,
-            max,
-            min,
-            range,
-            round,
-            set,
-            sorted,
-            str,
-            sum,
-            tuple,
-            zip,
-        )
-    }
-)
-_METHODS: Mapping[type, frozenset[str]] = MappingProxyType(
-    {
-        dict: frozenset({"copy", "get", "items", "keys", "pop", "setdefault", "update", "values"}),
-        list: frozenset({"append", "copy", "extend", "index", "insert", "pop"}),
-        str: frozenset({"endswith", "join", "lower", "replace", "split", "startswith", "strip", "upper"}),
-    }
-)
 
 
 class _RefusedError(Exception):
@@ -153,7 +88,7 @@ class _Evaluator:
             case ast.Expr():
                 raise _RefusedError(statement, "a value without a name has no effect; write NAME = ..., or remove it")
             case _:
-                raise _RefusedError(statement, _REMEDIES.get(type(statement), f"{type(statement).__name__} is code; {_WRITE}"))
+                raise _RefusedError(statement, REMEDIES.get(type(statement), f"{type(statement).__name__} is code; {WRITE}"))
 
     def assign(self, target: ast.expr, value: Any) -> None:
         """To a name, an item, or several of them."""
@@ -172,7 +107,7 @@ class _Evaluator:
         """What an expression is worth."""
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is None:
-            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is code; {_WRITE}")
+            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is code; {WRITE}")
         return method(node)
 
     def _constant(self, node: ast.Constant) -> Any:
@@ -212,33 +147,33 @@ class _Evaluator:
 
     def _binop(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
-        function = _BINARY.get(type(node.op))
+        function = BINARY.get(type(node.op))
         counts = [x for x in (left, right) if isinstance(x, int)]
         sized = [len(x) for x in (left, right) if isinstance(x, str | list | tuple)]
         if function is None:
-            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is no arithmetic of a config; {_WRITE}")
+            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is no arithmetic of a config; {WRITE}")
         power = isinstance(node.op, ast.Pow) and abs(right) > 64
-        if power or (isinstance(node.op, ast.Mult) and sized and counts and sized[0] * counts[0] > _LARGEST):
+        if power or (isinstance(node.op, ast.Mult) and sized and counts and sized[0] * counts[0] > LARGEST):
             raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is too large for a config")
         return function(left, right)
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
-        if type(node.op) not in _UNARY:
-            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is no arithmetic of a config; {_WRITE}")
-        return _UNARY[type(node.op)](self.value(node.operand))
+        if type(node.op) not in UNARY:
+            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is no arithmetic of a config; {WRITE}")
+        return UNARY[type(node.op)](self.value(node.operand))
 
     def _boolop(self, node: ast.BoolOp) -> Any:
-        decides = bool if isinstance(node.op, ast.Or) else operator.not_
+        stops_at = isinstance(node.op, ast.Or)
         result = None
         for part in node.values:
             result = self.value(part)
-            if decides(result):
+            if bool(result) is stops_at:
                 break
         return result
 
     def _compare(self, node: ast.Compare) -> bool:
         values = [self.value(each) for each in (node.left, *node.comparators)]
-        return all(_COMPARISONS[type(op)](*pair) for op, pair in zip(node.ops, pairwise(values), strict=True))
+        return all(COMPARISONS[type(op)](*pair) for op, pair in zip(node.ops, pairwise(values), strict=True))
 
     def _ifexp(self, node: ast.IfExp) -> Any:
         return self.value(node.body if self.value(node.test) else node.orelse)
@@ -253,7 +188,7 @@ class _Evaluator:
     def _attribute(self, node: ast.Attribute) -> Any:
         container = self.value(node.value)
         if not isinstance(container, Mapping):
-            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is code; {_WRITE}")
+            raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is code; {WRITE}")
         if node.attr not in container:
             raise _RefusedError(
                 node, f"{ast.unparse(node.value)} has no {node.attr!r}; it has {', '.join(map(str, container))}"
@@ -276,20 +211,20 @@ class _Evaluator:
             value = self.value(keyword.value)
             named.update(value if keyword.arg is None else {keyword.arg: value})
         result = function(*given, **named)
-        if isinstance(result, range) and len(result) > _LARGEST:
+        if isinstance(result, range) and len(result) > LARGEST:
             raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is too large for a config")
         return result
 
     def _function(self, node: ast.expr) -> Callable[..., Any]:
         """One of the tables' functions, or a method of a plain value."""
-        if isinstance(node, ast.Name) and node.id in _FUNCTIONS and node.id not in self.names:
-            return _FUNCTIONS[node.id]
+        if isinstance(node, ast.Name) and node.id in FUNCTIONS and node.id not in self.names:
+            return FUNCTIONS[node.id]
         if isinstance(node, ast.Attribute):
             owner = self.value(node.value)
-            if node.attr in _METHODS.get(type(owner), ()):
+            if node.attr in METHODS.get(type(owner), ()):
                 method: Callable[..., Any] = getattr(owner, node.attr)
                 return method
-        raise _RefusedError(node, f"{ast.unparse(node)[:60]}() is not called: a config file is read, not run; {_WRITE}")
+        raise _RefusedError(node, f"{ast.unparse(node)[:60]}() is not called: a config file is read, not run; {WRITE}")
 
     def _listcomp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> list[Any]:
         return [inner.value(node.elt) for inner in self._rounds(node.generators)]
@@ -309,21 +244,3 @@ class _Evaluator:
             inner.assign(first.target, item)
             if all(inner.value(condition) for condition in first.ifs):
                 yield from inner._rounds(rest) if rest else (inner,)
-
-
-_WRITE = "write its value"
-_IMPORTS = (
-    "imports, and a config file is read, not run: write the value; a module of your own is named by its import path "
-    "(custom_imports in MMSegmentation's words)"
-)
-_REMEDIES: Mapping[type, str] = MappingProxyType(
-    {
-        ast.Import: _IMPORTS,
-        ast.ImportFrom: _IMPORTS,
-        ast.With: "is the pure-Python style of MMEngine (read_base), which is not read; write _base_ = ['FILE.py']",
-        ast.FunctionDef: "defines a function, and a config file is read, not run; write its result",
-        ast.ClassDef: "defines a class, and a config file is read, not run; put it into a module and name its import path",
-        ast.For: f"is a loop; write a comprehension, or {_WRITE}",
-        ast.If: f"is a condition; write A if CONDITION else B, or {_WRITE}",
-    }
-)

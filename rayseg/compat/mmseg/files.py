@@ -16,7 +16,7 @@ from rayseg.compat.mmseg.options import with_cfg_options
 from rayseg.compat.mmseg.places import config_trees, find_config
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["KEYS", "is_mmseg_config", "read_mmseg_config"]
+__all__ = ["KEYS", "is_mmseg_config", "mmseg_config_file", "read_mmseg_config"]
 
 _WHERE = "MMSegmentation config"
 #: Names at the top level of a config file that MMSegmentation 0.x or 1.x reads.
@@ -60,6 +60,25 @@ def is_mmseg_config(path: str | Path) -> bool:
     own = re.search(r"^(def config\b|config\s*=|from .* import .*\bconfig\b)", text, re.MULTILINE)
     names = set(_ASSIGNED.findall(text))
     return own is None and bool(names & (KEYS | {"_base_"}))
+
+
+def mmseg_config_file(path: str | Path, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The config of MMSegmentation that a path means, also one that only its own tree of files has; None: it means none.
+
+    Args:
+        path: of a file, or the name of one.
+        environ: environment variables; None: the process's.
+
+    Example:
+        >>> mmseg_config_file("mine.yaml") is None
+        True
+    """
+    if Path(path).suffix != ".py" or Path(path).is_file():
+        return Path(path) if is_mmseg_config(path) else None
+    try:
+        return find_config(str(path), Path(), config_trees(os.environ if environ is None else environ))
+    except ConfigError:
+        return None
 
 
 def read_mmseg_config(

@@ -1,0 +1,196 @@
+"""A config of MMSegmentation as a config of ours, and everything of it that cannot be one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from rayseg.compat.mmseg.clocks import schedules
+from rayseg.compat.mmseg.files import KEYS
+from rayseg.compat.mmseg.heads import head_recipe
+from rayseg.compat.mmseg.optimizing import optimizing
+from rayseg.compat.mmseg.pictures import pictures
+from rayseg.compat.mmseg.running import run_length, running
+from rayseg.compat.mmseg.sections import Generation, Report, Section
+from rayseg.errors import Problem
+
+__all__ = ["Translation", "translate"]
+
+_OLD = {"checkpoint_config", "data", "evaluation", "log_config", "lr_config", "optimizer_config", "runner"}
+_NEW = {"default_hooks", "default_scope", "optim_wrapper", "param_scheduler", "train_dataloader", "val_evaluator"}
+#: What changes no number of a run, or belongs to testing alone.
+# fmt: off
+_SILENT = frozenset(
+    {
+        "auto_scale_lr", "cudnn_benchmark", "data_preprocessor", "default_scope", "device", "dist_params", "env_cfg",
+        "experiment_name", "find_unused_parameters", "gpu_ids", "launcher", "log_level", "log_processor", "sync_bn", "test_cfg",
+        "test_dataloader", "test_evaluator", "test_pipeline", "train_pipeline", "tta_model", "tta_pipeline", "val_cfg",
+        "visualizer",
+    }
+)
+# fmt: on
+_MOVED = "stands inside decode_head, where nothing reads it; move it one level up, to model.auxiliary_head (the example of the "
+#: Arguments of a network that say what is so anyway.
+_PLAIN = {
+    "act_cfg": ({"type": "ReLU"},),
+    "frozen_stages": (-1,),
+    "init_cfg": (None,),
+    "norm_eval": (False,),
+    "pretrained": (None,),
+}
+
+
+class Translation(NamedTuple):
+    """What became of a config.
+
+    Args:
+        tree: of our config.
+        lost: what cannot be carried, each with the key of ours that stands in for it when it is written, or None.
+        notes: known traps that were met and are carried.
+    """
+
+    tree: dict[str, Any]
+    lost: tuple[tuple[Problem, str | None], ...]
+    notes: tuple[str, ...]
+
+
+def translate(config: Mapping[str, Any], name: str = "") -> Translation:
+    """A config of MMSegmentation in our words, with the arithmetic of the generation that it is written for.
+
+    Args:
+        config: as :func:`read_mmseg_config` gives it.
+        name: of its file, which says how many GPUs it is for.
+
+    Example:
+        >>> found = translate({"optimizer": {"type": "SGD", "lr": 0.01}, "lr_config": {"policy": "poly", "min_lr": 1e-4}})
+        >>> found.tree["schedule"], found.lost
+        ({'type': 'poly', 'power': 1.0, 'floor': 0.01}, ())
+    """
+    report = Report(_generation(config))
+    root = Section(config, "", report)
+    imports = root.section("custom_imports").values.get("imports") or []
+    modules = [imports] if isinstance(imports, str) else list(imports)
+    total, by_epoch = run_length(root)
+    model = root.section("model")
+    pictures(root, model.section("data_preprocessor"), PurePath(name).name)
+    if model.values:
+        _model(model)
+    optimizing(root, modules)
+    schedules(root, total, by_epoch)
+    running(root, total, by_epoch, modules)
+    for key in sorted(KEYS & set(root.values) - _SILENT):
+        if root.values[key] not in (None, False, {}, []):
+            report.note(key, f"MMSegmentation {report.generation} does not read it, so it is not carried; remove it")
+    return Translation(_nested(report.config), tuple(report.lost), tuple(report.notes))
+
+
+def _generation(config: Mapping[str, Any]) -> Generation:
+    if "default_scope" in config or "train_dataloader" in config:
+        return "1.x"
+    return "0.x" if _OLD & set(config) or not _NEW & set(config) else "1.x"
+
+
+def _model(model: Section) -> None:
+    config = model.report.config
+    main = model.section("decode_head")
+    if "auxiliary_head" in main:
+        main.lose("auxiliary_head", _MOVED + "tutorial on ignoring a label has this slip)")
+    written = model.take("auxiliary_head")
+    listed = [] if written is None else [written] if isinstance(written, dict) else list(written)
+    names = ["auxiliary"] if isinstance(written, dict) else [f"auxiliary_{index}" for index in range(len(listed))]
+    recipe = head_recipe(main)
+    config |= {"losses": recipe["losses"]} if recipe["losses"] else {}
+    config |= {"sampling": recipe["sampling"]} if recipe["sampling"] else {}
+    _ignored(main, None)
+    heads = []
+    for name, each in zip(names, listed, strict=True):
+        head = Section(each, "model.auxiliary_head" + ("" if len(listed) == 1 else f".{name[-1]}"), model.report)
+        own = head_recipe(head)
+        everything = {"type": "all_pixels"} if recipe["sampling"] else None
+        spec = {"weight": 1.0, "losses": own["losses"], "sampling": own["sampling"] or everything, "target": _target(head)}
+        config[f"heads.{name}"] = {key: value for key, value in spec.items() if value is not None}
+        _ignored(head, name)
+        heads.append(head)
+    _network(model, main, heads, isinstance(written, dict))
+
+
+def _target(head: Section) -> dict[str, Any] | None:
+    """What a head of STDC learns: where details are."""
+    if head.values.get("type") != "STDCHead":
+        return None
+    return {"type": "stdc_detail", "raw_labels": True, "threshold": float(head.take("boundary_threshold", 0.1))}
+
+
+def _ignored(head: Section, name: str | None) -> None:
+    label = head.take("ignore_index", 255)
+    if label != 255:
+        message = f"{label} is a class: its pixels are in no loss, and scores count them; write ignore_classes: [its name]"
+        head.lose("ignore_index", message, "ignore_classes" if name is None else f"heads.{name}.ignore_index")
+
+
+def _network(model: Section, main: Section, heads: list[Section], one: bool) -> None:
+    from rayseg.models import BACKBONES, DECODE_HEADS  # noqa: PLC0415  needs tensors
+
+    _testing(model.section("test_cfg"))
+    kind, backbone = model.take("type"), model.section("backbone")
+    _start(model, backbone)
+    model.drop("train_cfg")
+    parts = [_part(part) for part in (backbone, main, *heads)]
+    tables = [BACKBONES, *(DECODE_HEADS for _ in (main, *heads))]
+    unknown = [str(part.get("type")) for part, table in zip(parts, tables, strict=True) if part.get("type") not in table]
+    if unknown or kind != "EncoderDecoder":
+        what = ", ".join(unknown or [str(kind)])
+        model.report.lose("model", f"{what}: there is no such network here yet; write model: {{type: ...}}", "model")
+        return
+    others = {"auxiliary_head": parts[2] if one else parts[2:]} if heads else {}
+    model.report.config["model"] = {"type": "mmseg", "backbone": parts[0], "decode_head": parts[1], **others}
+    model.finish(instead="model")
+
+
+def _testing(test: Section) -> None:
+    if test.take("mode", "whole") == "slide":
+        sizes = {"crop_size": test.take("crop_size"), "stride": test.take("stride")}
+        test.report.config["eval.mode"] = "slide"
+        test.report.config |= {f"eval.{key}": [v, v] if isinstance(v, int) else list(v) for key, v in sizes.items()}
+    test.drop("crop_size", "stride")
+    test.finish(instead="eval.mode")
+
+
+def _start(*parts: Section) -> None:
+    """Weights that the network would begin with; they are a file of the user's here."""
+    for part in parts:
+        init = part.values.get("init_cfg")
+        named = init.get("checkpoint") if isinstance(init, dict) and init.get("type") == "Pretrained" else None
+        source = part.values.get("pretrained") or named
+        if source is not None:
+            key = "pretrained" if part.values.get("pretrained") else "init_cfg"
+            part.lose(key, f"{source!r} is not fetched; write init.checkpoint: FILE, or init=null to begin without", "init")
+
+
+def _part(part: Section) -> dict[str, Any]:
+    """Arguments of a network, without those that say what is so anyway; which norms are synchronised is said by model.norm."""
+    norm = part.values.get("norm_cfg")
+    if isinstance(norm, dict) and norm.get("type") in {"BN", "SyncBN"} and norm.get("requires_grad", True) and len(norm) <= 2:
+        part.drop("norm_cfg")
+        if norm["type"] == "BN":
+            part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
+    return {key: _plain(value) for key, value in part.values.items() if value not in _PLAIN.get(key, ())}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as a tree; names of hooks and heads are single keys."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = _plain(value)
+    return tree
