@@ -95,7 +95,7 @@ _ramp = st.fixed_dictionaries(
     },
 ) | st.fixed_dictionaries({"from": st.integers(1, 10**6), "to": st.integers(1, 10**6)})
 _sides = st.lists(st.integers(1, 999), min_size=2, max_size=2)
-_views = {"tta": {"scales": [0.5, 1.0], "flip": True}}
+_views = {"resize": [512, 2048], "tta": {"scales": [0.5, 1.0], "flip": True}}
 _eval: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.builds(
     lambda crop, view: {"mode": "slide", "crop_size": crop, "stride": [1 + crop[0] // 2, crop[1]], **view},
     _sides,

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from rayseg.errors import ShapeError
 from rayseg.kernels import confusion_counts
 from rayseg.metrics import METRICS, accuracy, dice, fscore, iou, precision, scores
+from rayseg.report import render_table
+from rayseg.tracking import metrics_line
 
 BOUNDARY = torch.tensor([[1, 2, 3, 4], [5, 5, 5, 5], [4, 4, 4, 4]])
 
@@ -54,6 +56,13 @@ def test_f_scores_are_those_of_precision_and_recall(counts: list[int], beta: flo
     expected = (1 + beta**2) * p * r / (beta**2 * p + r)
     torch.testing.assert_close(fscore(confusion, beta=beta, zero_division=math.nan), expected, equal_nan=True)
     torch.testing.assert_close(fscore(confusion), dice(confusion), equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [kind for kinds in METRICS.values() for kind in kinds])
+def test_scores_of_classes_are_not_in_the_lines_and_tables_that_people_read(kind: str) -> None:
+    metrics = {f"val/m{kind}": 0.5, f"val/{kind}/road": 0.25}
+    assert metrics_line(3, metrics) == f"step 3  val  m{kind} 0.5"
+    assert render_table([metrics]).split() == [f"val/m{kind}", "0.5"]
 
 
 def test_every_metric_has_the_mean_and_the_scores_of_its_classes() -> None:

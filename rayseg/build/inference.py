@@ -8,7 +8,7 @@ from torch import nn
 from rayseg.build.data import Data
 from rayseg.build.resolve import Problems, caught
 from rayseg.config import ExperimentConfig
-from rayseg.inference import Inference
+from rayseg.inference import Inference, scaled_size
 from rayseg.models import named_logits
 
 __all__ = ["make_inference", "probe_windows"]
@@ -22,7 +22,7 @@ def make_inference(config: ExperimentConfig) -> Inference:
         True
     """
     asked = config.eval
-    return Inference(asked.crop_size, asked.stride, asked.tta.scales, asked.tta.flip, asked.batch_size)
+    return Inference(asked.crop_size, asked.stride, asked.tta.scales, asked.tta.flip, asked.resize, asked.batch_size)
 
 
 def probe_windows(config: ExperimentConfig, model: nn.Module, data: Data, problems: Problems) -> None:
@@ -30,7 +30,7 @@ def probe_windows(config: ExperimentConfig, model: nn.Module, data: Data, proble
     crop = config.eval.crop_size
     if crop is None:
         return
-    height, width = (min(pair) for pair in zip(crop, data.val[0].mask.shape, strict=True))
+    height, width = (min(pair) for pair in zip(crop, scaled_size(data.val[0].mask.shape, 1.0, config.eval.resize), strict=True))
 
     def forward() -> None:
         with torch.no_grad():

@@ -231,6 +231,7 @@ def _eval(experiment: Experiment, names: Names) -> Any:
         "mode": "whole" if asked.crop_size is None else "slide",
         "crop_size": asked.crop_size,
         "stride": asked.stride,
+        "resize": asked.resize,
         "tta": {"scales": asked.scales, "flip": asked.flip},
     }
     value = known[names[0]]

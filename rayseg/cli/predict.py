@@ -24,7 +24,7 @@ _OPACITY = 0.5
 #: Keys of a config on which a prediction depends.
 _ASKED = (
     *(f"data.{key}" for key in ("class_names", "dataset", "mean", "std", "train_split")),
-    *(f"eval.{key}" for key in ("batch_size", "crop_size", "mode", "stride", "tta")),
+    *(f"eval.{key}" for key in ("batch_size", "crop_size", "mode", "resize", "stride", "tta")),
     "model",
     "scaling.gpu",
 )

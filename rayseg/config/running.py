@@ -165,6 +165,9 @@ class EvalConfig(Section):
     mode: Literal["whole", "slide"] = Field(default="whole", description="images whole, or in overlapping windows")
     crop_size: Side2 | None = Field(default=None, description="height and width of a window, px; with slide")
     stride: Side2 | None = Field(default=None, description="of windows down and across, px; with slide, at most crop_size")
+    resize: Side2 | None = Field(
+        default=None, description="long and short side of the box that images are fitted into first, px; null: their own size"
+    )
     tta: TtaConfig = TtaConfig()
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ class Inference:
         stride: of the windows down and across, px; given with ``crop_size``.
         scales: at which an image is seen.
         flip: whether it is also seen mirrored, at each scale.
+        resize: long and short side of the box that an image is first fitted into, ratio kept, px; None: it stays as it is.
         batch_size: most windows in one forward pass.
 
     Raises:
@@ -41,6 +42,7 @@ class Inference:
     stride: tuple[int, int] | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    resize: tuple[int, int] | None = None
     batch_size: int = 8
 
     def __post_init__(self) -> None:
@@ -60,6 +62,6 @@ class Inference:
         predict: Callable[[Tensor], Tensor] = partial(predict_logits, model, autocast=autocast)
         if self.crop_size is not None and self.stride is not None:
             predict = partial(slide_logits, predict, crop_size=self.crop_size, stride=self.stride, batch_size=self.batch_size)
-        if self.scales != (1.0,) or self.flip:
-            predict = partial(augmented_logits, predict, scales=self.scales, flip=self.flip)
+        if self.scales != (1.0,) or self.flip or self.resize is not None:
+            predict = partial(augmented_logits, predict, scales=self.scales, flip=self.flip, resize=self.resize)
         return predict(images)

@@ -18,14 +18,16 @@ from rayseg.kernels import log_probabilities
 __all__ = ["augmented_logits", "scaled_size"]
 
 
-def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
-    """Height and width of a scaled image, as mmcv's ``Resize`` with ``scale_factor`` and ``keep_ratio`` has them.
+def scaled_size(size: Sequence[int], scale: float, resize: Sequence[int] | None = None) -> tuple[int, int]:
+    """Height and width of a scaled image, as mmcv's ``Resize`` with ``keep_ratio`` has them.
 
-    Both sides are rounded; then the whole image is fitted into that, and rounded again.
+    Without ``resize`` as with ``scale_factor``: both sides are rounded, then the whole image is fitted into that and rounded
+    again. With it as MMSegmentation 0.x has ``img_scale`` and ``img_ratios``: a box of the scaled sides, rounded down.
 
     Args:
         size: ``(H, W)`` px.
         scale: factor.
+        resize: long and short side of a box, in any order, px; the image is made as large as fits into it, either way round.
 
     Returns:
         px, at least 1.
@@ -33,15 +35,22 @@ def scaled_size(size: Sequence[int], scale: float) -> tuple[int, int]:
     Example:
         >>> scaled_size((1024, 2048), 0.75), scaled_size((11, 1000), 0.75)
         ((768, 1536), (8, 727))
+        >>> scaled_size((375, 500), 1.0, (512, 2048)), scaled_size((500, 375), 0.5, (512, 2048))
+        ((512, 683), (341, 256))
     """
-    box = sorted(int(side * scale + 0.5) for side in size)
-    factor = min(inner / side for inner, side in zip(box, sorted(size), strict=True))
+    box = [int(side * scale + 0.5) for side in size] if resize is None else [int(side * scale) for side in resize]
+    factor = min(inner / side for inner, side in zip(sorted(box), sorted(size), strict=True))
     height, width = (max(1, int(side * factor + 0.5)) for side in size)
     return height, width
 
 
 def augmented_logits(
-    predict: Callable[[Tensor], Tensor], images: Tensor, *, scales: Sequence[float] = (1.0,), flip: bool = False
+    predict: Callable[[Tensor], Tensor],
+    images: Tensor,
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    resize: Sequence[int] | None = None,
 ) -> Tensor:
     """Logits whose probabilities are the mean over views of the image (MMSegmentation's ``SegTTAModel``).
 
@@ -54,6 +63,7 @@ def augmented_logits(
         images: ``(N, 3, H, W)``, normalised.
         scales: of the views.
         flip: whether each of them is seen mirrored left to right as well.
+        resize: long and short side of the box that images are first fitted into, px; None: they stay as they are.
 
     Returns:
         ``(N, K, H, W)``, float32 or more.
@@ -73,7 +83,7 @@ def augmented_logits(
     total: Tensor | None = None
     channels = 0
     for scale, mirrored in views:
-        logits = _view(predict, resized(images, scaled_size(size, scale)), mirrored=mirrored)
+        logits = _view(predict, resized(images, scaled_size(size, scale, resize)), mirrored=mirrored)
         channels = logits.shape[1]
         said = log_probabilities(resized(logits, size))
         total = said if total is None else torch.logaddexp(total, said)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 __all__ = ["changed_values", "rank_table", "render_table", "write_parquet"]
 
 #: Columns that a printed table leaves out unless they are asked for: ids are for programs, the rest has its own pages.
-_CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall"))
+_CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"))
 _HIDDEN = ("run_id", "train/", *_CLASS_SCORES, "perf/")
 _WIDTH = 120
 _ABSENT = "-"

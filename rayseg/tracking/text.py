@@ -16,7 +16,7 @@ from rayseg.tracking.tracker import RunStatus
 __all__ = ["TextTracker", "metrics_line", "read_history"]
 
 #: Too many for one line; they are in the JSON lines.
-_CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall"))
+_CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"))
 _HIDDEN = ("train/loss/", *_CLASS_SCORES)
 _RATE = re.compile(r"^perf/(.+)_per_s$")
 

@@ -237,6 +237,13 @@ COMBINATIONS = [
     ),
     Wrong("a border without a score", {"eval.boundary_ratio": 0.01}, "eval.boundary_ratio", ("is of mBoundaryIoU", "remove")),
     Wrong("a border without a width", {"eval.boundary_ratio": 0.0}, "eval.boundary_ratio", ("must be more than 0, got 0.0",)),
+    Wrong("an evaluation in a box without a side", {"eval.resize": [512]}, "eval.resize.1", ("is missing",)),
+    Wrong(
+        "windows that are too large for a model of resized images",
+        {"model": {"type": "blocks"}, "eval": {"mode": "slide", "crop_size": [32, 32], "stride": [32, 32], "resize": [12, 12]}},
+        "eval.crop_size",
+        ("raised RuntimeError", "12 x 12"),
+    ),
     Wrong("no views", {"eval.tta.scales": []}, "eval.tta.scales", ("must be a list of 1 items, got 0",)),
     Wrong("a view without pixels", {"eval.tta.scales": [1.0, 0.0]}, "eval.tta.scales.1", ("must be more than 0, got 0.0",)),
     Wrong(

@@ -147,6 +147,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"eval.crop_size": [24, 16], "eval.stride": [16, 12], "eval.tta.scales": [0.5, 1.0], "eval.tta.flip": True},
     ),
     ({}, {"eval.metrics": ["mFscore", "mBoundaryIoU"], "eval.beta": 2.0, "eval.boundary_ratio": 0.1}),
+    ({}, {"eval.resize": [48, 40]}),
     ({}, {"eval.tta": {"scales": [1.0, 1.5], "flip": True}}),
     (STOPPING, {"hooks.stop.patience": 3, "hooks.stop.min_delta": 0.01, "hooks.stop.threshold": 0.9, "hooks.stop.mode": "min"}),
     ({**STOPPING, "hooks.other": {"type": "early_stopping"}}, {"hooks.stop.priority": "HIGH", "hooks.other.priority": 20}),

@@ -44,6 +44,14 @@ def test_windows_are_those_of_slide_inference(channels: int, crop: tuple[int, in
     torch.testing.assert_close(Inference(crop, stride, batch_size=5)(model, IMAGES), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(375, 500), (500, 333), (512, 2048), (100, 3000), (1, 7)])
+def test_sizes_of_resized_images_are_those_of_its_resize(size: tuple[int, int]) -> None:
+    from mmcv.transforms import Resize  # type: ignore[import-not-found, unused-ignore]
+
+    array = torch.zeros(*size, 3).numpy()
+    assert Resize(scale=(2048, 512), keep_ratio=True)({"img": array})["img"].shape[:2] == scaled_size(size, 1.0, (512, 2048))
+
+
 def test_views_are_those_of_its_test_time_augmentation() -> None:
     from mmcv.transforms import Resize  # type: ignore[import-not-found, unused-ignore]
     from mmseg.structures import SegDataSample  # type: ignore[import-not-found, unused-ignore]

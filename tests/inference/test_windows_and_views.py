@@ -97,12 +97,11 @@ def test_strides_that_leave_pixels_out_are_refused(stride: tuple[int, int]) -> N
         slide_logits(by_place, IMAGES, crop_size=(4, 4), stride=stride)
 
 
-def mean_of_views(predict: Callable[[Tensor], Tensor], images: Tensor, scales: list[float], *, flip: bool) -> Tensor:
+def mean_of_views(predict: Callable[[Tensor], Tensor], images: Tensor, sizes: list[tuple[int, int]], *, flip: bool) -> Tensor:
     """Mean probability over views, in the order of MMSegmentation's: to the view's size, mirrored back, to the image's."""
     resize = partial(F.interpolate, mode="bilinear", align_corners=False)
     found = []
-    for scale in scales:
-        size = [int(side * scale + 0.5) for side in images.shape[-2:]]
+    for size in sizes:
         for axes in ([], [3]) if flip else ([],):
             view = resize(images, size).flip(axes)
             logits = resize(resize(predict(view), size).flip(axes), images.shape[-2:])
@@ -118,11 +117,25 @@ def test_views_give_the_mean_of_their_probabilities(channels: int, scales: list[
     def predict(view: Tensor) -> Tensor:
         return by_place(view)[:, :channels] / 50
 
-    expected = mean_of_views(predict, images, scales, flip=flip)
+    sizes = [(int(10 * scale + 0.5), int(14 * scale + 0.5)) for scale in scales]
+    expected = mean_of_views(predict, images, sizes, flip=flip)
     logits = augmented_logits(predict, images, scales=scales, flip=flip)
     torch.testing.assert_close(logits.sigmoid() if channels == 1 else logits.softmax(1), expected)
     labels = (expected[:, 0] > 0.5).long() if channels == 1 else expected.argmax(1)
     assert torch.equal(predicted_labels(logits, images.shape[-2:]), labels)
+
+
+@pytest.mark.parametrize(("scales", "sizes"), [((1.0,), [(15, 21)]), ((0.5, 2.0), [(7, 10), (30, 42)])])
+def test_an_image_is_fitted_into_a_box_and_its_logits_come_back(
+    scales: tuple[float, ...], sizes: list[tuple[int, int]]
+) -> None:
+    images = IMAGES[..., :10, :]
+    expected = mean_of_views(lambda view: by_place(view) / 50, images, sizes, flip=False)
+    ask = Inference(scales=scales, resize=(40, 15))
+    found = augmented_logits(lambda view: by_place(view) / 50, images, scales=scales, resize=ask.resize)
+    torch.testing.assert_close(found.softmax(1), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(ask(network(2), images).softmax(1), mean_of_views(network(2), images, sizes, flip=False))
 
 
 def test_a_probability_that_is_too_small_for_its_type_is_not_lost() -> None:
@@ -153,6 +166,7 @@ def network(channels: int) -> nn.Module:
 ASKED = {
     "slide": Inference((6, 8), (4, 5), batch_size=3),
     "views": Inference(scales=(0.75, 1.0), flip=True),
+    "resized": Inference((6, 8), (6, 4), resize=(9, 30)),
     "both": Inference((6, 8), (5, 5), scales=(0.75, 1.25), flip=True, batch_size=2),
 }
 
