@@ -92,19 +92,49 @@ HUGE = partial(LossScaler, scale=2.0**1020, backoff=2.0**-12)
 SMOOTH = {"smooth": Term(partial(cross_entropy, label_smoothing=0.1), normalize="valid")}
 BY_LOSS = partial(ohem, thresh=0.25, min_kept=11, by="loss")
 
-#: Heads of mmseg; the auxiliary one is brought to full size in the network.
 HEADS: list[dict[str, Any]] = [
     {"type": "PSPHead", "channels": 4, "pool_scales": (1, 2), "dropout_ratio": 0.2},
-    {"type": "DepthwiseSeparableASPPHead", "channels": 4, "dilations": (1, 2), "c1_channels": 3, "dropout_ratio": 0.2},
+    {"type": "DepthwiseSeparableASPPHead", "channels": 8, "dilations": (1, 2), "c1_channels": 6, "dropout_ratio": 0.2},
 ]
 
 
-def network(decode_head: Mapping[str, Any]) -> nn.Module:
-    """A ResNet of two stages."""
-    stages = {"num_stages": 2, "strides": (1, 2), "dilations": (1, 2), "out_indices": (0, 1), "zero_init_residual": False}
-    backbone = {"type": "ResNetV1d", "depth": 18, "stem_channels": 4, "base_channels": 4, **stages}
-    auxiliary = {"type": "FCNHead", "channels": 4, "in_index": 0, "num_convs": 1, "align_corners": True}
-    return mmseg(NUM_CLASSES, backbone=backbone, decode_head=decode_head, auxiliary_head=auxiliary)
+_STAGES = {"num_stages": 2, "strides": (1, 2), "dilations": (1, 2), "out_indices": (0, 1), "zero_init_residual": False}
+RESNET: dict[str, Any] = {"type": "ResNetV1d", "depth": 18, "stem_channels": 4, "base_channels": 4, **_STAGES}
+UNET: dict[str, Any] = {
+    "type": "UNet",
+    "base_channels": 4,
+    "num_stages": 2,
+    "strides": (1, 1),
+    "enc_num_convs": (1, 2),
+    "dec_num_convs": (1,),
+    "downsamples": (True,),
+    "enc_dilations": (1, 1),
+    "dec_dilations": (1,),
+}
+STDC: dict[str, Any] = {
+    "type": "STDCContextPathNet",
+    "backbone_cfg": {"type": "STDCNet", "channels": (4, 4, 8, 8, 8)},
+    "out_channels": 4,
+    "ffm_cfg": {"out_channels": 8, "scale_factor": 2},
+}
+FCN_HEAD: dict[str, Any] = {"type": "FCNHead", "channels": 4, "in_index": 0, "num_convs": 1, "align_corners": True}
+
+
+class Enlarged(nn.Module):
+    """Images four times as large; where one pixel is left, norms take every shift away, and gradients are rounding alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        logits: dict[str, Tensor] = self.model(F.interpolate(images, scale_factor=4))
+        return logits
+
+
+def network(backbone: Mapping[str, Any], decode_head: Mapping[str, Any]) -> nn.Module:
+    """Of mmseg; the auxiliary head's logits are brought to full size in the network."""
+    return Enlarged(mmseg(NUM_CLASSES, backbone=backbone, decode_head=decode_head, auxiliary_head=FCN_HEAD))
 
 
 CASES = {
@@ -181,7 +211,11 @@ CASES = {
     "a frozen stem, cross-entropy in two micro-batches": Case(
         {"ce": CE}, num_micro=2, optimizer=DECAYING, freeze={"stem": STEM}
     ),
-    **{f"a {head['type']}": Case({"ce": CE}, network=partial(network, head)) for head in HEADS},
+    **{f"a {head['type']}": Case({"ce": CE}, network=partial(network, RESNET, head)) for head in HEADS},
+    **{
+        f"a {body['type']}": Case({"ce": CE}, network=partial(network, body, {**FCN_HEAD, "in_index": -1}))
+        for body in (UNET, STDC)
+    },
 }
 
 

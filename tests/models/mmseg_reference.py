@@ -29,6 +29,33 @@ D16_MG = {
     "multi_grid": (1, 2, 4),
     "contract_dilation": True,
 }
+
+
+def stdc(kind: str) -> Part:
+    """As the config files have it."""
+    net = {
+        "type": "STDCNet",
+        "stdc_type": kind,
+        "in_channels": 3,
+        "channels": (32, 64, 256, 512, 1024),
+        "bottleneck_type": "cat",
+        "num_convs": 4,
+        "act_cfg": {"type": "ReLU"},
+        "with_final_conv": False,
+    }
+    ffm = {"in_channels": 384, "out_channels": 256, "scale_factor": 4}
+    return {
+        "type": "STDCContextPathNet",
+        "backbone_cfg": net,
+        "last_in_channels": (1024, 512),
+        "out_channels": 128,
+        "ffm_cfg": ffm,
+    }
+
+
+UNET_CHANNELS = (1024, 512, 256, 128, 64)
+STDC_CHANNELS = (256, 128, 128, 256)
+ONE_CONV = {"num_convs": 1, "concat_input": False}
 BACKBONES: Mapping[str, Part] = {
     "resnet50": {"type": "ResNet", "depth": 50, "style": "caffe"},
     "resnet18_v1c_d8": {"type": "ResNetV1c", "depth": 18, **D8},
@@ -36,6 +63,38 @@ BACKBONES: Mapping[str, Part] = {
     "resnet50_v1c_d8": {"type": "ResNetV1c", "depth": 50, **D8},
     "resnet50_v1d_d8": {"type": "ResNetV1d", "depth": 50, **D8},
     "resnet101_v1c_d16_mg124": {"type": "ResNetV1c", "depth": 101, **D16_MG},
+    "unet_s5_d16": {
+        "type": "UNet",
+        "in_channels": 3,
+        "with_cp": False,
+        "conv_cfg": None,
+        "act_cfg": {"type": "ReLU"},
+        "upsample_cfg": {"type": "InterpConv"},
+        "norm_eval": False,
+    },
+    "unet_strided": {
+        "type": "UNet",
+        "base_channels": 8,
+        "num_stages": 4,
+        "strides": (1, 2, 1, 1),
+        "enc_num_convs": (1, 2, 3, 2),
+        "dec_num_convs": (2, 1, 3),
+        "downsamples": (False, True, False),
+        "enc_dilations": (1, 2, 1, 2),
+        "dec_dilations": (2, 1, 1),
+    },
+    "stdc1_with_final_conv": {
+        "type": "STDCNet",
+        "stdc_type": "STDCNet1",
+        "in_channels": 3,
+        "channels": (16, 32, 64, 128, 256),
+        "bottleneck_type": "cat",
+        "num_convs": 3,
+        "with_final_conv": True,
+        "act_cfg": {"type": "ReLU"},
+    },
+    "stdc1": stdc("STDCNet1"),
+    "stdc2": stdc("STDCNet2"),
 }
 #: The numbers are those of the features of the backbone.
 HEADS: Mapping[str, tuple[Part, tuple[int, ...]]] = {
@@ -86,6 +145,22 @@ HEADS: Mapping[str, tuple[Part, tuple[int, ...]]] = {
         (256, 512, 1024, 2048),
     ),
 }
+HEADS = {
+    **HEADS,
+    "unet_fcn": ({"type": "FCNHead", "in_channels": 64, "in_index": 4, "channels": 64, **ONE_CONV}, UNET_CHANNELS),
+    "unet_aspp": (
+        {"type": "ASPPHead", "in_channels": 64, "in_index": 4, "channels": 16, "dilations": (1, 12, 24, 36)},
+        UNET_CHANNELS,
+    ),
+    "unet_auxiliary": ({"type": "FCNHead", "in_channels": 128, "in_index": 3, "channels": 64, **ONE_CONV}, UNET_CHANNELS),
+    "stdc_fcn": ({"type": "FCNHead", "in_channels": 256, "in_index": 3, "channels": 256, **ONE_CONV}, STDC_CHANNELS),
+    "stdc_16": ({"type": "FCNHead", "in_channels": 128, "in_index": 2, "channels": 64, **ONE_CONV}, STDC_CHANNELS),
+    "stdc_8": ({"type": "FCNHead", "in_channels": 128, "in_index": 1, "channels": 64, **ONE_CONV}, STDC_CHANNELS),
+    "stdc_detail": (
+        {"type": "STDCHead", "in_channels": 256, "in_index": 0, "channels": 64, "num_classes": 2, **ONE_CONV},
+        STDC_CHANNELS,
+    ),
+}
 #: Backbone, decode head, auxiliary heads, and more arguments of the heads.
 MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
     "fcn_r50_d8": ("resnet50_v1c_d8", "fcn", ["auxiliary"], {}),
@@ -94,19 +169,29 @@ MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
     "pspnet_r50_d8 aligned": ("resnet50_v1d_d8", "psp", ["auxiliary", "fcn"], {"align_corners": True}),
     "deeplabv3_r101_d16_mg124": ("resnet101_v1c_d16_mg124", "aspp", ["auxiliary"], {}),
     "deeplabv3plus_r50_d8": ("resnet50_v1c_d8", "sep_aspp", ["auxiliary"], {}),
+    "fcn_unet_s5_d16": ("unet_s5_d16", "unet_fcn", ["unet_auxiliary"], {}),
+    "deeplabv3_unet_s5_d16": ("unet_s5_d16", "unet_aspp", ["unet_auxiliary"], {}),
+    "stdc1": ("stdc1", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
+    "stdc2": ("stdc2", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
     "deeplabv3plus_r50 caffe": ("resnet50", "sep_aspp_without_c1", [], {}),
 }
 
 
-def whole(name: str, *, norm_cfg: bool = False) -> dict[str, Any]:
-    """The three dicts of a network; with what only the reference needs."""
+def whole(name: str) -> dict[str, Any]:
+    """The three dicts of a network."""
     backbone, main, others, more = MODELS[name]
-    own = {"norm_cfg": {"type": "BN", "requires_grad": True}} if norm_cfg else {}
-    heads = [{**HEADS[head][0], **more, **own} for head in (main, *others)]
-    if norm_cfg:
-        heads = [{**head, "num_classes": NUM_CLASSES} for head in heads]
+    heads = [{**HEADS[head][0], **more} for head in (main, *others)]
     auxiliary = heads[1:] if len(heads) > 2 else heads[1] if len(heads) == 2 else None
-    return {"backbone": {**BACKBONES[backbone], **own}, "decode_head": heads[0], "auxiliary_head": auxiliary}
+    return {"backbone": dict(BACKBONES[backbone]), "decode_head": heads[0], "auxiliary_head": auxiliary}
+
+
+def there(part: Part) -> dict[str, Any]:
+    """A part with what only the reference needs."""
+    own = {"norm_cfg": {"type": "BN", "requires_grad": True}}
+    if part["type"].endswith("Head"):
+        own |= {"num_classes": NUM_CLASSES}
+    inner = {"backbone_cfg": there(part["backbone_cfg"])} if "backbone_cfg" in part else {}
+    return {**own, **part, **inner}
 
 
 def reference(written: Part) -> nn.Module:
@@ -114,6 +199,7 @@ def reference(written: Part) -> nn.Module:
     _stub_operators()
     vars(importlib.import_module("mmcv"))["__version__"] = "2.1.0"  # of mmcv-lite, later ones are refused
     importlib.import_module("mmseg.models")
+    importlib.import_module("mmengine.registry").init_default_scope("mmseg")
     made: nn.Module = importlib.import_module("mmseg.registry").MODELS.build(dict(written))
     return made
 
@@ -136,13 +222,9 @@ def shapes(module: nn.Module) -> dict[str, list[int]]:
 
 
 def _names() -> dict[str, dict[str, list[int]]]:
-    bn = {"norm_cfg": {"type": "BN", "requires_grad": True}}
     with torch.device("meta"):
-        bodies = {name: shapes(reference({**part, **bn})) for name, part in BACKBONES.items()}
-        heads = {
-            name: shapes(reference({**part, **bn, "num_classes": part.get("num_classes", NUM_CLASSES)}))
-            for name, (part, _) in HEADS.items()
-        }
+        bodies = {name: shapes(reference(there(part))) for name, part in BACKBONES.items()}
+        heads = {name: shapes(reference(there(part))) for name, (part, _) in HEADS.items()}
     return {**bodies, **heads}
 
 

@@ -16,9 +16,23 @@ from torchvision.models import resnet18, resnet50
 from rayseg.build import applied_values, assemble, check
 from rayseg.config import ExperimentConfig
 from rayseg.engine import LocalReporter
-from rayseg.errors import ConfigError
-from rayseg.models import DECODE_HEADS, ASPPHead, EncoderDecoder, FCNHead, PSPHead, ResNet, mmseg, prepare, sample_keys
+from rayseg.errors import ConfigError, Problem, ShapeError
+from rayseg.models import (
+    DECODE_HEADS,
+    ASPPHead,
+    EncoderDecoder,
+    FCNHead,
+    PSPHead,
+    ResNet,
+    STDCNet,
+    UNet,
+    mmseg,
+    prepare,
+    sample_keys,
+)
 from rayseg.models.mmseg import BACKBONES
+from rayseg.models.mmseg.parts import bound
+from rayseg.models.mmseg.parts import made as make
 from tests.models import mmseg_reference as reference
 
 NAMES: dict[str, dict[str, list[int]]] = json.loads(reference.NAMES.read_text(encoding="utf-8"))
@@ -33,13 +47,17 @@ HEADS: dict[str, dict[str, Any]] = {
 
 
 def part(name: str) -> nn.Module:
+    problems: list[Problem] = []
     with torch.device("meta"):
         if name in reference.BACKBONES:
-            own = dict(reference.BACKBONES[name])
-            return BACKBONES[own.pop("type")](**own)
-        written, channels = reference.HEADS[name]
-        own = dict(written)
-        return DECODE_HEADS[own.pop("type")](own.pop("num_classes", reference.NUM_CLASSES), channels, **own)
+            made: nn.Module | None = make(bound(BACKBONES, reference.BACKBONES[name], "", problems), "", problems)
+        else:
+            written, channels = reference.HEADS[name]
+            own = dict(written)
+            num_classes = own.pop("num_classes", reference.NUM_CLASSES)
+            made = make(bound(DECODE_HEADS, own, "", problems, num_given=2), "", problems, num_classes, channels)
+    assert made is not None, problems
+    return made
 
 
 @pytest.mark.parametrize("name", list(NAMES))
@@ -70,23 +88,32 @@ def disturbed(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("training", [False, True])
 def test_the_outputs_are_those_of_the_package_beside_it(name: str, training: bool) -> None:
     torch.manual_seed(0)
-    written = reference.whole(name, norm_cfg=True)
+    written = reference.whole(name)
     auxiliary = written["auxiliary_head"] or []
-    for head in [written["decode_head"], *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]:
-        head["dropout_ratio"] = 0.0
-    theirs = disturbed(reference.reference({"type": "EncoderDecoder", **written})).train(training)
-    ours = mmseg(reference.NUM_CLASSES, **reference.whole(name)).train(training)
+    listed = [{**each, "dropout_ratio": 0.0} for each in (auxiliary if isinstance(auxiliary, list) else [auxiliary])]
+    heads = [reference.there(each) for each in listed]
+    theirs = disturbed(
+        reference.reference(
+            {
+                "type": "EncoderDecoder",
+                "backbone": reference.there(written["backbone"]),
+                "decode_head": reference.there({**written["decode_head"], "dropout_ratio": 0.0}),
+                "auxiliary_head": heads if isinstance(auxiliary, list) else heads[0],
+            }
+        )
+    ).train(training)
+    ours = mmseg(reference.NUM_CLASSES, **written).train(training)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     for module in ours.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-    x = torch.randn(2, 3, 65, 97)
+    x = torch.randn(2, 3, *((64, 96) if "unet" in name else (65, 97)))
     with torch.no_grad():
         features, output = theirs.get_submodule("backbone")(x), ours(x)
-        others: Any = theirs.auxiliary_head if written["auxiliary_head"] else []
+        others: Any = theirs.auxiliary_head if listed else []
         others = others if isinstance(others, nn.ModuleList | list) else [others]
-        heads: list[Any] = [theirs.decode_head, *others]
-        for head, logits in zip(heads, output.values(), strict=True):
+        all_heads: list[Any] = [theirs.decode_head, *others]
+        for head, logits in zip(all_heads, output.values(), strict=True):
             logits_there = head(features)
             expected = F.interpolate(logits_there, x.shape[-2:], mode="bilinear", align_corners=head.align_corners)
             full = F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
@@ -95,10 +122,15 @@ def test_the_outputs_are_those_of_the_package_beside_it(name: str, training: boo
 
 @pytest.mark.parametrize(("depth", "build"), [(18, resnet18), (50, resnet50)])
 def test_resnet_is_torchvision_s(depth: int, build: Any) -> None:
-    ours, theirs = ResNet(depth).train(), build(weights=None).train()
-    disturbed(theirs)
+    with torch.device("meta"):
+        ours, theirs = ResNet(depth).train(), build(weights=None).train()
+    disturbed(theirs.to_empty(device="cpu"))
+    for name, tensor in theirs.state_dict().items():
+        if "running" not in name and tensor.dim() > 0:
+            reach = tensor[0].numel() ** -0.5
+            tensor.uniform_(-reach, reach)
     state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
-    ours.load_state_dict(state, strict=True)
+    ours.load_state_dict(state, strict=True, assign=True)
     x = torch.randn(1, 3, 33, 49)
     with torch.no_grad():
         y, features = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x)))), ours(x)
@@ -195,6 +227,96 @@ def test_aligned_corners_come_at_full_size() -> None:
     torch.testing.assert_close(F.interpolate(outputs[0], (64, 96), mode="bilinear", align_corners=True), outputs[1])
 
 
+STDC: dict[str, Any] = {
+    "type": "STDCContextPathNet",
+    "backbone_cfg": {"type": "STDCNet", "channels": [4, 8, 16, 16, 16]},
+    "out_channels": 4,
+    "ffm_cfg": {"out_channels": 8, "scale_factor": 4},
+}
+STDC_HEAD: dict[str, Any] = {**FCN, "type": "STDCHead", "in_index": 0, "num_classes": 2}
+
+
+@pytest.mark.parametrize("kind", ["STDCNet1", "STDCNet2"])
+def test_stdc_trains_with_its_detail_head(kind: str, tmp_path: Path) -> None:
+    config = BASE.with_(
+        {
+            "tracking.storage": str(tmp_path),
+            "model.backbone": {**STDC, "backbone_cfg": {**STDC["backbone_cfg"], "stdc_type": kind}},
+            "model.auxiliary_head": [{**FCN, "in_index": 2, "align_corners": True}, {**FCN, "in_index": 1}, STDC_HEAD],
+            "heads.auxiliary_0": {"weight": 1.0},
+            "heads.auxiliary_1": {"weight": 1.0},
+            "heads.auxiliary_2": {"weight": 1.0, "target": {"type": "stdc_detail"}},
+        }
+    )
+    assert check(config) == []
+    model = assemble(config, LocalReporter(tmp_path)).fit.state.model
+    assert {name for name, each in model.named_parameters() if not each.requires_grad} == {"auxiliary_head.2.fusion_kernel"}
+
+
+def test_an_stdc_module_halves_its_channels_and_its_size() -> None:
+    net = disturbed(STDCNet("STDCNet1", (4, 8, 16, 16, 16))).eval()
+    module = net.get_submodule("stages.2.0")
+    x = torch.randn(1, 8, 8, 8)
+    layers = [module.get_submodule(f"layers.{index}") for index in range(4)]
+    first = layers[0](x)
+    second = layers[1](module.get_submodule("downsample")(first))
+    third = layers[2](second)
+    expected = torch.cat([F.avg_pool2d(first, 3, 2, 1), second, third, layers[3](third)], 1)
+    assert [each.shape[1] for each in (first, second, third)] == [8, 4, 2]
+    torch.testing.assert_close(module(x), expected)
+
+
+def test_unet_s_features_go_from_the_deepest_to_full_size_and_other_sizes_are_refused() -> None:
+    net = UNet(2)
+    features = net(torch.zeros(1, 3, 32, 48))
+    assert [tuple(each.shape[1:]) for each in features] == [(2 * 2**i, 32 // 2**i, 48 // 2**i) for i in (4, 3, 2, 1, 0)]
+    assert net.channels == (32, 16, 8, 4, 2)
+    with pytest.raises(ShapeError, match=r"got images of \(32, 40\), expected multiples of 16; crop or pad"):
+        net(torch.zeros(1, 3, 32, 40))
+
+
+def test_what_is_so_anyway_may_be_said() -> None:
+    said = {"norm_eval": False, "with_cp": False, "act_cfg": {"type": "ReLU"}, "in_channels": 3}
+    model = mmseg(5, backbone={**SMALL, **said}, decode_head={**FCN, "input_transform": None, "conv_cfg": None})
+    assert list(model.state_dict()) == list(mmseg(5, backbone=SMALL, decode_head=FCN).state_dict())
+
+
+def unet(**own: Any) -> dict[str, Any]:
+    return {"backbone": {"type": "UNet", "base_channels": 2, **own}}
+
+
+def stdc(**own: Any) -> dict[str, Any]:
+    return {"backbone": {**STDC, **own}}
+
+
+DEEPER_WRONG: list[tuple[dict[str, Any], str, str]] = [
+    (unet(strides=[1, 1, 1, 1]), "model.backbone.strides", "got 4 values, expected 5"),
+    (unet(strides=[1, 1, 1, 1, 3]), "model.backbone.strides", "must be 1 or 2"),
+    (unet(dec_num_convs=[2, 2, 2, 0]), "model.backbone.dec_num_convs", "at least 1"),
+    (unet(downsamples=[True]), "model.backbone.downsamples", "got 1 values, expected 4"),
+    (unet(base_channels=0), "model.backbone.base_channels", "at least 1"),
+    (unet(with_cp=True), "model.backbone.with_cp", "no parameter 'with_cp'"),
+    (unet(act_cfg={"type": "PReLU"}), "model.backbone.act_cfg", "the activation is ReLU"),
+    (stdc(ffm_cfg={"in_channels": 9}), "model.backbone.ffm_cfg.in_channels", "and 20 channels come in"),
+    (stdc(ffm_cfg={"out_chanels": 9}), "model.backbone.ffm_cfg.out_chanels", "there are in_channels, out_channels"),
+    (stdc(ffm_cfg={"out_channels": 2}), "model.backbone.ffm_cfg.scale_factor", "must be from 1 to out_channels, 2"),
+    (stdc(last_in_channels=[1024, 512]), "model.backbone.last_in_channels", "the features have (16, 16)"),
+    (stdc(backbone_cfg={"type": "STDCNet3"}), "model.backbone.backbone_cfg.type", "known: STDCNet"),
+    (stdc(backbone_cfg={"type": "STDCNet", "norm_cfg": {}}), "model.backbone.backbone_cfg.norm_cfg", "write model.norm"),
+    (
+        stdc(backbone_cfg={"type": "STDCNet", "channels": [4, 8, 16, 16, 12]}),
+        "model.backbone.backbone_cfg.channels",
+        "must be multiples of 8",
+    ),
+    (stdc(backbone_cfg={"type": "STDCNet", "channels": [4]}), "model.backbone.backbone_cfg.channels", "expected 5"),
+    (stdc(backbone_cfg={"type": "STDCNet", "num_convs": 1}), "model.backbone.backbone_cfg.num_convs", "at least 2"),
+    (stdc(backbone_cfg={"type": "STDCNet", "bottleneck_type": "add"}), "model.backbone.backbone_cfg.bottleneck_type", "'add'"),
+    (
+        {"auxiliary_head": {**STDC_HEAD, "boundary_threshold": 0.2}},
+        "model.auxiliary_head.boundary_threshold",
+        "target: {type: stdc_detail, threshold",
+    ),
+]
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"backbone.depht": 18}, "model.backbone.depht", "ResNetV1c has no parameter 'depht'; it takes depth, "),
     ({"backbone.depth": 19}, "model.backbone.depth", "got 19, expected one of 18, 34, 50, 101, 152"),
@@ -242,7 +364,7 @@ BASE = ExperimentConfig.from_dict(
 )
 
 
-@pytest.mark.parametrize(("change", "path", "says"), WRONG)
+@pytest.mark.parametrize(("change", "path", "says"), [*WRONG, *DEEPER_WRONG])
 def test_faults_are_found_before_work_starts(change: dict[str, Any], path: str, says: str, tmp_path: Path) -> None:
     config = BASE.with_({"tracking.storage": str(tmp_path), **{f"model.{key}": value for key, value in change.items()}})
     problems = check(config)

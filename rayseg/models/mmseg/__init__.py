@@ -8,6 +8,8 @@ from rayseg.models.mmseg.fcn import FCNHead
 from rayseg.models.mmseg.model import BACKBONES, DECODE_HEADS, mmseg
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
+from rayseg.models.mmseg.stdc import STDCContextPathNet, STDCNet, stdc_head
+from rayseg.models.mmseg.unet import UNet
 
 __all__ = [
     "BACKBONES",
@@ -18,5 +20,9 @@ __all__ = [
     "FCNHead",
     "PSPHead",
     "ResNet",
+    "STDCContextPathNet",
+    "STDCNet",
+    "UNet",
     "mmseg",
+    "stdc_head",
 ]

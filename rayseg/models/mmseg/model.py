@@ -16,6 +16,8 @@ from rayseg.models.mmseg.fcn import FCNHead
 from rayseg.models.mmseg.parts import bound, made
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
+from rayseg.models.mmseg.stdc import STDCContextPathNet, STDCNet, stdc_head
+from rayseg.models.mmseg.unet import UNet
 
 __all__ = ["BACKBONES", "DECODE_HEADS", "mmseg"]
 
@@ -25,6 +27,9 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "ResNet": ResNet,
         "ResNetV1c": partial(ResNet, deep_stem=True),
         "ResNetV1d": partial(ResNet, deep_stem=True, avg_down=True),
+        "STDCContextPathNet": STDCContextPathNet,
+        "STDCNet": STDCNet,
+        "UNet": UNet,
     }
 )
 
@@ -35,6 +40,7 @@ DECODE_HEADS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "DepthwiseSeparableASPPHead": DepthwiseSeparableASPPHead,
         "FCNHead": FCNHead,
         "PSPHead": PSPHead,
+        "STDCHead": stdc_head,
     }
 )
 

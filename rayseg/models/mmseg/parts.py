@@ -21,6 +21,7 @@ __all__ = ["ELSEWHERE", "bound", "made"]
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
         "act_cfg": "the activation is ReLU; remove it",
+        "boundary_threshold": "write heads.<name>.target: {type: stdc_detail, threshold: ...}",
         "frozen_stages": "write freeze.<name>: {match: ..., statistics: true}",
         "ignore_index": "write data.ignore_index, or heads.<name>.ignore_index",
         "init_cfg": "write init.checkpoint",
@@ -29,6 +30,26 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "norm_eval": "write freeze.<name>: {match: ..., statistics: true}",
         "pretrained": "write init.checkpoint",
         "sampler": "write sampling, and heads.<name>.sampling for an auxiliary head",
+    }
+)
+
+#: What may be written because it is so anyway.
+_SO_ANYWAY: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "act_cfg": (None, {"type": "ReLU"}, {"type": "ReLU", "inplace": True}),
+        "align_corners": (None,),
+        "conv_cfg": (None, {"type": "Conv2d"}),
+        "dcn": (None,),
+        "frozen_stages": (-1,),
+        "in_channels": (3,),
+        "init_cfg": (None,),
+        "input_transform": (None,),
+        "norm_eval": (False,),
+        "plugins": (None,),
+        "pretrained": (None,),
+        "sampler": (None,),
+        "upsample_cfg": ({"type": "InterpConv"},),
+        "with_cp": (False,),
     }
 )
 
@@ -42,6 +63,8 @@ def bound(
     num_given: int = 0,
 ) -> partial[nn.Module] | None:
     """What makes the module that a dict of ``type`` and arguments describes; names and types of the arguments are looked at.
+
+    What MMSegmentation's files say though it is so anyway, such as ``with_cp: false``, may be said.
 
     Args:
         table: callables by type.
@@ -69,7 +92,11 @@ def bound(
         return None
     target, before = table[kind], len(problems)
     wanted = _parameters(target, num_given)
-    own = {key: value for key, value in written.items() if key != "type"}
+    own = {
+        key: value
+        for key, value in written.items()
+        if key != "type" and (key in wanted or value not in _SO_ANYWAY.get(key, ()))
+    }
     problems += [Problem(f"{path}.{key}", _unknown(kind, key, list(wanted))) for key in own if key not in wanted]
     needed = [name for name, each in wanted.items() if each.default is inspect.Parameter.empty and name not in own]
     problems += [Problem(f"{path}.{name}", f"is missing; {kind} needs it") for name in needed]
