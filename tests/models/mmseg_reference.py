@@ -187,7 +187,7 @@ def whole(name: str) -> dict[str, Any]:
 
 def there(part: Part) -> dict[str, Any]:
     """A part with what only the reference needs."""
-    own = {"norm_cfg": {"type": "BN", "requires_grad": True}}
+    own: dict[str, Any] = {"norm_cfg": {"type": "BN", "requires_grad": True}}
     if part["type"].endswith("Head"):
         own |= {"num_classes": NUM_CLASSES}
     inner = {"backbone_cfg": there(part["backbone_cfg"])} if "backbone_cfg" in part else {}
