@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from rayseg.inference import Inference, scaled_size
 
-mmseg_models = pytest.importorskip("mmseg.models.segmentors", reason="needs mmsegmentation, mmcv and mmengine")
+mmseg_models = pytest.importorskip(
+    "mmseg.models.segmentors", reason="needs mmsegmentation, mmcv and mmengine", exc_type=ImportError
+)
 
 
 def network(channels: int) -> nn.Module:
