@@ -246,6 +246,19 @@ def test_precision_clipping_and_seeds_are_carried(tmp_path: Path) -> None:
     assert found["seed"] == 4
 
 
+def test_test_pipelines_are_the_box_and_the_views_of_evaluations(tmp_path: Path) -> None:
+    code = """data = dict(val=dict(type='CityscapesDataset', pipeline=[dict(type='LoadImageFromFile'),
+        dict(type='MultiScaleFlipAug', img_scale=(2049, 1025), img_ratios=[0.5, 1.0], flip=True, transforms=[
+            dict(type='Resize', keep_ratio=True), dict(type='RandomFlip'), dict(type='Collect', keys=['img'])])]))
+    model = dict(test_cfg=dict(_delete_=True, mode='slide', crop_size=(769, 769), stride=(513, 513)))"""
+    own = {"mode": "slide", "crop_size": [769, 769], "stride": [513, 513], "resize": [1025, 2049]}
+    tree = carried(code.replace("\n    model", "\nmodel"), tmp_path)
+    assert tree["eval"] == {"every": 4000, "metrics": ["mIoU"], **own, "tta": {"scales": [0.5, 1.0], "flip": True}}
+    other = lost("data = dict(val=dict(type='Own', pipeline=[dict(type='ResizeToMultiple')]))", tmp_path)
+    assert "'ResizeToMultiple' is not done before images are judged" in other
+    assert "is not the data set of the training (CityscapesDataset)" in other
+
+
 def test_hooks_and_records_are_carried() -> None:
     hooks = [
         {"type": "EMAHook", "momentum": 0.001},

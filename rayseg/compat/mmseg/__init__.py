@@ -13,6 +13,7 @@
 ``optimizing``   optimizer, groups, clipping, precision
 ``clocks``       schedules
 ``pictures``     datasets, transforms, batch
+``judging``      test pipelines
 ``running``      lengths, evaluation, checkpoints, records, hooks
 ===============  ==============================================================
 """

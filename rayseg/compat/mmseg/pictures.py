@@ -8,6 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
+from rayseg.compat.mmseg.judging import judging
 from rayseg.compat.mmseg.sections import Report, Section
 
 __all__ = ["pictures"]
@@ -32,8 +33,6 @@ _LAYOUTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("iSAIDDataset", "img_dir/train"): "isaid",
     }
 )
-#: Data sets whose test pipelines do not change the size of an image.
-_NATIVE_SIZE = {"ChaseDB1Dataset", "CityscapesDataset", "DRIVEDataset", "HRFDataset", "STAREDataset"}
 _SILENT = {"Collect", "DefaultFormatBundle", "ImageToTensor", "LoadAnnotations", "LoadImageFromFile", "PackSegInputs"}
 #: GPUs of a config whose name does not say how many.
 _GPUS = 4
@@ -70,6 +69,8 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
         pipeline = learn.take("pipeline") or root.values.get("train_pipeline") or ()
         reduced = _transforms(pipeline, f"{learn.path}.pipeline", report)
         _dataset(learn, judge, reduced=reduced)
+    if judge is not None:
+        judging(judge)
     for section in (train, val, data):
         section.drop(
             "dataset", "train", "val", "test", "sampler", "persistent_workers", "collate_fn", "pin_memory", "drop_last"
@@ -132,12 +133,8 @@ def _dataset(learn: Section, judge: Section | None, *, reduced: bool) -> None:
     else:
         zero = {"reduce_zero_label": True} if learn.take("reduce_zero_label", False) or reduced else {}
         learn.report.config[_DATASET] = {"type": "folders", "layout": layout, "root": str(root), **zero}
-    if kind not in _NATIVE_SIZE and judge is not None:
-        message = (
-            "test images are resized there; here they are judged at their own size, which gives other scores: write "
-            "eval.mode (whole, slide) to have it so"
-        )
-        judge.lose("pipeline", message, "eval.mode")
+    if judge is not None and judge.values.get("type", kind) != kind:
+        judge.lose("type", f"is not the data set of the training ({kind}), and both are one here; write data.dataset", _DATASET)
     learn.drop("ann_dir", "split", "ann_file", "img_suffix", "seg_map_suffix", "reduce_zero_label")
     learn.finish(instead=_DATASET)
 
