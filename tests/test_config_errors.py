@@ -60,6 +60,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"data": {"mean": [1, 2]}}, "data.mean.2", "is missing; the list is too short"),
     ({"data": {"mean": [1, 2, 3, 4]}}, "data.mean", "must be a list of 3 items, got 4"),
     ({"data": {"mean": ["1", 2, 3]}}, "data.mean.0", "must be a number, got '1'"),
+    ({"data": {"palette": [[0, 0, 256]]}}, "data.palette.0.2", "255"),
     ({"data": {"class_names": "Sky"}}, "data.class_names", "must be a list, got 'Sky'"),
     ({"data": {"ignore_index": 300}}, "data.ignore_index", "must be at most 255, got 300"),
     ({"tracking": {"name": 2024}}, "tracking.name", "must be text.*got 2024"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rayseg.build.parts import Parts, resolve_parts
 from rayseg.build.resolve import Problems, Resolved, caught
 from rayseg.config import ExperimentConfig
-from rayseg.data import Dataset, check_sample
+from rayseg.data import Dataset, Palette, check_sample
 from rayseg.errors import ConfigError
 
 __all__ = ["Data", "open_data", "open_split"]
@@ -27,17 +28,14 @@ class Data:
         val: validation split.
         class_names: C names.
         pad_size: (height, width) px of training images, or None where they are used at their own size.
+        palette: an RGB triple per class, if anybody gave them.
     """
 
     train: Dataset
     val: Dataset
     class_names: tuple[str, ...]
     pad_size: tuple[int, int] | None
-
-    @property
-    def palette(self) -> tuple[tuple[int, int, int], ...] | None:
-        """Colours of the dataset, if it has any."""
-        return self.train.palette
+    palette: Palette | None
 
 
 def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Data | None:
@@ -55,11 +53,12 @@ def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Dat
     names = class_names(config, train, problems)
     if not _ignores_no_class(config, names, problems):
         return None
+    palette = palette_of(config, train, names, problems)
     first_fit = [
         _fits(dataset, len(names), config.data.ignore_index, path, problems)
         for dataset, path in ((train, "data.train_split"), (val, "data.val_split"))
     ]
-    return Data(train, val, names, crop_size(config, parts)) if all(first_fit) else None
+    return Data(train, val, names, crop_size(config, parts), palette) if all(first_fit) else None
 
 
 def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str, ...]]:
@@ -83,6 +82,7 @@ def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str
     dataset = None if parts.dataset is None else _open_split(parts.dataset, name, "data.dataset", problems)
     names = () if dataset is None else class_names(config, dataset, problems)
     if dataset is not None and _ignores_no_class(config, names, problems):
+        palette_of(config, dataset, names, problems)
         _fits(dataset, len(names), config.data.ignore_index, "data.dataset", problems)
     if found := [problem for problem in problems.found if problem.path.startswith("data.")]:
         raise ConfigError(found, f"the data of split {split!r}")
@@ -128,6 +128,17 @@ def class_names(config: ExperimentConfig, train: Dataset, problems: Problems) ->
     if twice:
         problems.add("data.class_names", f"names must differ, got {', '.join(map(repr, twice))} more than once; rename them")
     return names
+
+
+def palette_of(config: ExperimentConfig, dataset: Dataset, names: Sequence[str], problems: Problems) -> Palette | None:
+    """The colours in the config, or the dataset's own where it has one for every class."""
+    given = config.data.palette
+    if given is not None and len(given) != len(names):
+        message = f"{len(given)} colours for {len(names)} classes ({', '.join(names)}); give one RGB triple for each, or null"
+        problems.add("data.palette", message)
+        return None
+    own = dataset.palette
+    return given or (own if own is not None and len(own) == len(names) else None)
 
 
 def _ignores_no_class(config: ExperimentConfig, names: tuple[str, ...], problems: Problems) -> bool:

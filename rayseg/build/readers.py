@@ -189,6 +189,7 @@ def _data(experiment: Experiment, names: Names) -> Any:
         "num_workers": stream.num_workers,
         "pad_size": stream.data.pad_size,
         "class_names": stream.data.class_names,
+        "palette": stream.data.palette,
     }
     return known[names[0]]
 

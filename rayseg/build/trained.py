@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rayseg.build.counting import label_counts
-from rayseg.build.data import open_data
+from rayseg.build.data import open_data, palette_of
 from rayseg.build.experiment import Evaluator, pick_device
 from rayseg.build.inference import make_inference
 from rayseg.build.objects import make_mix
@@ -190,8 +190,9 @@ def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | 
     dataset = parts.dataset
     opened = None if dataset is None else caught("data.dataset", Problems(), lambda: dataset(config.data.train_split))
     if opened is None:
-        return config.data.class_names, None
-    return config.data.class_names or tuple(opened.class_names), opened.palette
+        return config.data.class_names, config.data.palette
+    names = config.data.class_names or tuple(opened.class_names)
+    return names, palette_of(config, opened, names, Problems())
 
 
 def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, Tensor], checkpoint: str | Path) -> int:

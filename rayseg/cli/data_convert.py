@@ -6,7 +6,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rayseg.build.data import open_split
+from rayseg.build.data import open_split, palette_of
+from rayseg.build.resolve import Problems
 from rayseg.cli.output import say, table
 from rayseg.config import parse_assignments
 from rayseg.data import Progress, convert_split
@@ -40,6 +41,7 @@ def run(args: Namespace) -> int:
             form=args.format,
             ignore_index=config.data.ignore_index,
             class_names=names,
+            palette=palette_of(config, dataset, names, Problems()),
             images_per_file=args.images_per_file,
             num_workers=config.data.num_workers or None,
             on_progress=Progress(f"{split} images", sys.stderr),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.build.data import crop_size, open_split
+from rayseg.build.data import crop_size, open_split, palette_of
 from rayseg.build.objects import make_transforms
 from rayseg.build.parts import resolve_parts
 from rayseg.build.resolve import Problems
@@ -43,10 +43,10 @@ def run(args: Namespace) -> int:
     dataset, names = open_split(config, split)
     augmented = split == config.data.train_split and not args.raw
     samples = _samples(config, dataset, len(names), args, augmented=augmented)
-    palette = list(dataset.palette or default_palette(len(names)))
+    palette = list(palette_of(config, dataset, names, Problems()) or default_palette(len(names)))
     tiles = [_tile(_shrunk(sample, args.tile), palette, config.data.ignore_index) for sample in samples]
     sheet = tiled(tiles, [f"{args.first + number}  {sample.name}" for number, sample in enumerate(samples)], args.columns)
-    picture = np.concatenate([sheet, legend([*names, "not labelled"], [*palette[: len(names)], (24, 24, 24)], sheet.shape[1])])
+    picture = np.concatenate([sheet, legend([*names, "not labelled"], [*palette, (24, 24, 24)], sheet.shape[1])])
     _write(Path(args.out).expanduser(), picture)
     say(table(_told(config, split, samples, names, augmented=augmented)))
     say(f"\n{args.out}: {picture.shape[1]} x {picture.shape[0]} px")

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Mean3 = tuple[Float, Float, Float]
+Level = Annotated[Int, Field(ge=0, le=255)]
 
 
 class DataConfig(Section):
@@ -45,6 +46,9 @@ class DataConfig(Section):
     val_split: str = "val"
     test_split: str | None = "test"
     class_names: tuple[str, ...] | None = Field(default=None, description="null: the dataset's own")
+    palette: tuple[tuple[Level, Level, Level], ...] | None = Field(
+        default=None, description="RGB in 0-255 of each class, for pictures; null: the dataset's own, else made up"
+    )
     ignore_index: Int = Field(default=255, ge=0, le=255, description="label that means: not labelled")
     transforms: Annotated[dict[str, Spec], Named] = Field(
         default_factory=dict, description="random_resize, random_crop, random_flip, photometric, or import paths; in order"

@@ -8,7 +8,7 @@ keep their bytes; others, and all masks, become PNGs. Each is decoded again and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from rayseg.data._cache import content_digest, write_atomically
 from rayseg.data._decode import decode_image, decode_mask, encode_png
 from rayseg.data._rows import COLUMNS
 from rayseg.data._workers import default_workers, map_in_order
-from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.errors import DataError
 
 __all__ = ["Converted", "Format", "convert_split"]
@@ -101,6 +101,7 @@ def convert_split(
     form: Format,
     ignore_index: int = 255,
     class_names: Sequence[str] | None = None,
+    palette: Palette | None = None,
     images_per_file: int = 512,
     num_workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -114,6 +115,7 @@ def convert_split(
         form: ``parquet`` or ``arrow``.
         ignore_index: the void label.
         class_names: C names; None: the data set's.
+        palette: one RGB triple per class; None: the data set's, where there is one for every class.
         images_per_file: images in one file.
         num_workers: encoding processes; None: as many as there are cores, for a data set that is worth it.
         on_progress: called with the number of images that are done, and of all.
@@ -133,11 +135,11 @@ def convert_split(
     names = tuple(class_names or dataset.class_names)
     chunks = [range(len(dataset))[first : first + images_per_file] for first in range(0, len(dataset), images_per_file)]
     files = [out / f"{split}-{number:05}-of-{len(chunks):05}.{form}" for number in range(len(chunks))]
-    source = {"data": dataset.digest(), "classes": list(names), "ignore_index": ignore_index, "per_file": images_per_file}
+    schema = _schema(palette or dataset.palette, names, ignore_index)
+    source = {"data": dataset.digest(), "per_file": images_per_file, **_text(schema.metadata)}
     manifest = _Manifest(out / f"{split}.{form}.json", source)
     _require_own(out, split, form, files)
     todo = [(file, chunk) for file, chunk in zip(files, chunks, strict=True) if not manifest.has(file)]
-    schema = _schema(dataset, names, ignore_index)
     workers = default_workers(sum(len(chunk) for _, chunk in todo)) if num_workers is None else num_workers
     encode = _Encode(dataset, len(names), ignore_index)
     rows = map_in_order(encode, (index for _, chunk in todo for index in chunk), workers)
@@ -185,7 +187,8 @@ class _Manifest:
         if path.is_file():
             found = _parsed(path)
             if found.get("source") != source:
-                changed = [key for key in source if found.get("source", {}).get(key) != source[key]]
+                known = found.get("source", {})
+                changed = [key for key in {**source, **known} if known.get(key) != source.get(key)]
                 raise DataError(
                     f"{path}: tells of another conversion ({', '.join(changed)} differ); delete it and its files, "
                     "or choose another directory"
@@ -219,10 +222,14 @@ def _require_own(out: Path, split: str, form: Format, files: Sequence[Path]) -> 
         raise DataError(f"{out}: holds other files of split {split!r} ({shown}); delete them, or choose another directory")
 
 
-def _schema(dataset: Dataset, names: Sequence[str], ignore_index: int) -> Any:
+def _text(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def _schema(palette: Palette | None, names: Sequence[str], ignore_index: int) -> Any:
     metadata = {"classes": json.dumps(list(names)), "ignore_index": str(ignore_index)}
-    if dataset.palette is not None and len(dataset.palette) == len(names):
-        metadata["palette"] = json.dumps(dataset.palette)
+    if palette is not None and len(palette) == len(names):
+        metadata["palette"] = json.dumps(palette)
     types = (pa.string(), pa.large_binary(), pa.large_binary())
     return pa.schema(list(zip(COLUMNS, types, strict=True)), metadata=metadata)
 

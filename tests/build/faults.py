@@ -469,6 +469,7 @@ COMBINATIONS = [
         "model",
         ("fails on a single image", "larger train.batch_size or train.micro_batch"),
     ),
+    Wrong("a colour too few", {"data.palette": [[0, 0, 0]] * 8}, "data.palette", ("8 colours for 9 classes (sky,", "or null")),
     Wrong("two classes of one name", {"data.class_names": [*"abcdefgh", "a"]}, "data.class_names", ("got 'a' more than once",)),
 ]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rayseg.cli import main
 from rayseg.config import ExperimentConfig, write_yaml
-from rayseg.data import RandomCrop, RandomFlip, SyntheticStreets, Transform, train_batches, training_sample
+from rayseg.data import ArrowSegmentation, RandomCrop, RandomFlip, SyntheticStreets, Transform, train_batches, training_sample
 from rayseg.errors import ShapeError
 from rayseg.losses import CLASS_WEIGHT_RULES
 from rayseg.tracking import legend, overlay, tiled
@@ -131,6 +131,20 @@ def test_a_preview_shows_images_and_labels_padded_as_the_model_gets_them(
     assert np.array_equal(sheet[44:48, 8:32], np.broadcast_to(np.array([124, 116, 104], np.uint8), (4, 24, 3)))
     palette = SyntheticStreets("train").palette
     assert np.array_equal(sheet[28:44, 34:58], overlay(sample.image, sample.mask, palette, 255))
+
+
+def test_colours_in_the_config_are_those_of_the_pictures_and_of_what_is_converted(
+    cropped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    palette, out = [[10 * label, 0, 99] for label in range(9)], tmp_path / "sheet.png"
+    words = [f"data.palette={palette}", "--out"]
+    assert main(["data", "preview", str(cropped), "--raw", *words, str(out)]) == 0
+    sample = SyntheticStreets("train", size=(32, 48), length=4)[0]
+    assert np.array_equal(drawn(out)[28:60, 58:106], overlay(sample.image, sample.mask, palette, 255))
+    assert main(["data", "convert", str(cropped), "--format", "arrow", *words, str(tmp_path / "arrow")]) == 0
+    assert ArrowSegmentation("train", path=str(tmp_path / "arrow")).palette == tuple(map(tuple, palette))
+    assert main(["data", "preview", str(cropped), "data.palette=[[0, 0, 0]]", "--out", str(out)]) == 2
+    assert "data.palette: 1 colours for 9 classes" in capsys.readouterr().err
 
 
 def test_raw_samples_and_other_splits_are_as_they_lie(

@@ -125,6 +125,8 @@ def test_another_conversion_in_the_way_is_refused(
     convert_split(folders, "train", out, form="arrow", images_per_file=2)
     with pytest.raises(DataError, match=r"train\.arrow\.json: tells of another conversion \(per_file differ\)"):
         convert_split(folders, "train", out, form="arrow", images_per_file=3)
+    with pytest.raises(DataError, match=r"\(palette differ\)"):
+        convert_split(folders, "train", out, form="arrow", images_per_file=2, palette=((0, 0, 0),) * 3)
     (folder_root / "trainannot" / "scene0.png").write_bytes(to_png(scenes[0][1][::-1]))
     with pytest.raises(DataError, match=r"another conversion \(data differ\); delete it and its files"):
         convert_split(folders, "train", out, form="arrow", images_per_file=2)
@@ -193,7 +195,7 @@ def test_the_command_converts_every_split_with_its_labels_and_its_config_goes_on
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[3] == "2"
     assert np.unique(opened("arrow", out)[0].mask).tolist() == [0, 1, 255]
-    assert json.loads((out / "train.arrow.json").read_text())["source"]["classes"] == ["a", "b"]
+    assert json.loads((out / "train.arrow.json").read_text())["source"]["classes"] == '["a", "b"]'
     assert main(["data", "stats", str(file), f"data.dataset={{type: arrow, path: {out}}}", "--split", "train"]) == 0
     assert "train: 5 images, 600 pixels" in capsys.readouterr().out
     assert main([*words[:-1], "0"]) == 2
