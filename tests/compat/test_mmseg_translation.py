@@ -394,3 +394,14 @@ def test_every_snippet_of_the_tutorials_is_read_as_it_is_written(tmp_path: Path,
     assert counts["read"] >= 25
     assert counts["placeholder"] >= 4
     assert counts["mis-nested"] == 1
+
+
+def test_the_net_inside_an_stdc_backbone_is_carried_and_its_weights_are_said() -> None:
+    norm = {"norm_cfg": {"type": "SyncBN", "requires_grad": True}}
+    net = {"type": "STDCNet", "in_channels": 3, **norm, "act_cfg": {"type": "ReLU"}}
+    init = {"init_cfg": {"type": "Pretrained", "checkpoint": "a.pth"}}
+    backbone = {"type": "STDCContextPathNet", "backbone_cfg": {**net, **init}, "align_corners": None, **norm}
+    model = {"type": "EncoderDecoder", "backbone": backbone, "decode_head": {"type": "FCNHead", "channels": 4, **norm}}
+    found = translate({"model": model, "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.01}}})
+    assert found.tree["model"]["backbone"]["backbone_cfg"] == {"type": "STDCNet", "in_channels": 3}
+    assert [problem.path for problem, _ in found.lost] == ["model.backbone.backbone_cfg.init_cfg"]

@@ -175,6 +175,10 @@ def _part(part: Section) -> dict[str, Any]:
         part.drop("norm_cfg")
         if norm["type"] == "BN":
             part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
+    if "backbone_cfg" in part:
+        inner = part.section("backbone_cfg")
+        _start(inner)
+        part.values["backbone_cfg"] = _part(inner)
     return {key: _plain(value) for key, value in part.values.items() if value not in _PLAIN.get(key, ())}
 
 
