@@ -2,7 +2,7 @@
 
 ::
 
-    dataset[index] -> Sample      synthetic, parquet, arrow, folders, or your own
+    dataset[index] -> Sample      synthetic, parquet, arrow, folders, torchvision, or your own
     transforms                    (sample, rng) -> sample, on uint8
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack

@@ -29,6 +29,7 @@ _FREE = (
     "train.micro_batch",
     "train.threads",
     "data.num_workers",
+    "data.palette",
     "checkpoint.keep",
     "checkpoint.optimizer",
 )

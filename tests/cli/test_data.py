@@ -14,7 +14,8 @@ from PIL import Image
 from rayseg.cli import main
 from rayseg.config import ExperimentConfig, write_yaml
 from rayseg.data import ArrowSegmentation, RandomCrop, RandomFlip, SyntheticStreets, Transform, train_batches, training_sample
-from rayseg.errors import ShapeError
+from rayseg.errors import ConfigError, ShapeError
+from rayseg.launch.run import check_same_run
 from rayseg.losses import CLASS_WEIGHT_RULES
 from rayseg.tracking import legend, overlay, tiled
 
@@ -188,3 +189,10 @@ def test_tiles_lie_where_they_belong_and_long_titles_keep_their_end() -> None:
     assert (sheet[8:28, 96:] == 255).all()
     with pytest.raises(ShapeError, match="0 tiles, 1 titles"):
         tiled([], ["a"], 1)
+
+
+def test_a_run_goes_on_with_other_colours_but_not_with_other_classes(small: ExperimentConfig, tmp_path: Path) -> None:
+    write_yaml(small, tmp_path / "config.yaml")
+    check_same_run(small.with_({"data.palette": [[label, 0, 0] for label in range(9)]}), tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.class_names: was"):
+        check_same_run(small.with_({"data.class_names": [*"abcdefghi"]}), tmp_path)
