@@ -135,7 +135,7 @@ def _network(model: Section, main: Section, heads: list[Section], one: bool) -> 
     _testing(model.section("test_cfg"))
     kind, backbone = model.take("type"), model.section("backbone")
     _start(model, backbone)
-    model.drop("train_cfg")
+    model.drop("train_cfg", *(key for key in ("init_cfg", "pretrained") if model.values.get(key) is None))
     parts = [_part(part) for part in (backbone, main, *heads)]
     tables = [BACKBONES, *(DECODE_HEADS for _ in (main, *heads))]
     unknown = [str(part.get("type")) for part, table in zip(parts, tables, strict=True) if part.get("type") not in table]
