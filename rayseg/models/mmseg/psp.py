@@ -10,7 +10,37 @@ from torch import Tensor, nn
 from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize
 from rayseg.models.mmseg.feature import picked, require
 
-__all__ = ["PSPHead"]
+__all__ = ["GridAverage", "PSPHead"]
+
+
+def _cells(size: int, scale: int, like: Tensor) -> Tensor:
+    """``(scale, size)``: row i has the weights of the mean over ``[floor(i size / scale), ceil((i + 1) size / scale))``."""
+    at = torch.arange(size, device=like.device)
+    cell = torch.arange(scale, device=like.device)[:, None]
+    inside = (at >= cell * size // scale) & (at < -(-(cell + 1) * size // scale))
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True)
+
+
+class GridAverage(nn.Module):
+    """Means over the cells of a grid, as ``nn.AdaptiveAvgPool2d``, of which PyTorch has no deterministic gradient on GPUs.
+
+    Args:
+        scale: cells along each side.
+
+    Example:
+        >>> GridAverage(2)(torch.arange(4.0).view(1, 1, 1, 4))
+        tensor([[[[0.5000, 2.5000],
+                  [0.5000, 2.5000]]]])
+    """
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to ``(N, C, scale, scale)``."""
+        with torch.autocast(x.device.type, enabled=False):
+            return _cells(x.shape[2], self.scale, x) @ x @ _cells(x.shape[3], self.scale, x).T
 
 
 class PSPHead(nn.Module):
@@ -53,7 +83,7 @@ class PSPHead(nn.Module):
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
         self.psp_modules = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(scale), ConvModule(c_in, channels, 1)) for scale in pool_scales
+            nn.Sequential(GridAverage(scale), ConvModule(c_in, channels, 1)) for scale in pool_scales
         )
         self.bottleneck = ConvModule(c_in + len(pool_scales) * channels, channels, 3)
 
