@@ -13,7 +13,6 @@ from rayseg.config import ExperimentConfig
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import can_grow, worker_resources
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
-from rayseg.launch.interrupts import Insist, noted_interrupts
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import make_points, make_scheduler, make_search
 from rayseg.launch.summary import EndedTrial
@@ -34,9 +33,7 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
     else:
         tuner = _new_tuner(request, plan, lengths, trainable)
     try:
-        with noted_interrupts():
-            results = tuner.fit()
-        return [_ended(plan, result) for result in results]
+        return [_ended(plan, result) for result in tuner.fit()]
     finally:
         _end_trials(plan)
         give_back_groups(groups_of_this_job() - before)
@@ -47,7 +44,7 @@ def _new_tuner(request: SweepRequest, plan: TrialPlan, lengths: Plan, trainable:
     points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
     search = make_search(request.searcher, request.space, base.seed, request.metric, request.mode, points[0])
     num_trials = len(points) if search is None else request.num_samples + 1
-    callbacks = [Watch(plan.directory, request.metric, request.mode, num_trials), Insist()]
+    watch = Watch(plan.directory, request.metric, request.mode, num_trials)
     return ray.tune.Tuner(
         trainable,
         param_space=None if search is not None else {"point": ray.tune.grid_search(points)},
@@ -65,7 +62,7 @@ def _new_tuner(request: SweepRequest, plan: TrialPlan, lengths: Plan, trainable:
             name="tune",
             storage_path=plan.directory,
             verbose=0,
-            callbacks=[*callbacks, GroupKeeper(plan.directory)] if on_workers(base) else callbacks,
+            callbacks=[watch, GroupKeeper(plan.directory)] if on_workers(base) else [watch],
             failure_config=ray.tune.FailureConfig(max_failures=base.scaling.max_failures),
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1),
         ),

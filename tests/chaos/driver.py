@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import Any
@@ -30,7 +31,9 @@ def experiment(storage: str, name: str, **overrides: Any) -> ExperimentConfig:
 
 
 def main(what: str, storage: str) -> None:
-    """Run it to the end."""
+    """Run it to the end, as in the foreground."""
+    # What a shell starts in the background ignores Ctrl-C, and so do its children, such as this one of the tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if what == "train":
         rayseg.train(experiment(storage, "run", **{"scaling.workers": 2}), components={"slow": Slow})
         return
