@@ -160,6 +160,18 @@ HEADS = {
         {"type": "STDCHead", "in_channels": 256, "in_index": 0, "channels": 64, "num_classes": 2, **ONE_CONV},
         STDC_CHANNELS,
     ),
+    "fcn_of_all": (
+        {
+            "type": "FCNHead",
+            "in_channels": (64, 128, 256, 512),
+            "in_index": (0, 1, 2, 3),
+            "input_transform": "resize_concat",
+            "channels": 960,
+            "kernel_size": 1,
+            **ONE_CONV,
+        },
+        (64, 128, 256, 512),
+    ),
 }
 #: Backbone, decode head, auxiliary heads, and more arguments of the heads.
 MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
@@ -173,6 +185,8 @@ MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
     "deeplabv3_unet_s5_d16": ("unet_s5_d16", "unet_aspp", ["unet_auxiliary"], {}),
     "stdc1": ("stdc1", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
     "stdc2": ("stdc2", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
+    "fcn_r18_d8 of all features": ("resnet18_v1c_d8", "fcn_of_all", [], {}),
+    "fcn_r18_d8 of all features, aligned": ("resnet18_v1c_d8", "fcn_of_all", [], {"align_corners": True}),
     "deeplabv3plus_r50 caffe": ("resnet50", "sep_aspp_without_c1", [], {}),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
 from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
 from rayseg.models.mmseg.fcn import FCNHead
+from rayseg.models.mmseg.inputs import OneInput, SeveralInputs
 from rayseg.models.mmseg.model import BACKBONES, DECODE_HEADS, mmseg
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
@@ -18,10 +19,12 @@ __all__ = [
     "DepthwiseSeparableASPPHead",
     "EncoderDecoder",
     "FCNHead",
+    "OneInput",
     "PSPHead",
     "ResNet",
     "STDCContextPathNet",
     "STDCNet",
+    "SeveralInputs",
     "UNet",
     "mmseg",
     "stdc_head",

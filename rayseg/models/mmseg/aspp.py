@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from rayseg.errors import ConfigError, Problem
 from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize, separable
 from rayseg.models.mmseg.feature import picked, require
+from rayseg.models.mmseg.inputs import OneInput
 
 __all__ = ["ASPPHead", "DepthwiseSeparableASPPHead"]
 
@@ -35,8 +37,9 @@ class ASPPHead(nn.Module):
         num_classes: C.
         feature_channels: of every feature of the backbone.
         channels: of every branch and of what joins them.
-        in_channels: of the feature, checked where it is given.
-        in_index: which feature.
+        in_channels: of the feature, or of each, checked where it is given.
+        in_index: which feature, or with ``input_transform`` which features.
+        input_transform: ``resize_concat`` takes several features as one; see :class:`OneInput`.
         dilations: of the branches; one with dilation 1 is a 1 x 1 convolution.
         dropout_ratio: probability that a channel is dropped before the last layer.
         align_corners: how the average is brought to the feature's size, and the logits to that of the image.
@@ -55,16 +58,18 @@ class ASPPHead(nn.Module):
         feature_channels: Sequence[int],
         *,
         channels: int,
-        in_channels: int | None = None,
-        in_index: int = -1,
+        in_channels: int | tuple[int, ...] | None = None,
+        in_index: int | tuple[int, ...] = -1,
+        input_transform: Literal["resize_concat"] | None = None,
         dilations: tuple[int, ...] = (1, 6, 12, 18),
         dropout_ratio: float = 0.1,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
         require(channels=channels, dilations=dilations, dropout_ratio=dropout_ratio)
-        c_in = picked(feature_channels, in_index, in_channels)
-        self.in_index, self.align_corners = in_index, align_corners
+        self.take = OneInput(feature_channels, in_index, in_channels, input_transform, align_corners=align_corners)
+        c_in = self.take.channels
+        self.align_corners = align_corners
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
         self.image_pool = _image_pool(c_in, channels)
@@ -73,7 +78,7 @@ class ASPPHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the stride of the feature."""
-        x = features[self.in_index]
+        x = self.take(features)
         joined = _joined(x, self.image_pool, self.aspp_modules, align_corners=self.align_corners)
         logits: Tensor = self.conv_seg(self.dropout(self.bottleneck(joined)))
         return logits
@@ -88,8 +93,9 @@ class DepthwiseSeparableASPPHead(nn.Module):
         channels: of every branch and of what joins them.
         c1_channels: to which the first feature is brought.
         c1_in_channels: of the first feature, checked where it is given; 0: it is not joined, and ``c1_channels`` must be 0.
-        in_channels: of the feature, checked where it is given.
-        in_index: which feature the branches take.
+        in_channels: of the feature, or of each, checked where it is given.
+        in_index: which feature the branches take, or with ``input_transform`` which features.
+        input_transform: ``resize_concat`` takes several features as one; see :class:`OneInput`.
         dilations: of the branches; one with dilation 1 is a 1 x 1 convolution.
         dropout_ratio: probability that a channel is dropped before the last layer.
         align_corners: how features are brought to each other's size, and the logits to that of the image.
@@ -103,7 +109,7 @@ class DepthwiseSeparableASPPHead(nn.Module):
         torch.Size([2, 5, 18, 18])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         num_classes: int,
         feature_channels: Sequence[int],
@@ -111,20 +117,22 @@ class DepthwiseSeparableASPPHead(nn.Module):
         channels: int,
         c1_channels: int,
         c1_in_channels: int | None = None,
-        in_channels: int | None = None,
-        in_index: int = -1,
+        in_channels: int | tuple[int, ...] | None = None,
+        in_index: int | tuple[int, ...] = -1,
+        input_transform: Literal["resize_concat"] | None = None,
         dilations: tuple[int, ...] = (1, 6, 12, 18),
         dropout_ratio: float = 0.1,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
         require(channels=channels, dilations=dilations, dropout_ratio=dropout_ratio)
-        c_in = picked(feature_channels, in_index, in_channels)
+        self.take = OneInput(feature_channels, in_index, in_channels, input_transform, align_corners=align_corners)
+        c_in = self.take.channels
         if (c1_channels == 0) != (c1_in_channels == 0) or c1_channels < 0:
             message = f"got {c1_channels} with c1_in_channels {c1_in_channels}; set both to 0, or neither"
             raise ConfigError([Problem("c1_channels", message)])
         c1_in = 0 if c1_in_channels == 0 else picked(feature_channels, 0, c1_in_channels, "c1_in_channels")
-        self.in_index, self.align_corners = in_index, align_corners
+        self.align_corners = align_corners
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
         self.image_pool = _image_pool(c_in, channels)
@@ -138,7 +146,7 @@ class DepthwiseSeparableASPPHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the stride of the first feature."""
-        x = features[self.in_index]
+        x = self.take(features)
         out = self.bottleneck(_joined(x, self.image_pool, self.aspp_modules, align_corners=self.align_corners))
         if self.c1_bottleneck is not None:
             detail = self.c1_bottleneck(features[0])

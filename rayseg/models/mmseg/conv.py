@@ -1,4 +1,4 @@
-"""Convolution, norm and ReLU under MMSegmentation's names, and what a head is made of besides.
+"""Convolution, norm and activation under MMSegmentation's names, and what a head is made of besides.
 
 The initial weights are MMSegmentation's: every convolution Kaiming normal over its outputs (He et al., 2015), norms one and
 zero, the layer that tells the classes normal with a deviation of 0.01.
@@ -6,16 +6,33 @@ zero, the layer that tells the classes normal with a deviation of 0.01.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvModule", "class_layer", "conv2d", "dropout2d", "resize", "separable"]
+__all__ = ["ACTIVATIONS", "ConvModule", "class_layer", "conv2d", "dropout2d", "resize", "separable"]
+
+#: Activations by the ``type`` of an ``act_cfg``.
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {
+        "GELU": nn.GELU,
+        "HSigmoid": nn.Hardsigmoid,
+        "HSwish": nn.Hardswish,
+        "ReLU": partial(nn.ReLU, inplace=True),
+        "ReLU6": partial(nn.ReLU6, inplace=True),
+        "Sigmoid": nn.Sigmoid,
+        "SiLU": nn.SiLU,
+    }
+)
 
 
-def conv2d(c_in: int, c_out: int, size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps ``H x W`` at stride 1, with its initial weights.
+def conv2d(
+    c_in: int, c_out: int, size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution that keeps ``H x W`` at stride 1, with its initial weights.
 
     Example:
         >>> import torch
@@ -23,13 +40,15 @@ def conv2d(c_in: int, c_out: int, size: int, *, stride: int = 1, dilation: int =
         torch.Size([1, 4, 5, 5])
     """
     padding = size // 2 * dilation
-    layer = nn.Conv2d(c_in, c_out, size, stride, padding, dilation, groups, bias=False)
+    layer = nn.Conv2d(c_in, c_out, size, stride, padding, dilation, groups, bias=bias)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
 class ConvModule(nn.Module):
-    """``conv``, ``bn``, then ReLU: ``(N, c_in, H, W) -> (N, c_out, H / stride, W / stride)``, the size rounded up.
+    """``conv``, ``bn``, then an activation: ``(N, c_in, H, W) -> (N, c_out, H / stride, W / stride)``, the size rounded up.
 
     Args:
         c_in: channels of the input.
@@ -38,8 +57,9 @@ class ConvModule(nn.Module):
         stride: of the convolution.
         dilation: of the convolution.
         groups: of the convolution.
+        bias: whether the convolution has one.
         norm: whether there is a ``bn``.
-        relu: whether there is a ReLU.
+        act: one of ``ACTIVATIONS``, or None.
 
     Example:
         >>> list(ConvModule(2, 4, 1).state_dict())[:2]
@@ -55,13 +75,14 @@ class ConvModule(nn.Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
+        bias: bool = False,
         norm: bool = True,
-        relu: bool = True,
+        act: str | None = "ReLU",
     ) -> None:
         super().__init__()
-        self.conv = conv2d(c_in, c_out, size, stride=stride, dilation=dilation, groups=groups)
+        self.conv = conv2d(c_in, c_out, size, stride=stride, dilation=dilation, groups=groups, bias=bias)
         self.bn = nn.BatchNorm2d(c_out) if norm else None
-        self.activate = nn.ReLU(inplace=True) if relu else None
+        self.activate = None if act is None else ACTIVATIONS[act]()
 
     def forward(self, x: Tensor) -> Tensor:
         """The three in turn."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.errors import ConfigError, Problem
 from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d
-from rayseg.models.mmseg.feature import picked, require
+from rayseg.models.mmseg.feature import require
+from rayseg.models.mmseg.inputs import OneInput
 
 __all__ = ["FCNHead"]
 
@@ -21,8 +23,9 @@ class FCNHead(nn.Module):
         num_classes: C.
         feature_channels: of every feature of the backbone.
         channels: of the convolutions.
-        in_channels: of the feature, checked where it is given.
-        in_index: which feature.
+        in_channels: of the feature, or of each, checked where it is given.
+        in_index: which feature, or with ``input_transform`` which features.
+        input_transform: ``resize_concat`` takes several features as one; see :class:`OneInput`.
         num_convs: convolutions before the last; with 0 the feature must have ``channels`` channels.
         kernel_size: of the convolutions in pixels, odd.
         concat_input: one more convolution on the feature and what came out of the others.
@@ -44,8 +47,9 @@ class FCNHead(nn.Module):
         feature_channels: Sequence[int],
         *,
         channels: int,
-        in_channels: int | None = None,
-        in_index: int = -1,
+        in_channels: int | tuple[int, ...] | None = None,
+        in_index: int | tuple[int, ...] = -1,
+        input_transform: Literal["resize_concat"] | None = None,
         num_convs: int = 2,
         kernel_size: int = 3,
         concat_input: bool = True,
@@ -55,10 +59,11 @@ class FCNHead(nn.Module):
     ) -> None:
         super().__init__()
         require(channels=channels, kernel_size=kernel_size, dilation=dilation, dropout_ratio=dropout_ratio)
-        c_in = picked(feature_channels, in_index, in_channels)
+        self.take = OneInput(feature_channels, in_index, in_channels, input_transform, align_corners=align_corners)
+        c_in = self.take.channels
         if problems := _faults(c_in, channels, num_convs, kernel_size):
             raise ConfigError(problems)
-        self.in_index, self.align_corners = in_index, align_corners
+        self.align_corners = align_corners
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
         inputs = [c_in, *[channels] * (num_convs - 1)][:num_convs]
@@ -67,7 +72,7 @@ class FCNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the stride of the feature."""
-        x = features[self.in_index]
+        x = self.take(features)
         out = self.convs(x)
         if self.conv_cat is not None:
             out = self.conv_cat(torch.cat([x, out], dim=1))

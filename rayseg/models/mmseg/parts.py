@@ -43,7 +43,6 @@ _SO_ANYWAY: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "frozen_stages": (-1,),
         "in_channels": (3,),
         "init_cfg": (None,),
-        "input_transform": (None,),
         "norm_eval": (False,),
         "plugins": (None,),
         "pretrained": (None,),

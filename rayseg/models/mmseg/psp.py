@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize
-from rayseg.models.mmseg.feature import picked, require
+from rayseg.models.mmseg.feature import require
+from rayseg.models.mmseg.inputs import OneInput
 
 __all__ = ["GridAverage", "PSPHead"]
 
@@ -50,8 +52,9 @@ class PSPHead(nn.Module):
         num_classes: C.
         feature_channels: of every feature of the backbone.
         channels: of every branch and of what joins them.
-        in_channels: of the feature, checked where it is given.
-        in_index: which feature.
+        in_channels: of the feature, or of each, checked where it is given.
+        in_index: which feature, or with ``input_transform`` which features.
+        input_transform: ``resize_concat`` takes several features as one; see :class:`OneInput`.
         pool_scales: cells along each side of the grids.
         dropout_ratio: probability that a channel is dropped before the last layer.
         align_corners: how branches are brought to the feature's size, and the logits to that of the image.
@@ -70,16 +73,18 @@ class PSPHead(nn.Module):
         feature_channels: Sequence[int],
         *,
         channels: int,
-        in_channels: int | None = None,
-        in_index: int = -1,
+        in_channels: int | tuple[int, ...] | None = None,
+        in_index: int | tuple[int, ...] = -1,
+        input_transform: Literal["resize_concat"] | None = None,
         pool_scales: tuple[int, ...] = (1, 2, 3, 6),
         dropout_ratio: float = 0.1,
         align_corners: bool = False,
     ) -> None:
         super().__init__()
         require(channels=channels, pool_scales=pool_scales, dropout_ratio=dropout_ratio)
-        c_in = picked(feature_channels, in_index, in_channels)
-        self.in_index, self.align_corners = in_index, align_corners
+        self.take = OneInput(feature_channels, in_index, in_channels, input_transform, align_corners=align_corners)
+        c_in = self.take.channels
+        self.align_corners = align_corners
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
         self.psp_modules = nn.ModuleList(
@@ -89,7 +94,7 @@ class PSPHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the stride of the feature."""
-        x = features[self.in_index]
+        x = self.take(features)
         pooled = [resize(pool(x), x.shape[-2:], align_corners=self.align_corners) for pool in self.psp_modules]
         logits: Tensor = self.conv_seg(self.dropout(self.bottleneck(torch.cat([x, *pooled], dim=1))))
         return logits

@@ -33,7 +33,7 @@ class _Module(nn.Module):
         self.layers = nn.ModuleList([ConvModule(c_in, half, 1)])
         for index, width in enumerate(widths[1:], start=1):
             self.layers.append(ConvModule(widths[index - 1], width, 3))
-        self.downsample = ConvModule(half, half, 3, stride=2, groups=half, relu=False) if stride == 2 else None
+        self.downsample = ConvModule(half, half, 3, stride=2, groups=half, act=None) if stride == 2 else None
         self.skip = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class _Attention(nn.Module):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.conv_layer = ConvModule(c_in, c_out, 3)
-        self.atten_conv_layer = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(c_out, c_out, 1, relu=False), nn.Sigmoid())
+        self.atten_conv_layer = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(c_out, c_out, 1, act=None), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_layer(x)
@@ -137,7 +137,7 @@ class _Fusion(nn.Module):
         super().__init__()
         inner = c_out // scale_factor
         self.conv0 = ConvModule(c_in, c_out, 1)
-        gate = [ConvModule(c_out, inner, 1, norm=False), ConvModule(inner, c_out, 1, norm=False, relu=False)]
+        gate = [ConvModule(c_out, inner, 1, norm=False), ConvModule(inner, c_out, 1, norm=False, act=None)]
         self.attention = nn.Sequential(nn.AdaptiveAvgPool2d(1), *gate, nn.Sigmoid())
 
     def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
@@ -237,8 +237,9 @@ def stdc_head(
     feature_channels: Sequence[int],
     *,
     channels: int,
-    in_channels: int | None = None,
-    in_index: int = -1,
+    in_channels: int | tuple[int, ...] | None = None,
+    in_index: int | tuple[int, ...] = -1,
+    input_transform: Literal["resize_concat"] | None = None,
     num_convs: int = 2,
     concat_input: bool = True,
     dropout_ratio: float = 0.1,
@@ -252,8 +253,9 @@ def stdc_head(
         num_classes: of the target, 2 as published.
         feature_channels: of every feature of the backbone.
         channels: of the convolutions.
-        in_channels: of the feature, checked where it is given.
-        in_index: which feature.
+        in_channels: of the feature, or of each, checked where it is given.
+        in_index: which feature, or with ``input_transform`` which features.
+        input_transform: ``resize_concat`` takes several features as one; see :class:`OneInput`.
         num_convs: convolutions before the last.
         concat_input: one more convolution on the feature and what came out of the others.
         dropout_ratio: probability that a channel is dropped before the last layer.
@@ -273,6 +275,7 @@ def stdc_head(
         channels=channels,
         in_channels=in_channels,
         in_index=in_index,
+        input_transform=input_transform,
         num_convs=num_convs,
         concat_input=concat_input,
         dropout_ratio=dropout_ratio,
