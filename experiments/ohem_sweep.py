@@ -5,7 +5,7 @@
     python experiments/ohem_sweep.py --data DIR --workers 2               DIR holds train.parquet, val.parquet
     ray job submit --working-dir . -- python experiments/ohem_sweep.py    on a cluster
 
-Trial 0 is the baseline: plain cross-entropy. The best recipe is STORAGE/best.yaml; `rayseg train` runs it as it is.
+Trial 0 is the baseline: plain cross-entropy. The best recipe is STORAGE/NAME/best.yaml; `rayseg train` runs it as it is.
 Words like optim.lr=0.01 change the base experiment.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -45,8 +44,7 @@ def main() -> None:
     sweep = rayseg.sweep(
         base, SPACE, num_samples=args.num_samples, searcher=args.searcher, baseline=BASELINE, grace_steps=grace
     )
-    best = Path(base.tracking.storage) / "best.yaml"
-    shutil.copyfile(sweep.directory / "best.yaml", best)
+    best = sweep.directory / "best.yaml"
     print(f"\n{sweep}\n\nbest recipe: {best}\n\nonce more, at full length, with 2 workers:", flush=True)
     final = rayseg.train(
         sweep.best_config.with_({"scaling.workers": 2, "tracking.name": f"{base.tracking.name}-best", "tracking.text": True})

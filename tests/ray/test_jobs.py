@@ -16,12 +16,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+
+from rayseg.load import load_config
 
 pytestmark = pytest.mark.ray
 
@@ -196,6 +199,28 @@ def test_a_stranger_without_the_token_is_refused(head: Head, tmp_path: Path) -> 
 
 @pytest.mark.examples
 @pytest.mark.skipif(not (ROOT / EXPERIMENT).exists(), reason=f"no {EXPERIMENT}")
-@pytest.mark.parametrize("form", [("--working-dir", ".", "--", "python", EXPERIMENT), ("--", EXPERIMENT)])
-def test_the_sweep_runs_as_a_job(head: Head, tmp_path: Path, form: tuple[str, ...]) -> None:
-    _finished(head.submit(*form, "--smoke", "--storage", str(tmp_path), timeout_s=EXPERIMENT_S))
+def test_two_sweeps_run_as_jobs_at_once_and_share_nothing_but_the_store(head: Head, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    forms = {"uploaded": ("--working-dir", ".", "--", "python", EXPERIMENT), "by-name": ("--", EXPERIMENT)}
+
+    def submit(name: str) -> str:
+        own = ("--smoke", "--num-samples", "2", "--storage", str(tmp_path), "--name", name)
+        return _finished(head.submit(*forms[name], *own, timeout_s=EXPERIMENT_S))
+
+    with ThreadPoolExecutor() as pool:
+        printed = dict(zip(forms, pool.map(submit, forms), strict=True))
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    for name, text in printed.items():
+        best = tmp_path / name / "best.yaml"
+        assert f"best recipe: {best}\n" in text
+        (sweep,) = [run for run in runs if run.info.run_name == name]
+        children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == sweep.info.run_id]
+        trials = [path.name for path in (tmp_path / name).glob(f"{name}-*")]
+        assert sorted(run.info.run_name for run in children) == sorted(trials)
+        assert len(trials) == 3
+        winner = f"{name}-{sweep.data.tags['rayseg.best']}"
+        assert load_config(best).optim == load_config(tmp_path / name / winner / "config.yaml").optim
+        assert next(run for run in runs if run.info.run_name == f"{name}-best").info.status == "FINISHED"
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".yaml"} == set()
