@@ -14,7 +14,11 @@
 ``clocks``       schedules
 ``pictures``     datasets, transforms, batch
 ``judging``      test pipelines
-``running``      lengths, evaluation, checkpoints, records, hooks
+``running``      lengths, evaluation, checkpoints, records
+``hooks``        averages of weights, early stopping, own hooks
+``accumulating`` several iterations as one step
+``layers``       rates that fall with the depth
+``starting``     weights to begin with
 ===============  ==============================================================
 """
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rayseg.compat.mmseg.accumulating import accumulation
+from rayseg.compat.mmseg.layers import LAYER_CONSTRUCTORS, layer_groups
 from rayseg.compat.mmseg.sections import Section
 
 __all__ = ["optimizing"]
 
 _DEFAULT_CONSTRUCTORS = {None, "DefaultOptimizerConstructor", "DefaultOptimWrapperConstructor"}
+_HALF = {"Fp16OptimizerHook", "GradientCumulativeFp16OptimizerHook"}
 _OURS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
 
 
-def optimizing(root: Section, modules: list[str]) -> None:
+def optimizing(root: Section, modules: list[str], backbone: str = "") -> None:
     """``optim``, and what of ``train`` belongs to a step; their sections of the config count as read.
 
     Source: the default optimizer constructors of mmcv 1.7 and MMEngine 0.10.
@@ -21,6 +24,7 @@ def optimizing(root: Section, modules: list[str]) -> None:
     Args:
         root: the config.
         modules: of ``custom_imports``.
+        backbone: type of the network's, by which rates that fall with the depth know its layers.
 
     Example:
         >>> from rayseg.compat.mmseg.sections import Report
@@ -35,10 +39,7 @@ def optimizing(root: Section, modules: list[str]) -> None:
     paramwise = wrapper.section("paramwise_cfg") if wrapper.values.get("paramwise_cfg") else own.section("paramwise_cfg")
     wrapper.drop("paramwise_cfg")
     constructor = wrapper.take("constructor") or own.take("constructor")
-    if constructor not in _DEFAULT_CONSTRUCTORS:
-        message = f"{constructor!r} is not carried; write optim.constructor: {{type: layer_decay, ...}} or an import path"
-        root.report.lose("optim_wrapper.constructor", message, "optim.constructor")
-    groups = _groups(paramwise)
+    groups = _constructed(paramwise, constructor, backbone)
     if own.values:
         root.report.config["optim"] = _optimizer(own, modules)
     if groups:
@@ -46,6 +47,18 @@ def optimizing(root: Section, modules: list[str]) -> None:
     _wrapper(wrapper)
     if root.report.generation == "0.x":
         _optimizer_config(root)
+
+
+def _constructed(paramwise: Section, constructor: str | None, backbone: str) -> dict[str, dict[str, Any]]:
+    """Rules of the constructor that is named."""
+    if constructor in LAYER_CONSTRUCTORS:
+        return layer_groups(paramwise, str(constructor), backbone)
+    if constructor not in _DEFAULT_CONSTRUCTORS:
+        place = paramwise.path.removesuffix("paramwise_cfg") + "constructor"
+        message = f"{constructor!r} is not carried; write optim.constructor: {{type: 'module:function'}}, or layer_decay"
+        paramwise.report.lose(place, message, "optim.constructor")
+        paramwise.values.clear()
+    return _groups(paramwise)
 
 
 def _optimizer(own: Section, modules: list[str]) -> dict[str, Any]:
@@ -99,7 +112,7 @@ def _wrapper(wrapper: Section) -> None:
     elif kind != "OptimWrapper":
         wrapper.lose("type", f"{kind!r} is not carried; OptimWrapper and AmpOptimWrapper are")
     _clip(wrapper.section("clip_grad"))
-    _accumulation(wrapper, "accumulative_counts")
+    accumulation(wrapper, "accumulative_counts")
     wrapper.finish()
 
 
@@ -107,12 +120,12 @@ def _optimizer_config(root: Section) -> None:
     section = root.section("optimizer_config")
     kind = section.take("type", "OptimizerHook")
     half = root.section("fp16")
-    if kind == "Fp16OptimizerHook" or "loss_scale" in half:
+    if kind in _HALF or "loss_scale" in half:
         _precision(section if "loss_scale" in section else half, "fp16")
     elif kind not in {"OptimizerHook", "GradientCumulativeOptimizerHook"}:
         section.lose("type", f"{kind!r} is not carried; write a hook")
     _clip(section.section("grad_clip"))
-    _accumulation(section, "cumulative_iters")
+    accumulation(section, "cumulative_iters")
     section.drop("detect_anomalous_params", "distributed")
     half.finish()
     section.finish()
@@ -137,13 +150,3 @@ def _clip(section: Section) -> None:
         config["train.clip_value"] = float(section.take("clip_value"))
     section.drop("error_if_nonfinite")
     section.finish()
-
-
-def _accumulation(section: Section, key: str) -> None:
-    count = section.take(key, 1)
-    if count != 1:
-        message = (
-            f"{count} iterations make one step there, and lengths count iterations; here they count steps: multiply "
-            "train.batch_size, set train.micro_batch, and divide the lengths"
-        )
-        section.lose(key, message, "train.micro_batch")

@@ -60,6 +60,7 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
     train, val = root.section("train_dataloader"), root.section("val_dataloader")
     per_gpu, workers = _loader(data, train)
     if per_gpu is not None:
+        report.images_of_gpu = int(per_gpu)
         report.config["train.batch_size"] = int(per_gpu) * _gpus(name, report)
     if workers is not None:
         report.config["data.num_workers"] = int(workers)

@@ -1,10 +1,11 @@
-"""Lengths, evaluation, checkpoints, records, hooks, seeds."""
+"""Lengths, evaluation, checkpoints, records, seeds."""
 
 from __future__ import annotations
 
 import math
 
 from rayseg.compat.mmseg.clocks import Length, length
+from rayseg.compat.mmseg.hooks import hook
 from rayseg.compat.mmseg.sections import Section
 
 __all__ = ["run_length", "running"]
@@ -70,11 +71,11 @@ def running(root: Section, total: Length | None, by_epoch: bool, modules: list[s
         _checkpoint(section, total, by_epoch)
     _logs(root, defaults.section("logger"))
     for name in list(defaults.values):
-        hook = defaults.section(name)
-        if hook.values.get("type") not in _SILENT_HOOKS | {None}:
-            _hook(hook, name, modules)
+        own = defaults.section(name)
+        if own.values.get("type") not in _SILENT_HOOKS | {None}:
+            hook(own, name, modules)
     for index, written in enumerate(root.take("custom_hooks") or ()):
-        _hook(Section(written, f"custom_hooks.{index}", root.report), "", modules)
+        hook(Section(written, f"custom_hooks.{index}", root.report), "", modules)
     _seed(root)
     _places(root)
 
@@ -175,33 +176,6 @@ def _backend(section: Section) -> None:
     section.finish(instead="tracking")
 
 
-def _hook(section: Section, name: str, modules: list[str]) -> None:
-    config, kind = section.report.config, str(section.take("type"))
-    match kind:
-        case "EMAHook" if section.report.generation == "1.x" and section.values.get("ema_type", _EMA) == _EMA:
-            section.drop("ema_type", "priority", "strict_load")
-            own = {"decay": 1 - section.take("momentum", 0.0002), "warmup": 0.0, "every": section.take("interval", 1)}
-            buffers = "average" if section.take("update_buffers", False) else "copy"
-            config["train.ema"] = {**own, "buffers": buffers, "start": section.take("begin_iter", 0) or None}
-        case "EarlyStoppingHook":
-            own = {"min_delta": section.take("min_delta", 0.1), "patience": section.take("patience", 5)}
-            own |= {"monitor": f"val/{section.take('monitor')}", "check_finite": section.take("check_finite", True)}
-            rule, threshold = section.take("rule"), section.take("stopping_threshold")
-            own |= {"mode": {"less": "min", "greater": "max"}[rule]} if rule else {}
-            own |= {"threshold": threshold} if threshold is not None else {}
-            config["hooks.early_stopping"] = {"type": "early_stopping", **own}
-        case _ if len(modules) == 1 and not name:
-            config[f"hooks.{kind}"] = {"type": f"{modules[0]}:{kind}", **section.values}
-            section.values.clear()
-        case _:
-            section.lose("type", f"{kind!r} is not carried; write hooks.NAME: {{type: 'module:{kind}'}}", "hooks")
-            section.values.clear()
-    section.finish(instead="hooks")
-
-
-_EMA = "ExponentialMovingAverage"
-
-
 def _seed(root: Section) -> None:
     config, chance = root.report.config, root.section("randomness")
     seed = chance.take("seed", root.take("seed"))
@@ -216,14 +190,9 @@ def _seed(root: Section) -> None:
 
 
 def _places(root: Section) -> None:
-    """Where weights come from and results go."""
-    if (start := root.take("load_from")) is not None:
-        root.report.config["init"] = {"checkpoint": start}
+    """Where results go."""
     if (place := root.take("work_dir")) is not None:
         root.report.config["tracking.storage"] = place
-    for key in ("resume_from", "resume", "auto_resume"):
-        if root.take(key):
-            root.lose(key, "a run goes on by its name: write tracking.name, the same in the same storage", "tracking.name")
     if root.values.get("auto_scale_lr", {}).get("enable"):
         root.lose("auto_scale_lr", "the rate does not follow the number of workers, nor does the batch; remove it", "optim.lr")
     workflow = [tuple(each) for each in root.take("workflow") or ()]

@@ -22,12 +22,16 @@ class Report:
         config: dotted key of ours to value.
         lost: what cannot be carried, and the key of ours that replaces it when somebody else says it.
         notes: what is carried and yet worth knowing.
+        images_of_gpu: images of one GPU in one iteration, where that is said.
+        accumulated: where it is said that several iterations make one step, and how many.
     """
 
     generation: Generation
     config: dict[str, Any] = field(default_factory=dict)
     lost: list[tuple[Problem, str | None]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    images_of_gpu: int | None = None
+    accumulated: tuple[str, int] | None = None
 
     def lose(self, path: str, message: str, instead: str | None = None) -> None:
         """Note what cannot be carried; ``instead`` is the key of ours to write in its place."""

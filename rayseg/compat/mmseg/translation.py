@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from rayseg.compat.mmseg.accumulating import in_steps
 from rayseg.compat.mmseg.clocks import schedules
 from rayseg.compat.mmseg.files import KEYS
 from rayseg.compat.mmseg.heads import head_recipe
@@ -13,6 +14,7 @@ from rayseg.compat.mmseg.optimizing import optimizing
 from rayseg.compat.mmseg.pictures import pictures
 from rayseg.compat.mmseg.running import run_length, running
 from rayseg.compat.mmseg.sections import Generation, Report, Section
+from rayseg.compat.mmseg.starting import pretrained, resuming
 from rayseg.errors import Problem
 
 __all__ = ["Translation", "translate"]
@@ -73,12 +75,15 @@ def translate(config: Mapping[str, Any], name: str = "") -> Translation:
     modules = [imports] if isinstance(imports, str) else list(imports)
     total, by_epoch = run_length(root)
     model = root.section("model")
+    backbone = str((model.values.get("backbone") or {}).get("type"))
+    resuming(root, PurePath(name).name)
     pictures(root, model.section("data_preprocessor"), PurePath(name).name)
     if model.values:
         _model(model)
-    optimizing(root, modules)
+    optimizing(root, modules, backbone)
     schedules(root, total, by_epoch)
     running(root, total, by_epoch, modules)
+    in_steps(report)
     for key in sorted(KEYS & set(root.values) - _SILENT):
         if root.values[key] not in (None, False, {}, []):
             report.note(key, f"MMSegmentation {report.generation} does not read it, so it is not carried; remove it")
@@ -134,7 +139,7 @@ def _network(model: Section, main: Section, heads: list[Section], one: bool) -> 
 
     _testing(model.section("test_cfg"))
     kind, backbone = model.take("type"), model.section("backbone")
-    _start(model, backbone)
+    pretrained(model, backbone)
     model.drop("train_cfg", *(key for key in ("init_cfg", "pretrained") if model.values.get(key) is None))
     parts = [_part(part) for part in (backbone, main, *heads)]
     tables = [BACKBONES, *(DECODE_HEADS for _ in (main, *heads))]
@@ -157,17 +162,6 @@ def _testing(test: Section) -> None:
     test.finish(instead="eval.mode")
 
 
-def _start(*parts: Section) -> None:
-    """Weights that the network would begin with; they are a file of the user's here."""
-    for part in parts:
-        init = part.values.get("init_cfg")
-        named = init.get("checkpoint") if isinstance(init, dict) and init.get("type") == "Pretrained" else None
-        source = part.values.get("pretrained") or named
-        if source is not None:
-            key = "pretrained" if part.values.get("pretrained") else "init_cfg"
-            part.lose(key, f"{source!r} is not fetched; write init.checkpoint: FILE, or init=null to begin without", "init")
-
-
 def _part(part: Section) -> dict[str, Any]:
     """Arguments of a network, without those that say what is so anyway; which norms are synchronised is said by model.norm."""
     norm = part.values.get("norm_cfg")
@@ -177,7 +171,7 @@ def _part(part: Section) -> dict[str, Any]:
             part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
     if "backbone_cfg" in part:
         inner = part.section("backbone_cfg")
-        _start(inner)
+        pretrained(inner)
         part.values["backbone_cfg"] = _part(inner)
     return {key: _plain(value) for key, value in part.values.items() if value not in _PLAIN.get(key, ())}
 
