@@ -2,7 +2,7 @@
 
 ::
 
-    dataset[index] -> Sample      synthetic, parquet, arrow, folders, torchvision, or your own
+    dataset[index] -> Sample      synthetic, synthetic_vessels, parquet, arrow, folders, torchvision, or your own
     transforms                    (sample, rng) -> sample, on uint8
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
@@ -37,6 +37,7 @@ from rayseg.data.transforms import (
     normalize,
     pad_to,
 )
+from rayseg.data.vessels import SyntheticVessels
 
 __all__ = [
     "DATASETS",
@@ -55,6 +56,7 @@ __all__ = [
     "RandomFlip",
     "RandomResize",
     "SyntheticStreets",
+    "SyntheticVessels",
     "TorchvisionSegmentation",
     "Transform",
     "cache_directory",
@@ -80,5 +82,6 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "folders": FolderSegmentation,
     "parquet": ParquetSegmentation,
     "synthetic": SyntheticStreets,
+    "synthetic_vessels": SyntheticVessels,
     "torchvision": TorchvisionSegmentation,
 }

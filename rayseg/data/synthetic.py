@@ -8,22 +8,21 @@ person 0.8, sign 0.2. Void is a line between surfaces, the bonnet of the camera'
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayseg.data._canvas import Canvas, Draws
+from rayseg.data._generated import frame
+from rayseg.data._noise import textures
 from rayseg.data._street import StreetClass, draw_street, paint_street
 from rayseg.data.dataset import Palette
-from rayseg.errors import DataError
 from rayseg.types import Sample
 
 __all__ = ["SyntheticStreets"]
 
 _VERSION = 1
-_SPLITS = {"train": (0, 1000), "val": (1, 200), "test": (2, 200)}
-_LEAST_SIDE = 32
+_LENGTHS = {"train": 1000, "val": 200, "test": 200}
 _PALETTE: Palette = (
     (70, 130, 180),
     (70, 70, 70),
@@ -69,17 +68,7 @@ class SyntheticStreets:
         noise: float = 1.0,
         ignore_index: int = 255,
     ) -> None:
-        if split not in _SPLITS:
-            raise DataError(f"synthetic: no split {split!r}; expected one of {', '.join(_SPLITS)}")
-        self._split, default_length = _SPLITS[split]
-        self._length = default_length if length is None else length
-        if self._length < 1:
-            raise DataError(f"synthetic {split}: length is {length}; expected at least 1 image")
-        if len(size) != 2 or min(size) < _LEAST_SIDE:
-            raise DataError(
-                f"synthetic {split}: size is {list(size)}; expected [height, width], each at least {_LEAST_SIDE} px"
-            )
-        self._size = (int(size[0]), int(size[1]))
+        self._split, self._length, self._size = frame("synthetic", split, length, size, _LENGTHS)
         self._seed, self._void, self._noise, self._ignore_index = seed, void, noise, ignore_index
         self._prefix = f"synthetic/{split}"
 
@@ -116,27 +105,10 @@ class SyntheticStreets:
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-@lru_cache(maxsize=4)
-def _textures(seed: int, height: int, width: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Fine and coarse noise, ``(2H, 2W)`` each, of which every scene takes a window."""
-    rng = np.random.default_rng([seed, 99])
-    shape = (2 * height, 2 * width)
-    fine = rng.integers(-128, 128, shape, dtype=np.int16)
-    return fine, ((_blocks(rng, shape, 4) + _blocks(rng, shape, 12)) >> 1).astype(np.int16)
-
-
-def _blocks(rng: np.random.Generator, shape: tuple[int, int], side: int) -> NDArray[np.int16]:
-    """Noise in blocks of ``side`` px, softened at their edges."""
-    cells = rng.integers(-128, 128, (shape[0] // side + 2, shape[1] // side + 2), dtype=np.int16)
-    sharp = cells.repeat(side, 0).repeat(side, 1)[: shape[0], : shape[1]]
-    down = sharp + np.roll(sharp, side // 2, 0)
-    return (down + np.roll(down, side // 2, 1)) >> 2
-
-
 def _render(canvas: Canvas, draws: Draws, horizon: int, seed: int, noise: float) -> NDArray[np.uint8]:
     """``(H, W, 3)``: colours of the regions under one light, textures, a shadow, the grain of the sensor."""
     height, width = canvas.regions.shape
-    fine, coarse = _textures(seed, height, width)
+    fine, coarse = textures(seed, height, width)
     top, left = draws.whole(0, height), draws.whole(0, width)
     window = (slice(top, top + height), slice(left, left + width))
     grains = np.asarray(canvas.grains, np.int16)

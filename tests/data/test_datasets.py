@@ -26,6 +26,7 @@ CLASSES = ("a", "b", "c")
 def dataset(request: pytest.FixtureRequest, parquet_dir: Path, folder_root: Path, tmp_path: Path) -> Dataset:
     own: dict[str, dict[str, Any]] = {
         "synthetic": {"length": 4, "size": (32, 48)},
+        "synthetic_vessels": {"length": 4, "size": (32, 48)},
         "parquet": {"path": str(parquet_dir), "classes": CLASSES, "cache": str(tmp_path / "cache")},
         "folders": {"root": str(folder_root), "classes": CLASSES},
         "arrow": {"path": str(tmp_path / "arrow")},
