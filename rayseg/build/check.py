@@ -16,6 +16,7 @@ from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.inference import probe_windows
+from rayseg.build.kernels import check_kernels
 from rayseg.build.metric_names import check_metric, check_metric_options
 from rayseg.build.objects import (
     make_mix,
@@ -170,6 +171,7 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
         if channels:
             probe_windows(config, model, data, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
+    check_kernels(mix, config, problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 
 

@@ -16,6 +16,7 @@ from rayseg.build.counting import label_counts
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.inference import make_inference
+from rayseg.build.kernels import with_kernels
 from rayseg.build.objects import (
     make_freezing,
     make_mix,
@@ -201,6 +202,7 @@ def assemble(
     mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems, pick_device(config))
     schedules = make_schedules(config, parts, len(data.train), problems)
     problems.raise_if_any()
+    mix = with_kernels(mix, config)
     assert schedules.rate is not None
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)

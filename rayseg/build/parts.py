@@ -27,7 +27,7 @@ __all__ = ["Components", "HeadParts", "Parts", "is_built_in", "is_of_sums", "is_
 Components = Mapping[str, Callable[..., Any]]
 
 #: What the mix offers to a loss or a sampler by name; a user's own argument cannot have these names.
-_OFFERED = ("ignore_index", "log_probs", "nll", "pixel_weight", "class_weight", "extent", "images")
+_OFFERED = ("ignore_index", "log_probs", "nll", "mean_nll", "pixel_weight", "class_weight", "extent", "images")
 
 _BUILT_IN = (*LOSSES.values(), Distillation)
 _OF_SUMS = tuple(loss for name, loss in LOSSES.items() if name not in PIXEL_LOSSES)

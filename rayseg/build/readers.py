@@ -14,6 +14,7 @@ from torch import nn
 
 from rayseg.build.averages import average_in_force
 from rayseg.build.experiment import Experiment
+from rayseg.build.kernels import kernel_in_force
 from rayseg.build.optim_readers import read_optim
 from rayseg.build.parts import HeadParts
 from rayseg.build.reading import UnreadableError
@@ -158,6 +159,7 @@ def _train(experiment: Experiment, names: Names) -> Any:
         "clip_value": plan.clip_value,
         "log_every": plan.log_every,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "kernels": kernel_in_force(experiment.fit.mix, experiment.config),
         "threads": None if train.threads is None else torch.get_num_threads(),
     }
     return known[names[0]]

@@ -19,6 +19,7 @@ from rayseg.build.counting import label_counts
 from rayseg.build.data import open_data, palette_of
 from rayseg.build.experiment import Evaluator, pick_device
 from rayseg.build.inference import make_inference
+from rayseg.build.kernels import with_kernels
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
@@ -121,7 +122,7 @@ def evaluate(
     mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
     _raise_needed(problems)
     prefix = f"{split or 'val'}/"
-    return Evaluator(data.val, config, data.class_names, mix, prefix)(model)
+    return Evaluator(data.val, config, data.class_names, with_kernels(mix, config), prefix)(model)
 
 
 def predict(

@@ -78,6 +78,9 @@ class TrainConfig(Section):
     swa: SwaConfig | None = None
     deterministic: Bool = True
     log_every: Interval = Length(steps=10)
+    kernels: Literal["auto", "plain", "strips"] = Field(
+        default="auto", description="how losses are computed: with logits at full size (plain), or a strip of rows at a time"
+    )
     threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
 
     @model_validator(mode="before")

@@ -7,8 +7,15 @@ from rayseg.kernels.classes import log_probabilities, predicted_classes
 from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.histogram import histogram
 from rayseg.kernels.select import kth_largest
+from rayseg.kernels.statistics import Backend, ClassSums, PixelStatistics, Wanted, pixel_statistics
+from rayseg.kernels.strips import Strips
 
 __all__ = [
+    "Backend",
+    "ClassSums",
+    "PixelStatistics",
+    "Strips",
+    "Wanted",
     "boundary_band",
     "boundary_counts",
     "boundary_width",
@@ -16,5 +23,6 @@ __all__ = [
     "histogram",
     "kth_largest",
     "log_probabilities",
+    "pixel_statistics",
     "predicted_classes",
 ]

@@ -10,7 +10,16 @@ from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem, ShapeError
 
-__all__ = ["class_shares", "per_class", "require"]
+__all__ = ["class_shares", "negative_at_label", "per_class", "require"]
+
+
+def negative_at_label(log_probs: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """Minus the log-probability of each pixel's label, ``(N, H, W)``, 0 where ignored.
+
+    torch's ``nll_loss`` is refused on GPUs in deterministic mode; gather is not.
+    """
+    valid = target != ignore_index
+    return (-log_probs.gather(1, target.where(valid, 0)[:, None])[:, 0]).masked_fill(~valid, 0)
 
 
 def require(where: str, name: str, ok: bool, expected: str, got: object) -> None:

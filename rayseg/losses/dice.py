@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from rayseg.kernels import ClassSums
 from rayseg.losses.region import RegionSums, overlap_ratio, probabilities, region_sums, require, weight_of_classes
 
 __all__ = ["DiceFlat", "DiceMmseg0x", "DiceMmseg1x", "DiceSums"]
@@ -43,6 +44,13 @@ def _without(sums: DiceSums, ignore_index: int) -> DiceSums:
 def _everywhere(probs: Tensor) -> Tensor:
     """Sums ``(N, C)`` over all pixels, those without a label too."""
     return probs.sum((2, 3))
+
+
+def _predicted(sums: ClassSums, power: float) -> Tensor:
+    """Sums ``(N, C)`` of p to the power 1 or 2 over all pixels, those without a label too."""
+    if power == 1:
+        return sums.prediction + sums.void_prediction
+    return sums.prediction_squared + sums.void_prediction_squared
 
 
 @dataclass(frozen=True)
@@ -76,14 +84,25 @@ class DiceMmseg0x:
         exponent = None if self.exponent > 0 else f"must be above 0, got {self.exponent!r}"
         require("dice_mmseg_0x", {"smooth": smooth, "exponent": exponent})
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> DiceSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        probs = probabilities(logits, "softmax", log_probs)
-        labelled = region_sums(probs, target, ignore_index=ignore_index)
-        stand_in = min(max(ignore_index, 0), probs.shape[1] - 1)
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> DiceSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        if class_sums is None:
+            probs = probabilities(logits, "softmax", log_probs)
+            labelled, predicted = region_sums(probs, target, ignore_index=ignore_index), _everywhere(probs**self.exponent)
+        else:
+            labelled, predicted = RegionSums(*class_sums[:4]), _predicted(class_sums, self.exponent)
+        stand_in = min(max(ignore_index, 0), predicted.shape[1] - 1)
         void = (target == ignore_index).sum((1, 2)).to(labelled.target)
         counts = labelled.target.index_add(1, torch.tensor([stand_in], device=void.device), void[:, None])
-        return _without(DiceSums(labelled.intersection, _everywhere(probs**self.exponent), counts), ignore_index)
+        return _without(DiceSums(labelled.intersection, predicted, counts), ignore_index)
 
     def from_sums(self, sums: DiceSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -127,8 +146,19 @@ class DiceMmseg1x:
         eps = None if self.eps >= 0 else f"must not be negative, got {self.eps!r}"
         require("dice_mmseg_1x", {"activation": activation, "eps": eps})
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> DiceSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> DiceSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        if class_sums is not None and self.activation == "softmax":
+            predicted = _predicted(class_sums, 1 if self.naive else 2)
+            return _without(DiceSums(class_sums.intersection, predicted, class_sums.target), ignore_index)
         as_they_are = logits.to(torch.promote_types(logits.dtype, torch.float32))
         probs = as_they_are if self.activation == "none" else probabilities(logits, self.activation, log_probs)
         labelled = region_sums(probs, target, ignore_index=ignore_index)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rayseg.kernels import log_probabilities
-from rayseg.losses._arguments import class_shares, per_class, require
+from rayseg.losses._arguments import class_shares, negative_at_label, per_class, require
 
 __all__ = ["focal"]
 
@@ -24,6 +24,7 @@ def focal(
     gamma: float = 2.0,
     alpha: float | tuple[float, ...] | None = None,
     log_probs: Tensor | None = None,
+    nll: Tensor | None = None,
 ) -> Tensor:
     r"""Cross-entropy that counts less where the model is right, :math:`-\alpha_y (1 - p_y)^\gamma \log p_y`.
 
@@ -38,6 +39,7 @@ def focal(
         alpha: one number for each class; or one from 0 to 1 for all classes but the first, which has one minus it (with two
             classes that is the paper's); None: 1.
         log_probs: ``(N, C, H, W)`` log-softmax of the logits, used instead of them when somebody has it already.
+        nll: ``(N, H, W)`` its negative at the label, 0 where ignored, used instead of both when somebody has it already.
 
     Returns:
         ``(N, H, W)``, not negative, 0 where ignored; float32, or float64 for float64.
@@ -50,16 +52,18 @@ def focal(
         tensor([[[0.0433, 0.0000]]])
     """
     require("focal", "gamma", gamma >= 0, "0 or more", gamma)
-    if log_probs is None:
-        log_probs = log_probabilities(logits)
-    weight = _weight(alpha, log_probs)
     if target.ndim == 4:
+        log_probs = log_probabilities(logits) if log_probs is None else log_probs
         shares = class_shares(target, log_probs, ignore_index, "focal")
-        return (_unweighted(log_probs, gamma) * shares * weight[:, None, None]).sum(dim=1)
+        return (_unweighted(log_probs, gamma) * shares * _weight(alpha, log_probs)[:, None, None]).sum(dim=1)
+    if nll is None:
+        nll = negative_at_label(log_probabilities(logits) if log_probs is None else log_probs, target, ignore_index)
     valid = target != ignore_index
-    label = target.where(valid, 0)
-    loss = _unweighted(log_probs.gather(1, label[:, None])[:, 0], gamma) * weight[label]
-    return loss.masked_fill(~valid, 0)
+    loss = _unweighted(-nll, gamma).masked_fill(~valid, 0)
+    if alpha is None:
+        return loss
+    weight = _weight(alpha, nll.new_empty(1, max(2, logits.shape[1])))
+    return loss * weight[target.where(valid, 0)]
 
 
 def _unweighted(log_probs: Tensor, gamma: float) -> Tensor:
@@ -68,12 +72,12 @@ def _unweighted(log_probs: Tensor, gamma: float) -> Tensor:
     return -log_probs * wrong**gamma
 
 
-def _weight(alpha: float | tuple[float, ...] | None, log_probs: Tensor) -> Tensor:
-    """Alpha ``(C,)``."""
-    num_classes = log_probs.shape[1]
+def _weight(alpha: float | tuple[float, ...] | None, like: Tensor) -> Tensor:
+    """Alpha ``(C,)`` in the dtype of ``like`` ``(N, C, ...)``."""
+    num_classes = like.shape[1]
     if alpha is None:
-        return log_probs.new_ones(num_classes)
+        return like.new_ones(num_classes)
     if isinstance(alpha, Sequence):
-        return per_class(alpha, log_probs, "focal", "alpha")
+        return per_class(alpha, like, "focal", "alpha")
     require("focal", "alpha", 0 <= alpha <= 1, "from 0 to 1, or a number for each class", alpha)
-    return log_probs.new_tensor([1 - alpha] + [alpha] * (num_classes - 1))
+    return like.new_tensor([1 - alpha] + [alpha] * (num_classes - 1))

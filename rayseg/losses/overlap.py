@@ -14,13 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from rayseg.kernels import ClassSums
 from rayseg.losses.region import (
     Activation,
     RegionSums,
     overlap_ratio,
-    probabilities,
-    region_sums,
     require,
+    sums_of,
     weight_of_classes,
 )
 
@@ -86,6 +86,7 @@ class Dice:
     Example:
         >>> target = torch.tensor([[[0, 1]]])
         >>> perfect = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+        >>> from rayseg.losses import region_sums
         >>> Dice().from_sums(region_sums(perfect, target, ignore_index=255), None)
         tensor([0.])
     """
@@ -100,9 +101,17 @@ class Dice:
     def __post_init__(self) -> None:
         _check("dice", self, power=None if self.power in {1, 2} else f"must be 1 or 2, got {self.power!r}")
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        return region_sums(probabilities(logits, self.activation, log_probs), target, ignore_index=ignore_index)
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> RegionSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -142,9 +151,17 @@ class Jaccard:
     def __post_init__(self) -> None:
         _check("jaccard", self)
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        return region_sums(probabilities(logits, self.activation, log_probs), target, ignore_index=ignore_index)
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> RegionSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -194,9 +211,17 @@ class Tversky:
     def __post_init__(self) -> None:
         _check("tversky", self, alpha=_negative(self.alpha), beta=_negative(self.beta))
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        return region_sums(probabilities(logits, self.activation, log_probs), target, ignore_index=ignore_index)
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> RegionSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -244,9 +269,17 @@ class FocalTversky:
         gamma = None if self.gamma > 0 else f"must be above 0, got {self.gamma!r}"
         _check("focal_tversky", self, gamma=gamma, alpha=_negative(self.alpha), beta=_negative(self.beta))
 
-    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, log_probs: Tensor | None = None) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``."""
-        return region_sums(probabilities(logits, self.activation, log_probs), target, ignore_index=ignore_index)
+    def sums(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        ignore_index: int,
+        log_probs: Tensor | None = None,
+        class_sums: ClassSums | None = None,
+    ) -> RegionSums:
+        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
+        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""

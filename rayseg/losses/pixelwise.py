@@ -14,13 +14,20 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 from rayseg.kernels import log_probabilities
-from rayseg.losses._arguments import class_shares, require
+from rayseg.losses._arguments import class_shares, negative_at_label, require
 
 __all__ = ["cross_entropy", "kl_divergence"]
 
 
 def cross_entropy(
-    logits: Tensor, target: Tensor, *, ignore_index: int, label_smoothing: float = 0.0, log_probs: Tensor | None = None
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int,
+    label_smoothing: float = 0.0,
+    log_probs: Tensor | None = None,
+    nll: Tensor | None = None,
+    mean_nll: Tensor | None = None,
 ) -> Tensor:
     r"""Cross-entropy of each pixel, without class weights: the mix multiplies ``class_weight[label]``.
 
@@ -34,6 +41,8 @@ def cross_entropy(
         ignore_index: label that means: not labelled; it need not be a class.
         label_smoothing: the :math:`\epsilon` above, 0 to 1.
         log_probs: ``(N, C, H, W)`` log-softmax of the logits, used instead of them when somebody has it already.
+        nll: ``(N, H, W)`` its negative at the label, 0 where ignored, used instead of both when somebody has it already.
+        mean_nll: ``(N, H, W)`` the mean over classes of its negative, 0 where ignored; the same.
 
     Returns:
         ``(N, H, W)``, not negative, 0 where ignored; float32, or float64 for float64.
@@ -46,18 +55,17 @@ def cross_entropy(
         tensor([[[0.6931, 0.0000]]])
     """
     require("cross_entropy", "label_smoothing", 0 <= label_smoothing <= 1, "from 0 to 1", label_smoothing)
-    if log_probs is None:
-        log_probs = log_probabilities(logits)
     if target.ndim == 4:
+        log_probs = log_probabilities(logits) if log_probs is None else log_probs
         shares = class_shares(target, log_probs, ignore_index, "cross_entropy")
         shares = torch.lerp(shares, shares.mean(dim=1, keepdim=True), label_smoothing)
         return -(shares * log_probs).sum(dim=1)
-    valid = target != ignore_index
-    # torch's nll_loss is refused on GPUs in deterministic mode; gather is not.
-    loss = -log_probs.gather(1, target.where(valid, 0)[:, None])[:, 0]
-    if label_smoothing != 0:
-        loss = torch.lerp(loss, -log_probs.mean(dim=1), label_smoothing)
-    return loss.masked_fill(~valid, 0)
+    if nll is None or (label_smoothing != 0 and mean_nll is None):
+        log_probs = log_probabilities(logits) if log_probs is None else log_probs
+        nll = negative_at_label(log_probs, target, ignore_index)
+        if label_smoothing != 0:
+            mean_nll = (-log_probs.mean(dim=1)).masked_fill(target == ignore_index, 0)
+    return nll if label_smoothing == 0 or mean_nll is None else torch.lerp(nll, mean_nll, label_smoothing)
 
 
 def kl_divergence(logits: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:

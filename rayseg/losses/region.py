@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem, ShapeError
-from rayseg.kernels import log_probabilities
+from rayseg.kernels import ClassSums, log_probabilities
 
 __all__ = [
     "Activation",
@@ -24,6 +24,7 @@ __all__ = [
     "probabilities",
     "region_sums",
     "require",
+    "sums_of",
     "weight_of_classes",
 ]
 
@@ -52,7 +53,8 @@ class RegionLoss(Protocol):
 
     It may bring its own: ``sums(logits, target, *, ignore_index) -> tuple`` of tensors ``(N, ...)``, one value or row per
     image, which the mix adds up over images and workers; ``log_probs`` and ``class_weight`` are passed if its signature has
-    them. Without that method the sums are the ``region_sums`` of the softmax.
+    them. Without that method the sums are the ``region_sums`` of the softmax, which need no logits at full size (see
+    ``rayseg.kernels.statistics``).
     """
 
     @property
@@ -134,6 +136,25 @@ def region_sums(probs: Tensor, target: Tensor, *, ignore_index: int) -> RegionSu
         prediction_squared=torch.einsum("ncp,np->nc", p.square(), mask),
         target=_sum_by_label(valid.to(torch.int64), label, p.shape[1]).to(dtype),
     )
+
+
+def sums_of(
+    activation: Activation,
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int,
+    log_probs: Tensor | None,
+    class_sums: ClassSums | None,
+) -> RegionSums:
+    """The ``region_sums`` of logits ``(N, C, H, W)``, or the first four of ``class_sums``, those of the softmax, where given.
+
+    Example:
+        >>> sums_of("softmax", torch.zeros(1, 2, 1, 1), torch.tensor([[[1]]]), 255, None, None).intersection
+        tensor([[0.0000, 0.5000]])
+    """
+    if class_sums is not None and activation == "softmax":
+        return RegionSums(*class_sums[:4])
+    return region_sums(probabilities(logits, activation, log_probs), target, ignore_index=ignore_index)
 
 
 def overlap_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

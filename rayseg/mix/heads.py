@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from rayseg.kernels import Backend, Wanted
 from rayseg.losses.region import RegionLoss
 
-__all__ = ["Head", "Normalize", "Term", "accepted_inputs"]
+__all__ = ["Fused", "Head", "Normalize", "Term", "accepted_inputs"]
 
 Normalize = Literal["weights", "kept", "valid", "all", "all_weights"]
 Scope = Literal["global", "rank"]
@@ -53,6 +55,23 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Fused:
+    """How a head is computed without logits at full size; made by :func:`rayseg.mix.fused`.
+
+    Args:
+        backend: what computes the statistics of its logits.
+        wanted: the statistics that its terms are functions of.
+    """
+
+    backend: Backend
+    wanted: Wanted
+
+    def takes(self, logits: Tensor) -> bool:
+        """Whether these logits are computed so."""
+        return logits.dtype != torch.float64 and self.backend.device in {None, logits.device.type}
+
+
+@dataclass(frozen=True)
 class Head:
     """The terms that one head of the model is trained with.
 
@@ -60,12 +79,14 @@ class Head:
         terms: name -> term.
         sampler: ``(logits, target, *, ignore_index) -> (N, H, W)`` pixel weights, or None.
         sampler_start: first step at which the sampler is used.
-        sampler_schedule: argument of the sampler -> its value as a function of the step.
         ignore_index: label that means: not labelled.
         voids: further labels in the masks that are ignored: what means void there, where that is another label, and classes
             that no loss shall look at.
         weight: factor of the whole head in the total.
         target: ``(masks, *, ignore_index) -> masks`` for heads with a target of their own.
+        sampler_schedule: argument of the sampler -> its value as a function of the step.
+        fused: how it is computed without logits at full size; None: with them. So are logits in float64, and those on another
+            device than the backend's.
     """
 
     terms: Mapping[str, Term]
@@ -76,6 +97,7 @@ class Head:
     weight: float = 1.0
     target: Callable[..., Tensor] | None = None
     sampler_schedule: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
+    fused: Fused | None = None
 
     def samples_at(self, step: int) -> bool:
         """Whether the sampler decides which pixels count at this step."""

@@ -1,20 +1,24 @@
 """What the terms of one head share: full-size logits, one log-softmax, and which pixels count.
 
+A head that is fused has no full-size logits: its terms share statistics of them (``rayseg.kernels.statistics``), and its
+``logits`` are NaN in the right shape, so that a loss that looks at them is found out.
+
 Letters: N images, C classes, H x W pixels, K channels of the logits: C, or 1 for two classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ShapeError
-from rayseg.kernels import log_probabilities
-from rayseg.mix.heads import Head
+from rayseg.kernels import ClassSums, log_probabilities, pixel_statistics
+from rayseg.mix.heads import Fused, Head
 
 __all__ = ["Pixels", "head_target", "shared_pixels", "weights_of_all"]
 
@@ -27,14 +31,16 @@ class Pixels:
     target: Tensor  # (N, H, W)
     valid: Tensor  # (N, H, W) bool
     kept: Tensor  # (N, H, W) pixel weights, 0 where ignored
-    log_probs: Tensor  # (N, C, H, W)
+    log_probs: Tensor | None  # (N, C, H, W); None where the head is fused
     nll: Tensor  # (N, H, W), 0 where ignored
     ignore_index: int
     masks: Tensor  # (N, H, W), before anything is ignored
     images: Tensor | None = None  # (N, 3, H, W) of this batch
     alone: bool = False  # validation: no loss may wait for other workers
+    mean_nll: Tensor | None = None  # (N, H, W), 0 where ignored; where the head is fused and wants it
+    class_sums: ClassSums | None = None  # (N, C) each; the same
 
-    @property
+    @cached_property
     def safe_target(self) -> Tensor:
         """``(N, H, W)`` with class 0 where ignored, so that it may index class weights."""
         return self.target.where(self.valid, torch.zeros_like(self.target))
@@ -51,6 +57,7 @@ class Pixels:
 
     def soft_target(self, make: Callable[..., Tensor]) -> Tensor:
         """Target ``(N, K, H, W)`` that ``make`` makes of the labels, 0 where ignored; one channel is that of class 1."""
+        assert self.log_probs is not None, "a fused head has no soft targets"
         num_classes = self.log_probs.shape[1]
         soft = make(self.target, ignore_index=self.ignore_index, num_classes=num_classes)
         if soft.shape != self.log_probs.shape or not soft.is_floating_point():
@@ -102,9 +109,22 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | No
         raise ShapeError(
             f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}; expected (N, C, h, w) and (N, H, W)"
         )
-    full = _full_size(logits, target.shape[-2:])
     valid = target != head.ignore_index
+    if head.fused is not None and head.fused.takes(logits):
+        shared = _fused_pixels(head.fused, logits, target, valid, head.ignore_index, masks)
+        return replace(shared, images=images, alone=alone)
+    full = _full_size(logits, target.shape[-2:])
     log_probs = log_probabilities(full)
     safe = target.where(valid, torch.zeros_like(target))
     nll = -log_probs.gather(1, safe[:, None])[:, 0].masked_fill(~valid, 0.0)
     return Pixels(full, target, valid, valid.to(full.dtype), log_probs, nll, head.ignore_index, masks, images, alone=alone)
+
+
+def _fused_pixels(fused: Fused, logits: Tensor, target: Tensor, valid: Tensor, ignore_index: int, masks: Tensor) -> Pixels:
+    """The statistics of the logits ``(N, K, h, w)`` instead of logits at full size."""
+    found = pixel_statistics(logits, target, ignore_index=ignore_index, wanted=fused.wanted, backend=fused.backend)
+    nowhere = found.nll.new_full((), torch.nan).expand(*logits.shape[:2], *target.shape[1:])
+    kept = valid.to(found.nll.dtype)
+    return Pixels(
+        nowhere, target, valid, kept, None, found.nll, ignore_index, masks, mean_nll=found.mean_nll, class_sums=found.sums
+    )

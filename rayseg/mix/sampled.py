@@ -28,7 +28,7 @@ def sampled(head: Head, pixels: Pixels, step: int) -> Pixels:
     assert head.sampler is not None
     offered = {
         "nll": pixels.nll.detach(),
-        "log_probs": pixels.log_probs.detach(),
+        "log_probs": None if pixels.log_probs is None else pixels.log_probs.detach(),
         "pixel_loss": partial(pixel_loss, head, pixels),
     }
     with torch.no_grad():

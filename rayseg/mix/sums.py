@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayseg.collective import differentiable_sum
 from rayseg.errors import ShapeError
-from rayseg.losses.region import RegionLoss, region_sums
+from rayseg.losses.region import RegionLoss, sums_of
 from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
 from rayseg.mix.pixels import Pixels, weights_of_all
 
@@ -85,9 +85,10 @@ def _image_sums(
     """The sums ``(N, ...)`` of each image, and what makes the tuple that the loss knows of such sums."""
     own = getattr(loss, "sums", None)
     if own is None:
-        found: Any = region_sums(pixels.log_probs.exp(), pixels.target, ignore_index=head.ignore_index)
+        found: Any = sums_of("softmax", pixels.logits, pixels.target, head.ignore_index, pixels.log_probs, pixels.class_sums)
     else:
-        offered = {"log_probs": pixels.log_probs, "class_weight": class_weight}
+        offered: dict[str, Any] = {"log_probs": pixels.log_probs, "class_weight": class_weight}
+        offered |= {} if pixels.class_sums is None else {"class_sums": pixels.class_sums}
         found = own(pixels.logits, pixels.target, ignore_index=head.ignore_index, **accepted_inputs(own, offered))
     shapes = [tuple(values.shape) for values in found]
     if not isinstance(found, tuple) or any(shape[:1] != (len(pixels.target),) for shape in shapes):
@@ -121,6 +122,7 @@ def _evaluated(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels)
         "nll": pixels.nll,
         "pixel_weight": pixels.kept,
         "class_weight": pixels.like(term.class_weight),
+        **({} if pixels.mean_nll is None else {"mean_nll": pixels.mean_nll}),
         **({} if pixels.images is None else {"images": pixels.images}),
         "extent": "image" if pixels.alone else term.scope,
     }

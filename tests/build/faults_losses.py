@@ -54,6 +54,12 @@ def three(logits: Tensor, target: Tensor, *, ignore_index: int) -> tuple[Tensor,
 
 
 LOSSES = [
+    Wrong(
+        "kernels for losses that have none",
+        {**loss("lovasz"), "train.kernels": "strips"},
+        "train.kernels",
+        ("strips, but no head can be computed so", "the loss 'own' needs logits at full size", "write auto or plain"),
+    ),
     Wrong("one channel for nine classes", {"model.binary": True}, "model.binary", ("tells two classes apart, and the", "9;")),
     Wrong(
         "a model with one channel for nine classes",

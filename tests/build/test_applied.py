@@ -38,6 +38,8 @@ SCHEDULER = {"type": "torch.optim.lr_scheduler:StepLR", "step_size": 1}
 #: What the recipe needs, and what is sampled over it.
 SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"seed": 3}),
+    ({}, {"train.kernels": "strips"}),
+    ({}, {"train.kernels": "plain"}),
     ({}, {"optim.lr": 0.0123, "optim.weight_decay": 0.07, "optim.betas": [0.8, 0.9]}),
     ({"optim": {"type": "sgd"}}, {"optim.lr": 0.1, "optim.momentum": 0.9, "optim.nesterov": True}),
     ({}, {"optim.type": "adam"}),
