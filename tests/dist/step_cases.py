@@ -95,6 +95,7 @@ BY_LOSS = partial(ohem, thresh=0.25, min_kept=11, by="loss")
 HEADS: list[dict[str, Any]] = [
     {"type": "PSPHead", "channels": 4, "pool_scales": (1, 2), "dropout_ratio": 0.2},
     {"type": "DepthwiseSeparableASPPHead", "channels": 8, "dilations": (1, 2), "c1_channels": 6, "dropout_ratio": 0.2},
+    {"type": "UPerHead", "channels": 4, "pool_scales": (1, 2), "dropout_ratio": 0.2},
 ]
 
 
@@ -117,6 +118,22 @@ STDC: dict[str, Any] = {
     "out_channels": 4,
     "ffm_cfg": {"out_channels": 8, "scale_factor": 2},
 }
+MIT: dict[str, Any] = {
+    "type": "MixVisionTransformer",
+    "embed_dims": 4,
+    "num_stages": 2,
+    "num_layers": (1, 1),
+    "num_heads": (1, 2),
+    "patch_sizes": (3, 3),
+    "strides": (4, 2),
+    "sr_ratios": (2, 1),
+    "out_indices": (0, 1),
+    "drop_rate": 0.1,
+    "attn_drop_rate": 0.2,
+    "drop_path_rate": 0.5,
+    "with_cp": True,
+}
+SEGFORMER = {"type": "SegformerHead", "channels": 4, "dropout_ratio": 0.2}
 FCN_HEAD: dict[str, Any] = {"type": "FCNHead", "channels": 4, "in_index": 0, "num_convs": 1, "align_corners": True}
 
 
@@ -210,6 +227,10 @@ CASES = {
     ),
     "a frozen stem, cross-entropy in two micro-batches": Case(
         {"ce": CE}, num_micro=2, optimizer=DECAYING, freeze={"stem": STEM}
+    ),
+    "a transformer": Case({"ce": CE}, norm="group", network=partial(network, MIT, SEGFORMER), dtypes=BOTH),
+    "a transformer in two micro-batches": Case(
+        {"ce": CE}, norm="group", num_micro=2, network=partial(network, MIT, SEGFORMER)
     ),
     **{f"a {head['type']}": Case({"ce": CE}, network=partial(network, RESNET, head)) for head in HEADS},
     **{

@@ -39,7 +39,7 @@ def test_weights_and_losses_are_the_same_bits_on_every_rank(workers: list[Result
             assert all(torch.equal(values[case][name], value) for name, value in expected.items()), case
 
 
-@pytest.mark.parametrize("case", ["group norm", "group norm, cross-entropy"])
+@pytest.mark.parametrize("case", ["group norm", "group norm, cross-entropy", "a transformer"])
 def test_accumulation_changes_nothing_where_no_layer_looks_at_the_batch(
     one_worker: Results, workers: list[Results], case: str
 ) -> None:

@@ -31,6 +31,19 @@ D16_MG = {
 }
 
 
+#: What the config files of SegFormer say of every backbone.
+MIT = {
+    "num_stages": 4,
+    "num_heads": (1, 2, 5, 8),
+    "patch_sizes": (7, 3, 3, 3),
+    "sr_ratios": (8, 4, 2, 1),
+    "out_indices": (0, 1, 2, 3),
+    "mlp_ratio": 4,
+    "qkv_bias": True,
+    "in_channels": 3,
+}
+
+
 def stdc(kind: str) -> Part:
     """As the config files have it."""
     net = {
@@ -60,6 +73,7 @@ BACKBONES: Mapping[str, Part] = {
     "resnet50": {"type": "ResNet", "depth": 50, "style": "caffe"},
     "resnet18_v1c_d8": {"type": "ResNetV1c", "depth": 18, **D8},
     "resnet34_v1c": {"type": "ResNetV1c", "depth": 34},
+    "resnet50_v1c": {"type": "ResNetV1c", "depth": 50},
     "resnet50_v1c_d8": {"type": "ResNetV1c", "depth": 50, **D8},
     "resnet50_v1d_d8": {"type": "ResNetV1d", "depth": 50, **D8},
     "resnet101_v1c_d16_mg124": {"type": "ResNetV1c", "depth": 101, **D16_MG},
@@ -82,6 +96,28 @@ BACKBONES: Mapping[str, Part] = {
         "downsamples": (False, True, False),
         "enc_dilations": (1, 2, 1, 2),
         "dec_dilations": (2, 1, 1),
+    },
+    "unet_deconvolved": {"type": "UNet", "base_channels": 8, "upsample_cfg": {"type": "DeconvModule"}},
+    "unet_wide_deconvolved": {
+        "type": "UNet",
+        "base_channels": 4,
+        "upsample_cfg": {"type": "DeconvModule", "kernel_size": 6, "scale_factor": 2},
+    },
+    "unet_conv_first": {"type": "UNet", "base_channels": 4, "upsample_cfg": {"type": "InterpConv", "conv_first": True}},
+    "mit_b0": {"type": "MixVisionTransformer", "embed_dims": 32, "num_layers": (2, 2, 2, 2), **MIT},
+    "mit_b2": {"type": "MixVisionTransformer", "embed_dims": 64, "num_layers": (3, 4, 6, 3), **MIT},
+    "mit_without_biases": {
+        "type": "MixVisionTransformer",
+        "embed_dims": 8,
+        "num_stages": 3,
+        "num_layers": (1, 2, 1),
+        "num_heads": (2, 1, 3),
+        "patch_sizes": (5, 3, 1),
+        "strides": (2, 3, 1),
+        "sr_ratios": (1, 3, 2),
+        "out_indices": (0, 2),
+        "mlp_ratio": 2,
+        "qkv_bias": False,
     },
     "stdc1_with_final_conv": {
         "type": "STDCNet",
@@ -147,7 +183,25 @@ HEADS: Mapping[str, tuple[Part, tuple[int, ...]]] = {
 }
 HEADS = {
     **HEADS,
+    "segformer": (
+        {"type": "SegformerHead", "in_channels": (32, 64, 160, 256), "in_index": (0, 1, 2, 3), "channels": 256},
+        (32, 64, 160, 256),
+    ),
+    "segformer_of_two": (
+        {"type": "SegformerHead", "in_channels": (24, 16), "in_index": (1, 0), "channels": 8, "interpolate_mode": "bicubic"},
+        (16, 24),
+    ),
+    "uper": (
+        {"type": "UPerHead", "in_channels": (256, 512, 1024, 2048), "in_index": (0, 1, 2, 3), "channels": 512},
+        (256, 512, 1024, 2048),
+    ),
+    "uper_r18": (
+        {"type": "UPerHead", "in_channels": (64, 256, 512), "in_index": (0, 2, 3), "channels": 16, "pool_scales": (2, 5)},
+        (64, 128, 256, 512),
+    ),
     "unet_fcn": ({"type": "FCNHead", "in_channels": 64, "in_index": 4, "channels": 64, **ONE_CONV}, UNET_CHANNELS),
+    "unet_small_fcn": ({"type": "FCNHead", "in_index": 4, "channels": 8, "in_channels": 8}, (128, 64, 32, 16, 8)),
+    "unet_smaller_fcn": ({"type": "FCNHead", "in_index": 4, "channels": 8, "in_channels": 4}, (64, 32, 16, 8, 4)),
     "unet_aspp": (
         {"type": "ASPPHead", "in_channels": 64, "in_index": 4, "channels": 16, "dilations": (1, 12, 24, 36)},
         UNET_CHANNELS,
@@ -181,6 +235,14 @@ MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
     "pspnet_r50_d8 aligned": ("resnet50_v1d_d8", "psp", ["auxiliary", "fcn"], {"align_corners": True}),
     "deeplabv3_r101_d16_mg124": ("resnet101_v1c_d16_mg124", "aspp", ["auxiliary"], {}),
     "deeplabv3plus_r50_d8": ("resnet50_v1c_d8", "sep_aspp", ["auxiliary"], {}),
+    "segformer_mit_b0": ("mit_b0", "segformer", [], {}),
+    "segformer_mit aligned": ("mit_without_biases", "segformer_of_two", [], {"align_corners": True}),
+    "upernet_r50": ("resnet50_v1c", "uper", ["auxiliary"], {}),
+    "upernet_r18_d8": ("resnet18_v1c_d8", "uper_r18", ["auxiliary_r18"], {}),
+    "upernet_r18_d8 aligned": ("resnet18_v1c_d8", "uper_r18", [], {"align_corners": True}),
+    "fcn_unet_deconvolved": ("unet_deconvolved", "unet_small_fcn", [], {}),
+    "fcn_unet_wide_deconvolved": ("unet_wide_deconvolved", "unet_smaller_fcn", [], {}),
+    "fcn_unet_conv_first": ("unet_conv_first", "unet_smaller_fcn", [], {}),
     "fcn_unet_s5_d16": ("unet_s5_d16", "unet_fcn", ["unet_auxiliary"], {}),
     "deeplabv3_unet_s5_d16": ("unet_s5_d16", "unet_aspp", ["unet_auxiliary"], {}),
     "stdc1": ("stdc1", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
@@ -201,7 +263,7 @@ def whole(name: str) -> dict[str, Any]:
 
 def there(part: Part) -> dict[str, Any]:
     """A part with what only the reference needs."""
-    own: dict[str, Any] = {"norm_cfg": {"type": "BN", "requires_grad": True}}
+    own: dict[str, Any] = {} if part["type"] == "MixVisionTransformer" else {"norm_cfg": {"type": "BN", "requires_grad": True}}
     if part["type"].endswith("Head"):
         own |= {"num_classes": NUM_CLASSES}
     inner = {"backbone_cfg": there(part["backbone_cfg"])} if "backbone_cfg" in part else {}
@@ -236,10 +298,12 @@ def shapes(module: nn.Module) -> dict[str, list[int]]:
 
 
 def _names() -> dict[str, dict[str, list[int]]]:
-    with torch.device("meta"):
-        bodies = {name: shapes(reference(there(part))) for name, part in BACKBONES.items()}
-        heads = {name: shapes(reference(there(part))) for name, (part, _) in HEADS.items()}
-    return {**bodies, **heads}
+    parts = {**BACKBONES, **{name: part for name, (part, _) in HEADS.items()}}
+    found = {}
+    for name, part in parts.items():
+        with torch.device("cpu" if part["type"] == "MixVisionTransformer" else "meta"):  # it reads numbers of a tensor
+            found[name] = shapes(reference(there(part)))
+    return found
 
 
 if __name__ == "__main__":

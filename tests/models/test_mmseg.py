@@ -72,12 +72,23 @@ def test_every_part_is_compared() -> None:
     assert {written["type"] for written, _ in reference.HEADS.values()} == set(DECODE_HEADS)
 
 
+DISTURBED = (
+    *("running_mean", "running_var", "bn.bias", "bn3.weight", "bn2.weight"),
+    *(
+        f"{norm}.{kind}"
+        for norm in ("norm", "norm1", "norm2", *(f"layers.{stage}.2" for stage in range(4)))
+        for kind in ("weight", "bias")
+    ),
+    *("in_proj_bias", "out_proj.bias", "sr.bias"),
+)
+
+
 def disturbed(module: nn.Module) -> nn.Module:
     """Statistics, scales and shifts that are not those of the beginning."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if name.endswith(("running_mean", "running_var", "bn.bias", "bn3.weight", "bn2.weight")):
+            if name.endswith(DISTURBED):
                 tensor.uniform_(0.2, 0.6, generator=generator)
     return module
 
@@ -295,7 +306,16 @@ DEEPER_WRONG: list[tuple[dict[str, Any], str, str]] = [
     (unet(dec_num_convs=[2, 2, 2, 0]), "model.backbone.dec_num_convs", "at least 1"),
     (unet(downsamples=[True]), "model.backbone.downsamples", "got 1 values, expected 4"),
     (unet(base_channels=0), "model.backbone.base_channels", "at least 1"),
-    (unet(with_cp=True), "model.backbone.with_cp", "no parameter 'with_cp'"),
+    (unet(with_cp=True), "model.backbone.with_cp", "move a norm's statistics twice"),
+    (unet(upsample_cfg={"type": "Deconv"}), "model.backbone.upsample_cfg.type", "known: DeconvModule, InterpConv"),
+    (unet(upsample_cfg={"type": "DeconvModule", "kernel_size": 3}), "model.backbone.upsample_cfg.kernel_size", "must be even"),
+    (unet(upsample_cfg={"type": "DeconvModule", "kernel_size": 0}), "model.backbone.upsample_cfg.kernel_size", "at least 2"),
+    (unet(upsample_cfg={"type": "DeconvModule", "scale_factor": 4}), "model.backbone.upsample_cfg.scale_factor", "got 4"),
+    (
+        unet(upsample_cfg={"type": "InterpConv", "kernel_size": 3}),
+        "model.backbone.upsample_cfg.kernel_size",
+        "it takes conv_first",
+    ),
     (unet(act_cfg={"type": "PReLU"}), "model.backbone.act_cfg", "the activation is ReLU"),
     (stdc(ffm_cfg={"in_channels": 9}), "model.backbone.ffm_cfg.in_channels", "and 20 channels come in"),
     (stdc(ffm_cfg={"out_chanels": 9}), "model.backbone.ffm_cfg.out_chanels", "there are in_channels, out_channels"),
@@ -333,7 +353,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"backbone.out_indices": [0, 1]}, "model.backbone.out_indices", "stages after 1 would not be used"),
     ({"backbone.out_indices": [3, 3]}, "model.backbone.out_indices", "ascending, each once"),
     ({"backbone.stem_channels": 5}, "model.backbone.stem_channels", "must be even with a deep stem"),
-    ({"backbone.type": "ResNet50"}, "model.backbone.type", "known: ResNet, ResNetV1c"),
+    ({"backbone.type": "ResNet50"}, "model.backbone.type", "ResNet, ResNetV1c"),
     ({"decode_head.type": "PSPHed"}, "model.decode_head.type", "Did you mean 'PSPHead'?"),
     ({"decode_head": {"type": "PSPHead"}}, "model.decode_head.channels", "is missing; PSPHead needs it"),
     ({"decode_head": {"channels": 4}}, "model.decode_head.type", "is missing"),

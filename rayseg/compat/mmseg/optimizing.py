@@ -13,6 +13,8 @@ __all__ = ["optimizing"]
 
 _DEFAULT_CONSTRUCTORS = {None, "DefaultOptimizerConstructor", "DefaultOptimWrapperConstructor"}
 _HALF = {"Fp16OptimizerHook", "GradientCumulativeFp16OptimizerHook"}
+#: Custom keys that published config files have, and that no parameter of the backbone is called by.
+_WITHOUT_EFFECT = {"MixVisionTransformer": frozenset({"pos_block"})}
 _OURS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
 
 
@@ -58,7 +60,7 @@ def _constructed(paramwise: Section, constructor: str | None, backbone: str) -> 
         message = f"{constructor!r} is not carried; write optim.constructor: {{type: 'module:function'}}, or layer_decay"
         paramwise.report.lose(place, message, "optim.constructor")
         paramwise.values.clear()
-    return _groups(paramwise)
+    return _groups(paramwise, backbone)
 
 
 def _optimizer(own: Section, modules: list[str]) -> dict[str, Any]:
@@ -74,12 +76,13 @@ def _optimizer(own: Section, modules: list[str]) -> dict[str, Any]:
     return spec
 
 
-def _groups(paramwise: Section) -> dict[str, dict[str, Any]]:
+def _groups(paramwise: Section, backbone: str) -> dict[str, dict[str, Any]]:
     """Rules whose outcome is that of the constructor: the longest custom key alone; else kinds, the first that applies."""
-    keys = paramwise.section("custom_keys").values
+    keys = paramwise.section("custom_keys")
+    _leave_out(keys, backbone)
     groups: dict[str, dict[str, Any]] = {}
-    for key in sorted(sorted(keys), key=len, reverse=True):
-        settings = dict(keys[key])
+    for key in sorted(sorted(keys.values), key=len, reverse=True):
+        settings = dict(keys.values[key])
         rule = {"lr_mult": float(settings.pop("lr_mult", 1.0)), "decay_mult": float(settings.pop("decay_mult", 1.0))}
         named = re.sub(r"\W+", "_", key).strip("_") or f"group_{len(groups)}"
         groups[named if named not in groups else f"{named}_{len(groups)}"] = {
@@ -102,6 +105,15 @@ def _groups(paramwise: Section) -> dict[str, dict[str, Any]]:
     paramwise.drop("bypass_duplicate")
     paramwise.finish(instead="optim.groups")
     return groups
+
+
+def _leave_out(keys: Section, backbone: str) -> None:
+    """Custom keys of published files that do nothing there; any other one that matches nothing is a fault of the experiment."""
+    for key in _WITHOUT_EFFECT.get(backbone, frozenset()) & set(keys.values):
+        keys.drop(key)
+        keys.report.note(
+            f"{keys.path}.{key}", f"no parameter of {backbone} is called so; it does nothing there, and is left out"
+        )
 
 
 def _wrapper(wrapper: Section) -> None:

@@ -6,11 +6,14 @@ from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
 from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
 from rayseg.models.mmseg.fcn import FCNHead
 from rayseg.models.mmseg.inputs import OneInput, SeveralInputs
+from rayseg.models.mmseg.mit import MixVisionTransformer
 from rayseg.models.mmseg.model import BACKBONES, DECODE_HEADS, mmseg
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
+from rayseg.models.mmseg.segformer import SegformerHead
 from rayseg.models.mmseg.stdc import STDCContextPathNet, STDCNet, stdc_head
 from rayseg.models.mmseg.unet import UNet
+from rayseg.models.mmseg.uper import UPerHead
 
 __all__ = [
     "BACKBONES",
@@ -19,13 +22,16 @@ __all__ = [
     "DepthwiseSeparableASPPHead",
     "EncoderDecoder",
     "FCNHead",
+    "MixVisionTransformer",
     "OneInput",
     "PSPHead",
     "ResNet",
     "STDCContextPathNet",
     "STDCNet",
+    "SegformerHead",
     "SeveralInputs",
     "UNet",
+    "UPerHead",
     "mmseg",
     "stdc_head",
 ]

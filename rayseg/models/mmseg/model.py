@@ -13,17 +13,21 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
 from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
 from rayseg.models.mmseg.fcn import FCNHead
+from rayseg.models.mmseg.mit import MixVisionTransformer
 from rayseg.models.mmseg.parts import bound, made
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
+from rayseg.models.mmseg.segformer import SegformerHead
 from rayseg.models.mmseg.stdc import STDCContextPathNet, STDCNet, stdc_head
 from rayseg.models.mmseg.unet import UNet
+from rayseg.models.mmseg.uper import UPerHead
 
 __all__ = ["BACKBONES", "DECODE_HEADS", "mmseg"]
 
 #: MMSegmentation's backbones by type: ``(**own) -> Module`` with ``channels``, those of its features.
 BACKBONES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
+        "MixVisionTransformer": MixVisionTransformer,
         "ResNet": ResNet,
         "ResNetV1c": partial(ResNet, deep_stem=True),
         "ResNetV1d": partial(ResNet, deep_stem=True, avg_down=True),
@@ -41,6 +45,8 @@ DECODE_HEADS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "FCNHead": FCNHead,
         "PSPHead": PSPHead,
         "STDCHead": stdc_head,
+        "SegformerHead": SegformerHead,
+        "UPerHead": UPerHead,
     }
 )
 

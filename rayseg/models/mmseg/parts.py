@@ -30,6 +30,7 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "norm_eval": "write freeze.<name>: {match: ..., statistics: true}",
         "pretrained": "write init.checkpoint",
         "sampler": "write sampling, and heads.<name>.sampling for an auxiliary head",
+        "with_cp": "what is computed twice would move a norm's statistics twice; for less memory write train.precision: bf16",
     }
 )
 
@@ -47,7 +48,6 @@ _SO_ANYWAY: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "plugins": (None,),
         "pretrained": (None,),
         "sampler": (None,),
-        "upsample_cfg": ({"type": "InterpConv"},),
         "with_cp": (False,),
     }
 )

@@ -12,7 +12,7 @@ from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize
 from rayseg.models.mmseg.feature import require
 from rayseg.models.mmseg.inputs import OneInput
 
-__all__ = ["GridAverage", "PSPHead"]
+__all__ = ["GridAverage", "PSPHead", "PyramidPooling"]
 
 
 def _cells(size: int, scale: int, like: Tensor) -> Tensor:
@@ -43,6 +43,30 @@ class GridAverage(nn.Module):
         """``(N, C, H, W)`` to ``(N, C, scale, scale)``."""
         with torch.autocast(x.device.type, enabled=False):
             return _cells(x.shape[2], self.scale, x) @ x @ _cells(x.shape[3], self.scale, x).T
+
+
+class PyramidPooling(nn.ModuleList):
+    """A feature beside its averages over grids: ``(N, c_in, h, w) -> (N, c_in + G * channels, h, w)`` for G grids.
+
+    Args:
+        c_in: channels of the feature.
+        channels: of each average.
+        pool_scales: cells along each side of the grids.
+        align_corners: how the averages are brought to the feature's size.
+
+    Example:
+        >>> PyramidPooling(8, 4, (1, 2), align_corners=False)(torch.zeros(2, 8, 9, 9)).shape
+        torch.Size([2, 16, 9, 9])
+    """
+
+    def __init__(self, c_in: int, channels: int, pool_scales: Sequence[int], *, align_corners: bool) -> None:
+        super().__init__(nn.Sequential(GridAverage(scale), ConvModule(c_in, channels, 1)) for scale in pool_scales)
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The feature first, then one average after the other."""
+        pooled = [resize(pool(x), x.shape[-2:], align_corners=self.align_corners) for pool in self]
+        return torch.cat([x, *pooled], dim=1)
 
 
 class PSPHead(nn.Module):
@@ -87,14 +111,11 @@ class PSPHead(nn.Module):
         self.align_corners = align_corners
         self.conv_seg = class_layer(channels, num_classes)
         self.dropout = dropout2d(dropout_ratio)
-        self.psp_modules = nn.ModuleList(
-            nn.Sequential(GridAverage(scale), ConvModule(c_in, channels, 1)) for scale in pool_scales
-        )
+        self.psp_modules = PyramidPooling(c_in, channels, pool_scales, align_corners=align_corners)
         self.bottleneck = ConvModule(c_in + len(pool_scales) * channels, channels, 3)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the stride of the feature."""
-        x = self.take(features)
-        pooled = [resize(pool(x), x.shape[-2:], align_corners=self.align_corners) for pool in self.psp_modules]
-        logits: Tensor = self.conv_seg(self.dropout(self.bottleneck(torch.cat([x, *pooled], dim=1))))
+        pooled = self.psp_modules(self.take(features))
+        logits: Tensor = self.conv_seg(self.dropout(self.bottleneck(pooled)))
         return logits

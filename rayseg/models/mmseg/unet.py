@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.models.mmseg.conv import ConvModule
+from rayseg.models.mmseg.parts import bound
 
 __all__ = ["UNet"]
 
@@ -26,26 +29,47 @@ class _Convs(nn.Module):
         return out
 
 
-class _Doubled(nn.Module):
-    """Bilinear to twice the size, then a 1 x 1 convolution."""
+class _Interpolated(nn.Module):
+    """Bilinear to twice the size, then a 1 x 1 convolution, or this first."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, *, conv_first: bool = False) -> None:
         super().__init__()
-        up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-        self.interp_upsample = nn.Sequential(up, ConvModule(c_in, c_out, 1))
+        up, conv = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False), ConvModule(c_in, c_out, 1)
+        self.interp_upsample = nn.Sequential(conv, up) if conv_first else nn.Sequential(up, conv)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.interp_upsample(x)
         return out
 
 
+class _Deconvolved(nn.Module):
+    """A transposed convolution to twice the size, its initial weights PyTorch's, norm and ReLU."""
+
+    def __init__(self, c_in: int, c_out: int, *, kernel_size: int = 4, scale_factor: Literal[2] = 2) -> None:
+        super().__init__()
+        padding, odd = divmod(kernel_size - scale_factor, 2)
+        if padding < 0 or odd:
+            message = f"must be even and at least 2, or the size would not double; got {kernel_size}"
+            raise ConfigError([Problem("upsample_cfg.kernel_size", message)])
+        up = nn.ConvTranspose2d(c_in, c_out, kernel_size, scale_factor, padding)
+        self.deconv_upsamping = nn.Sequential(up, nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.deconv_upsamping(x)
+        return out
+
+
+_UPSAMPLING: Mapping[str, Callable[..., nn.Module]] = {"DeconvModule": _Deconvolved, "InterpConv": _Interpolated}
+_INTERPOLATED = MappingProxyType({"type": "InterpConv"})
+
+
 class _Up(nn.Module):
     """The deeper feature brought up beside the encoder's, and convolutions over both."""
 
-    def __init__(self, channels: int, count: int, *, dilation: int, doubles: bool) -> None:
+    def __init__(self, channels: int, count: int, upsample: nn.Module, *, dilation: int) -> None:
         super().__init__()
         self.conv_block = _Convs(2 * channels, channels, count, dilation=dilation)
-        self.upsample: nn.Module = _Doubled(2 * channels, channels) if doubles else ConvModule(2 * channels, channels, 1)
+        self.upsample = upsample
 
     def forward(self, skip: Tensor, deeper: Tensor) -> Tensor:
         out: Tensor = self.conv_block(torch.cat([skip, self.upsample(deeper)], dim=1))
@@ -66,6 +90,8 @@ class UNet(nn.Module):
         downsamples: whether each stage after the first halves the size; by pooling where its stride is 1.
         enc_dilations: of each stage of the encoder, after its first convolution.
         dec_dilations: of each stage of the decoder, after its first convolution.
+        upsample_cfg: how the decoder doubles the size. ``type: InterpConv``: bilinear, then a 1 x 1 convolution, or with
+            ``conv_first`` the other way round; ``type: DeconvModule``: a transposed convolution of ``kernel_size`` 4.
 
     Attributes:
         channels: of each feature, deep to shallow.
@@ -99,6 +125,7 @@ class UNet(nn.Module):
         downsamples: tuple[bool, ...] = (True, True, True, True),
         enc_dilations: tuple[int, ...] = (1, 1, 1, 1, 1),
         dec_dilations: tuple[int, ...] = (1, 1, 1, 1),
+        upsample_cfg: Mapping[str, Any] = _INTERPOLATED,
     ) -> None:
         super().__init__()
         per_stage = {"strides": strides, "enc_num_convs": enc_num_convs, "enc_dilations": enc_dilations}
@@ -108,7 +135,8 @@ class UNet(nn.Module):
         problems += [problem for name, values in between.items() for problem in _faults(name, values, num_stages - 1)]
         if any(stride > 2 for stride in strides):
             problems.append(Problem("strides", f"must be 1 or 2, got {list(strides)}"))
-        if problems:
+        upsample = bound(_UPSAMPLING, upsample_cfg, "upsample_cfg", problems, num_given=2)
+        if problems or upsample is None:
             raise ConfigError(problems)
         widths = [base_channels * 2**stage for stage in range(num_stages)]
         halved = [stride == 2 or down for stride, down in zip(strides[1:], downsamples, strict=True)]
@@ -126,7 +154,8 @@ class UNet(nn.Module):
             pools = stage > 0 and strides[stage] == 1 and downsamples[stage - 1]
             self.encoder.append(nn.Sequential(nn.MaxPool2d(2), convs) if pools else nn.Sequential(convs))
         for width, count, dilation, doubles in zip(widths, dec_num_convs, dec_dilations, halved, strict=False):
-            self.decoder.append(_Up(width, count, dilation=dilation, doubles=doubles))
+            up = upsample(2 * width, width) if doubles else ConvModule(2 * width, width, 1)
+            self.decoder.append(_Up(width, count, up, dilation=dilation))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features, deep to shallow.
