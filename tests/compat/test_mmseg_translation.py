@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -391,45 +390,6 @@ def test_every_config_of_the_families_that_is_installed_is_an_experiment() -> No
         ExperimentConfig.from_dict(translation.tree)
         others = [problem for problem, instead in translation.lost if instead not in {"init", "model"}]
         assert not others or "mapillay" in file.name or "CM+C" in file.name, (file.name, others)
-
-
-def snippets(document: Path) -> list[str]:
-    """Blocks of a document that are config files: they assign one of MMSegmentation's names and define nothing."""
-    text = document.read_text(encoding="utf-8")
-    found = re.findall(r"^[ ]*```(?:python)?\n(.*?)^[ ]*```", text, re.MULTILINE | re.DOTALL)
-    blocks = [re.sub(rf"^{re.match(' *', block.lstrip(chr(10)))[0]}", "", block, flags=re.MULTILINE) for block in found]  # type: ignore[index]
-    return [block for block in blocks if re.match(r"\s*(\w+) ?= ?(dict|\[|')", block) and "import " not in block]
-
-
-@pytest.mark.shared
-def test_every_snippet_of_the_tutorials_is_read_as_it_is_written(tmp_path: Path, shared_data: Path) -> None:
-    documents = sorted((shared_data.parent / "seeds").glob("S[0-3].txt"))
-    if not documents:
-        pytest.skip("no seed documents beside the data")
-    for name in (
-        "pspnet_r50-d8_512x1024_40k_cityscapes",
-        "fcn_unet_s5-d16_64x64_40k_drive",
-        "fcn_unet_s5-d16_4x4_512x1024_160k_cityscapes",
-    ):
-        (tmp_path / f"{name}.py").write_text(BASE, encoding="utf-8")
-    counts = {"read": 0, "placeholder": 0, "mis-nested": 0}
-    for document in documents:
-        for code in snippets(document):
-            (tmp_path / "snippet.py").write_text(code, encoding="utf-8")
-            if "a_value" in code:  # stands for a value there, in MMSegmentation too
-                with pytest.raises(ConfigError, match="'a_value' has no value here"):
-                    read_mmseg_config(tmp_path / "snippet.py", environ={})
-                counts["placeholder"] += 1
-                continue
-            found = translate(read_mmseg_config(tmp_path / "snippet.py", environ={}), NAME)
-            ExperimentConfig.from_dict(found.tree)
-            messages = {str(problem) for problem, _ in found.lost}
-            nested = [message for message in messages if "move it one level up" in message]
-            counts["mis-nested" if nested else "read"] += 1
-            assert nested or not messages, (document.name, code, messages)
-    assert counts["read"] >= 25
-    assert counts["placeholder"] >= 4
-    assert counts["mis-nested"] == 1
 
 
 def test_the_net_inside_an_stdc_backbone_is_carried_with_its_weights() -> None:
