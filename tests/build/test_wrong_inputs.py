@@ -11,12 +11,9 @@ import pytest
 from rayseg.engine import LocalReporter, fit
 from rayseg.errors import CheckpointError, ConfigError, RaysegError
 from rayseg.load import load_config
-from tests.build.faults import ALL as OTHERS
-from tests.build.faults_losses import LOSSES
+from tests.build.faults import ALL
 from tests.build.small import built, checked
 from tests.build.wrong import Wrong
-
-ALL = [*OTHERS, *LOSSES]
 
 
 def _start(error: type[RaysegError], overrides: dict[str, Any], directory: Path) -> None:
