@@ -220,4 +220,5 @@ def _by_epoch(run: _Run, spec: ScheduleConfig | MomentumConfig, path: str, sched
         run.late(f"{path}.by_epoch", "the run is not longer than one epoch, so nothing would ever change; remove it")
     calls = run.parts.schedule if path == _RATE else run.parts.momentum
     adapted = not spec.phases and calls is not None and kind_of(calls[path].target) != "schedule"
-    return (in_epochs if adapted else hold_epochs)(schedule, **run.epochs)
+    counts = adapted or getattr(schedule, "reach", False)  # the last epoch has what the last step would have
+    return (in_epochs if counts else hold_epochs)(schedule, **run.epochs)

@@ -232,7 +232,7 @@ def test_schedulers_of_mmengine_follow_one_another() -> None:
     assert values[:15] == pytest.approx([0.01 * (1e-6 + (1 - 1e-6) * t / 14) for t in range(15)])
     assert values[15:] == pytest.approx([0.0099 * math.pow(1 - t / 44, 0.9) + 1e-4 for t in range(45)])
     beside = translate({"default_scope": "mmseg", **sections, "param_scheduler": [listed[0], {**listed[1], "begin": 0}]})
-    assert "one after the other are carried" in str(beside.lost[0][0])
+    assert "is under a warm-up, where a floor has no formula" in str(beside.lost[0][0])
 
 
 def test_precision_clipping_and_seeds_are_carried(tmp_path: Path) -> None:
@@ -298,7 +298,8 @@ def test_hooks_and_records_are_carried() -> None:
         ("optimizer = dict(constructor='Layers')", "'Layers' is not carried"),
         ("optimizer = dict(paramwise_cfg=dict(dcn_offset_lr_mult=1))", "paramwise_cfg.dcn_offset_lr_mult: nothing here"),
         ("optimizer_config = dict(type='GradientCumulativeOptimizerHook', cumulative_iters=0)", "a whole number from 1, got 0"),
-        ("lr_config = dict(policy='OneCycle')", "'OneCycle' is not carried"),
+        ("lr_config = dict(policy='OneCycle', total_steps=9)", "total_steps: is the length of the run here"),
+        ("lr_config = dict(policy='onecycle')", "'onecycle' is not carried"),
         ("runner = dict(max_time=3)", "runner.max_time: nothing here stands for it"),
         ("evaluation = dict(metric='mAP')", "'mAP' is no metric here"),
         ("checkpoint_config = dict(out_dir='x')", "checkpoint_config.out_dir: nothing here"),

@@ -11,7 +11,10 @@
 ``sections``     what of it was read, and what was not
 ``heads``        losses and samplers
 ``optimizing``   optimizer, groups, clipping, precision
-``clocks``       schedules
+``schedulers``   schedules
+``updaters``     those of 0.x
+``pieces``       those of 1.x, one by one
+``clocks``       their lengths and floors
 ``pictures``     datasets, transforms, batch
 ``judging``      test pipelines
 ``running``      lengths, evaluation, checkpoints, records

@@ -7,12 +7,12 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from rayseg.compat.mmseg.accumulating import in_steps
-from rayseg.compat.mmseg.clocks import schedules
 from rayseg.compat.mmseg.files import KEYS
 from rayseg.compat.mmseg.heads import head_recipe
 from rayseg.compat.mmseg.optimizing import optimizing
 from rayseg.compat.mmseg.pictures import pictures
 from rayseg.compat.mmseg.running import run_length, running
+from rayseg.compat.mmseg.schedulers import schedules
 from rayseg.compat.mmseg.sections import Generation, Report, Section
 from rayseg.compat.mmseg.starting import pretrained, resuming
 from rayseg.errors import Problem
