@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,22 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules that can have no test of the tier: importing what they import takes seconds, in every tier.
+
+    ``-m`` of the default tier is ``not (ray or ...)``, that of another ``ray`` or ``ray and ...``; see ``tests/tiers.py``.
+    """
+    asked = config.getoption("markexpr").strip()
+    others, tier = re.fullmatch(r"not \(([\w ]+)\)", asked), re.match(r"(?!not\b)(\w+)(?= and |$)", asked)
+    if not collection_path.name.startswith("test_") or not (others or tier):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    if others:
+        marked = re.search(rf"^pytestmark = \[?pytest\.mark\.({others[1].replace(' or ', '|')})\b", text, re.MULTILINE)
+        return marked is not None or None
+    return re.search(rf"\bmark\.{tier[1]}\b", text) is None or None  # type: ignore[index]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

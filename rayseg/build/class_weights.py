@@ -36,6 +36,10 @@ def make_class_weight(
         message = f"speaks of the classes of the data, and {head.target.name!r} makes two of its own"
         problems.add(path, f"{message}; give the head losses of its own with two numbers, for 0 and for 1")
         return None
+    if isinstance(given, Spec) and head.ignore_index < len(class_names):
+        ignored = class_names[head.ignore_index]
+        problems.add(path, f"a rule counts {ignored!r} too, which this head ignores; give numbers, or use ignore_classes")
+        return None
     if isinstance(given, Spec):
         if counts is None or name not in head.rules:
             return None

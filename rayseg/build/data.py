@@ -131,14 +131,18 @@ def class_names(config: ExperimentConfig, train: Dataset, problems: Problems) ->
 
 
 def palette_of(config: ExperimentConfig, dataset: Dataset, names: Sequence[str], problems: Problems) -> Palette | None:
-    """The colours in the config, or the dataset's own where it has one for every class."""
+    """The colours in the config, or the dataset's own, which must be as many as there are classes."""
     given = config.data.palette
     if given is not None and len(given) != len(names):
         message = f"{len(given)} colours for {len(names)} classes ({', '.join(names)}); give one RGB triple for each, or null"
         problems.add("data.palette", message)
         return None
     own = dataset.palette
-    return given or (own if own is not None and len(own) == len(names) else None)
+    if given is None and own is not None and len(own) != len(names):
+        message = f"the data set has {len(own)} colours for {len(names)} classes ({', '.join(names)}); give one for each"
+        problems.add("data.palette", message)
+        return None
+    return given or own
 
 
 def _ignores_no_class(config: ExperimentConfig, names: tuple[str, ...], problems: Problems) -> bool:

@@ -60,6 +60,8 @@ def _resolve(
         return None
     before = len(problems.found)
     names = {key: value for key, value in spec.kwargs.items() if isinstance(value, str) and _is_function(target, key)}
+    for key in (key for key, value in spec.kwargs.items() if isinstance(value, list | tuple) and _is_function(target, key)):
+        problems.add(f"{path}.{key}", "is a list; name one function, and let groups differ by optim.groups.<name>.lr_mult")
     functions = {key: find(name, path, problems, components, key=key) for key, name in names.items()}
     if len(problems.found) > before:
         return None

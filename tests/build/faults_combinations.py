@@ -177,5 +177,11 @@ COMBINATIONS = [
         ("fails on a single image", "larger train.batch_size or train.micro_batch"),
     ),
     Wrong("a colour too few", {"data.palette": [[0, 0, 0]] * 8}, "data.palette", ("8 colours for 9 classes (sky,", "or null")),
+    Wrong(
+        "a class more than the data have colours",
+        {"data.class_names": [*"abcdefghij"]},
+        "data.palette",
+        ("the data set has 9 colours for 10 classes (a, b,", "give one for each"),
+    ),
     Wrong("two classes of one name", {"data.class_names": [*"abcdefgh", "a"]}, "data.class_names", ("got 'a' more than once",)),
 ]

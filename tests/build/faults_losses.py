@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayseg.data import SyntheticStreets
-from tests.build.small import folders, trained_checkpoint
+from tests.build.small import AUXILIARY, folders, trained_checkpoint
 from tests.build.wrong import Wrong, ce, loss
 
 STREETS = SyntheticStreets("train").class_names
@@ -167,6 +167,18 @@ LOSSES = [
         lambda root: taught_by(root, **{"data.std": [1.0, 1.0, 1.0]}),
         "losses.own",
         ("the teacher was trained on images with mean [123.675,", "std [1.0, 1.0, 1.0]", "set data.mean and data.std"),
+    ),
+    Wrong(
+        "a rule for a head that ignores a class",
+        {
+            **AUXILIARY,
+            "heads.auxiliary": {
+                "ignore_index": 3,
+                "losses": {"ce": {"type": "cross_entropy", "class_weight": {"type": "median_frequency"}}},
+            },
+        },
+        "heads.auxiliary.losses.ce.class_weight",
+        ("counts 'sidewalk' too", "use ignore_classes"),
     ),
     Wrong(
         "a teacher of the same classes in another order",

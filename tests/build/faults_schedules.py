@@ -91,6 +91,21 @@ SCHEDULES = [
     schedule(
         "a function that is not there", "function", "cannot import 'my_parts_'", type="lambda", function="my_parts_:halved"
     ),
+    schedule(
+        "a function for each group",
+        "lr_lambda",
+        "is a list; name one function",
+        "lr_mult",
+        type="torch.optim.lr_scheduler:LambdaLR",
+        lr_lambda=["tests.build.small:halved"],
+    ),
+    schedule(
+        "a line that does not say whereto",
+        "phases.a.end",
+        "not given, and start is 0.1",
+        "say 1 to warm up",
+        phases={"a": {"type": "linear", "start": 0.1, "length": 1}, "b": {"type": "poly"}},
+    ),
     schedule("a plateau in a phase", "phases.a.type", "stands alone", phases={"a": PLATEAU}),
     schedule("a plateau of momentum", "momentum.type", "stands alone", type="poly", momentum=PLATEAU),
     schedule(

@@ -238,6 +238,7 @@ def test_own_trackers_are_those_of_the_config_and_a_fresh_one_is_told_what_the_r
     assert "| rayseg.model | small_unet |" in tags
 
 
+@pytest.mark.tracking
 @pytest.mark.parametrize("refuses", ["its tags", "the store"])
 def test_no_run_is_left_open_when_one_that_comes_with_it_cannot_be(
     refuses: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

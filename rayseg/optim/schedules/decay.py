@@ -93,25 +93,28 @@ def constant(*, value: float = 1.0) -> Schedule:
     return _Constant(value)
 
 
-def linear(*, start: float = 1.0, end: float = 0.0, reach: bool = False) -> Schedule:
+def linear(*, start: float = 1.0, end: float | None = None, reach: bool = False) -> Schedule:
     """``start + (end - start) * step / total``: mmcv's ``LinearAnnealing``, MMEngine's and torch's ``LinearLR``.
 
     Args:
         start: multiplier at step 0, 0 or more.
-        end: multiplier that it goes to, 0 or more.
+        end: multiplier that it goes to, 0 or more; None is 0 from a start of 1, and refused from any other: mmcv would go
+            down to 0, MMEngine up to 1.
         reach: the last step has ``end`` (``step / (total - 1)``, as in MMEngine); else it is one short of it.
 
     Raises:
-        ConfigError: a multiplier is negative, or nothing would change.
+        ConfigError: a multiplier is negative, nothing would change, or where it goes to is not said.
 
     Example:
         >>> warm = linear(start=0.2, end=1.0, reach=True)
         >>> [round(warm(step, 5), 3) for step in range(5)]
         [0.2, 0.4, 0.6, 0.8, 1.0]
     """
+    unsaid = f"not given, and start is {start:g}; say 1 to warm up to the full rate, 0 to end at nothing"
     same = f"equals start ({start:g}), so nothing would change; use constant" if start == end else None
-    refuse("linear", {"start": at_least(start, 0), "end": at_least(end, 0) or same})
-    return _Linear(start, end, reach)
+    told = (None if start == 1 else unsaid) if end is None else at_least(end, 0) or same
+    refuse("linear", {"start": at_least(start, 0), "end": told})
+    return _Linear(start, end or 0.0, reach)
 
 
 def poly(*, power: float = 0.9, floor: float = 0.0, reach: bool = False) -> Schedule:
