@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rayseg.build.distillation import Distillation
+from rayseg.build.networks import resolve_network
 from rayseg.build.resolve import Problems, Resolved, bind, find, takes
 from rayseg.build.samplers import resolve_sampler
 from rayseg.build.schedule_parts import resolve_schedule
@@ -16,7 +17,6 @@ from rayseg.data import DATASETS, TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, PIXEL_LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS, TARGETS
-from rayseg.models import MODELS
 from rayseg.optim import CONSTRUCTORS, OPTIMIZERS, refused_optimizer, resolve_optimizer
 from rayseg.sampling import all_pixels
 from rayseg.types import MAIN_HEAD
@@ -150,7 +150,7 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
     return Parts(
         dataset=_knows_void(one(config.data.dataset, "data.dataset", DATASETS, num_positional=1), config),
         transforms=_transforms(one, config),
-        model=one(config.model, "model", MODELS, num_positional=1),
+        model=resolve_network(config.model, components, "model", problems),
         heads=_heads(one, config),
         optimizer=_optimizer(one, config),
         constructor=_constructor(one, config),

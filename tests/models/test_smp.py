@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from rayseg.build import check
+from rayseg.config import ExperimentConfig
 from rayseg.errors import CheckpointError, ConfigError
+from rayseg.launch import train
 from rayseg.models import Segmenter, SyncBatchNorm2d, efficientnet_lite0_state, prepare, sample_keys, smp_unet
 
 pytestmark = pytest.mark.examples
@@ -76,6 +79,20 @@ def test_weights_saved_from_an_encoder_come_back_from_a_file(timm: object, tmp_p
     assert model.pretrained is not None
     assert model.pretrained.left == ()
     assert all(torch.equal(value, donor.backbone.state_dict()[name]) for name, value in model.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["Unet", "DeepLabV3Plus", "Segformer"])
+def test_every_network_of_the_package_is_named_by_its_path(timm: object, name: str, tmp_path: Path) -> None:
+    config = ExperimentConfig.from_dict(
+        {
+            "data": {"dataset": {"type": "synthetic", "size": [64, 64], "length": 4}},
+            "model": {"type": f"segmentation_models_pytorch:{name}", "encoder_name": "resnet18", "encoder_weights": None},
+            "train": {"batch_size": 2, "steps": 1},
+            "tracking": {"storage": str(tmp_path), "mlflow": None},
+        }
+    )
+    assert check(config) == []
+    assert set(train(config).metrics) >= {"val/mIoU"}
 
 
 def test_unknown_encoders_and_weights_are_refused(timm: object) -> None:

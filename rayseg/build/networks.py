@@ -1,0 +1,69 @@
+"""A network by name, and how it is told the number of classes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from inspect import Parameter
+from typing import Any
+
+from torch import nn
+
+from rayseg.build.resolve import Problems, Resolved, bind, find
+from rayseg.config import Spec
+from rayseg.models import MODELS
+
+__all__ = ["call_network", "classes_name", "resolve_network"]
+
+#: torchvision's, timm's and our name, and that of segmentation_models_pytorch.
+_NAMES = ("num_classes", "classes")
+
+
+def classes_name(target: Callable[..., Any]) -> str | None:
+    """By which argument a network is told the number of classes; None: by the first.
+
+    Example:
+        >>> classes_name(lambda encoder="resnet18", classes=1: None), classes_name(lambda classes, width=8: None)
+        ('classes', None)
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    first = parameters[0] if parameters and parameters[0].kind is not Parameter.KEYWORD_ONLY else None
+    others = {each.name for each in parameters if each is not first and each.kind is not Parameter.POSITIONAL_ONLY}
+    if first is not None and first.name in _NAMES:
+        return None
+    return next((name for name in _NAMES if name in others), None)
+
+
+def resolve_network(spec: Spec, components: Mapping[str, Callable[..., Any]], path: str, problems: Problems) -> Resolved | None:
+    """The network that a spec names, its arguments checked against the signature.
+
+    Args:
+        spec: ``type`` is one of ``MODELS``, of the components, or an import path.
+        components: by name.
+        path: where it stands.
+        problems: every fault is added here.
+
+    Returns:
+        None when a fault was found.
+    """
+    target = find(spec.type, path, problems, {**MODELS, **components})
+    if target is None:
+        return None
+    name = classes_name(target)
+    given, num_positional = ((), 1) if name is None else ((name,), 0)
+    return bind(target, spec, path, problems, given=given, num_positional=num_positional)
+
+
+def call_network(call: Resolved, num_classes: int) -> nn.Module:
+    """The network of C classes.
+
+    Example:
+        >>> call_network(Resolved(lambda encoder, classes: nn.Linear(1, classes), {"encoder": "a"}, "mine"), 5)
+        Linear(in_features=1, out_features=5, bias=True)
+    """
+    name = classes_name(call.target)
+    model: nn.Module = call(num_classes) if name is None else call(**{name: num_classes})
+    return model
