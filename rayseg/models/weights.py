@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem
 from rayseg.models.freezing import unmatched
+from rayseg.models.torchvision_names import mobilenet_names
 
 __all__ = ["WeightReport", "WeightRules", "best_prefixes", "match_weights", "some"]
 
@@ -173,8 +174,9 @@ def match_weights(
     """The tensors of a source that a model takes, by the model's names; nothing is changed.
 
     Names of the source are renamed by the rules; then a usual prefix is taken off, and the name of a part of the model is put
-    before them, where more tensors find a place that way. A tensor of another shape is a fault, unless it belongs to the output
-    layer: that has another number of classes and is left to its initialisation.
+    before them, where more tensors find a place that way; torchvision's MobileNets get MMSegmentation's names so. A tensor of
+    another shape is a fault, unless it belongs to the output layer: that has another number of classes and is left to its
+    initialisation.
 
     Args:
         expected: the model's tensors by name.
@@ -198,6 +200,7 @@ def match_weights(
     """
     renamed = _renamed(list(state), rules.rename)
     _require_patterns(rules, list(expected))
+    renamed = _in_our_words(renamed, state, expected)
     named = {new: state[old] for old, new in renamed.items()}
     off, on = best_prefixes(expected, named, _parts(expected))
     given = {on + name: value for name, value in _taken_off(named, off).items()}
@@ -211,6 +214,21 @@ def match_weights(
     origin = {on + new.removeprefix(off): old for old, new in renamed.items() if new.startswith(off)}
     used = {origin[name] for name in loaded}
     return loaded, WeightReport(source, tuple(loaded), tuple(name for name in state if name not in used), kept, off, on)
+
+
+def _in_our_words(renamed: dict[str, str], state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, str]:
+    """The names as they are, or a torchvision MobileNet's as MMSegmentation has them, where more tensors find a place."""
+    words = mobilenet_names(renamed.values())
+    if not words:
+        return renamed
+
+    def fits(names: Mapping[str, str]) -> int:
+        named = {new: state[old] for old, new in names.items()}
+        off, on = best_prefixes(expected, named, _parts(expected))
+        given = {on + name: value.shape for name, value in _taken_off(named, off).items()}
+        return sum(given.get(name) == value.shape for name, value in expected.items())
+
+    return max(renamed, {old: words[new] for old, new in renamed.items()}, key=fits)
 
 
 def _why_not(name: str, tensor: Tensor, given: Mapping[str, Tensor], rules: WeightRules) -> str | None:

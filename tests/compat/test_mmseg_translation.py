@@ -400,6 +400,19 @@ def test_the_net_inside_an_stdc_backbone_is_carried_with_its_weights() -> None:
     backbone = {"type": "STDCContextPathNet", "backbone_cfg": {**net, **init}, "align_corners": None, **norm}
     model = {"type": "EncoderDecoder", "backbone": backbone, "decode_head": {"type": "FCNHead", "channels": 4, **norm}}
     found = translate({"model": model, "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.01}}})
-    assert found.tree["model"]["backbone"]["backbone_cfg"] == {"type": "STDCNet", "in_channels": 3}
+    assert found.tree["model"]["backbone"]["backbone_cfg"] == {"type": "STDCNet", "in_channels": 3, "act_cfg": {"type": "ReLU"}}
     assert found.tree["init"] == {"checkpoint": "a.pth", "only": r"^backbone\."}
     assert found.lost == ()
+
+
+def test_numbers_of_norms_and_activations_that_are_not_the_usual_ones_are_carried() -> None:
+    norm = {"norm_cfg": {"type": "SyncBN", "eps": 0.001, "requires_grad": True}}
+    backbone = {"type": "MobileNetV2", "act_cfg": {"type": "ReLU"}, **norm}
+    head = {"type": "FCNHead", "channels": 4, "norm_cfg": {"type": "SyncBN", "requires_grad": True}}
+    found = translate({"model": {"type": "EncoderDecoder", "backbone": backbone, "decode_head": head}})
+    assert found.lost == ()
+    assert found.tree["model"] == {
+        "type": "mmseg",
+        "backbone": {"type": "MobileNetV2", "act_cfg": {"type": "ReLU"}, "norm_cfg": {"eps": 0.001}},
+        "decode_head": {"type": "FCNHead", "channels": 4},
+    }

@@ -29,6 +29,8 @@ D16_MG = {
     "multi_grid": (1, 2, 4),
     "contract_dilation": True,
 }
+MOBILE_D8 = {"strides": (1, 2, 2, 1, 1, 1, 1), "dilations": (1, 1, 1, 2, 2, 4, 4)}
+MOBILE_NORM = {"norm_cfg": {"eps": 0.001}}
 
 
 #: What the config files of SegFormer say of every backbone.
@@ -68,6 +70,8 @@ def stdc(kind: str) -> Part:
 
 UNET_CHANNELS = (1024, 512, 256, 128, 64)
 STDC_CHANNELS = (256, 128, 128, 256)
+MOBILE_CHANNELS = (24, 32, 96, 320)
+LRASPP = {"in_index": (0, 1, 2), "channels": 128, "input_transform": "multiple_select", **MOBILE_NORM}
 ONE_CONV = {"num_convs": 1, "concat_input": False}
 BACKBONES: Mapping[str, Part] = {
     "resnet50": {"type": "ResNet", "depth": 50, "style": "caffe"},
@@ -131,6 +135,25 @@ BACKBONES: Mapping[str, Part] = {
     },
     "stdc1": stdc("STDCNet1"),
     "stdc2": stdc("STDCNet2"),
+    "mobilenet_v2_d8": {"type": "MobileNetV2", "widen_factor": 1.0, "out_indices": (1, 2, 4, 6), **MOBILE_D8},
+    "mobilenet_v2_wide": {"type": "MobileNetV2", "widen_factor": 1.3, "out_indices": (6,), "act_cfg": {"type": "ReLU"}},
+    "mobilenet_v3_large": {"type": "MobileNetV3", "arch": "large", "out_indices": (1, 3, 16), **MOBILE_NORM},
+    "mobilenet_v3_small": {"type": "MobileNetV3", "arch": "small", "out_indices": (0, 1, 12), **MOBILE_NORM},
+    "mobilenet_v3_large_reduced": {
+        "type": "MobileNetV3",
+        "arch": "large",
+        "out_indices": tuple(range(17)),
+        "reduction_factor": 2,
+    },
+    "vgg16": {"type": "VGG", "depth": 16, "dilations": (1, 1, 1, 2, 4), "with_last_pool": False, "ceil_mode": True},
+    "vgg11_bn": {
+        "type": "VGG",
+        "depth": 11,
+        "with_bn": True,
+        "num_stages": 4,
+        "dilations": (1, 1, 1, 1),
+        "out_indices": (1, 2, 3),
+    },
 }
 #: The numbers are those of the features of the backbone.
 HEADS: Mapping[str, tuple[Part, tuple[int, ...]]] = {
@@ -226,6 +249,45 @@ HEADS = {
         },
         (64, 128, 256, 512),
     ),
+    "mobile_psp": ({"type": "PSPHead", "in_channels": 320, "in_index": 3, "channels": 512}, MOBILE_CHANNELS),
+    "mobile_fcn": ({"type": "FCNHead", "in_channels": 320, "in_index": 3, "channels": 512}, MOBILE_CHANNELS),
+    "mobile_aspp": (
+        {"type": "ASPPHead", "in_channels": 320, "in_index": 3, "channels": 512, "dilations": (1, 12, 24, 36)},
+        MOBILE_CHANNELS,
+    ),
+    "mobile_sep_aspp": (
+        {
+            "type": "DepthwiseSeparableASPPHead",
+            "in_channels": 320,
+            "in_index": 3,
+            "channels": 512,
+            "dilations": (1, 12, 24, 36),
+            "c1_in_channels": 24,
+            "c1_channels": 48,
+        },
+        MOBILE_CHANNELS,
+    ),
+    "mobile_auxiliary": ({"type": "FCNHead", "in_channels": 96, "in_index": 2, "channels": 256, **ONE_CONV}, MOBILE_CHANNELS),
+    "lraspp_large": ({"type": "LRASPPHead", "in_channels": (16, 24, 960), **LRASPP}, (16, 24, 960)),
+    "lraspp_small": ({"type": "LRASPPHead", "in_channels": (16, 16, 576), **LRASPP}, (16, 16, 576)),
+    "sep_fcn": (
+        {"type": "DepthwiseSeparableFCNHead", "in_channels": 512, "in_index": -1, "channels": 128, "concat_input": False},
+        (128, 256, 512),
+    ),
+    "sep_fcn_of_all": (
+        {
+            "type": "DepthwiseSeparableFCNHead",
+            "in_channels": (512, 128),
+            "in_index": (2, 0),
+            "input_transform": "resize_concat",
+            "channels": 64,
+            "kernel_size": 5,
+            "num_convs": 3,
+            "dw_act_cfg": {"type": "ReLU6"},
+        },
+        (128, 256, 512),
+    ),
+    "vgg_auxiliary": ({"type": "FCNHead", "in_channels": 256, "in_index": 2, "channels": 32, **ONE_CONV}, (64, 128, 256)),
 }
 #: Backbone, decode head, auxiliary heads, and more arguments of the heads.
 MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
@@ -249,6 +311,14 @@ MODELS: Mapping[str, tuple[str, str, list[str], Part]] = {
     "stdc2": ("stdc2", "stdc_fcn", ["stdc_16", "stdc_8", "stdc_detail"], {"align_corners": True}),
     "fcn_r18_d8 of all features": ("resnet18_v1c_d8", "fcn_of_all", [], {}),
     "fcn_r18_d8 of all features, aligned": ("resnet18_v1c_d8", "fcn_of_all", [], {"align_corners": True}),
+    "pspnet_m-v2-d8": ("mobilenet_v2_d8", "mobile_psp", ["mobile_auxiliary"], {}),
+    "fcn_m-v2-d8": ("mobilenet_v2_d8", "mobile_fcn", ["mobile_auxiliary"], {}),
+    "deeplabv3_m-v2-d8": ("mobilenet_v2_d8", "mobile_aspp", ["mobile_auxiliary"], {}),
+    "deeplabv3plus_m-v2-d8": ("mobilenet_v2_d8", "mobile_sep_aspp", ["mobile_auxiliary"], {}),
+    "lraspp_m-v3-d8": ("mobilenet_v3_large", "lraspp_large", [], {}),
+    "lraspp_m-v3s-d8": ("mobilenet_v3_small", "lraspp_small", [], {}),
+    "sep_fcn_vgg11": ("vgg11_bn", "sep_fcn", ["sep_fcn_of_all"], {}),
+    "fcn_vgg16": ("vgg16", "vgg_auxiliary", [], {}),
     "deeplabv3plus_r50 caffe": ("resnet50", "sep_aspp_without_c1", [], {}),
 }
 
@@ -263,11 +333,15 @@ def whole(name: str) -> dict[str, Any]:
 
 def there(part: Part) -> dict[str, Any]:
     """A part with what only the reference needs."""
-    own: dict[str, Any] = {} if part["type"] == "MixVisionTransformer" else {"norm_cfg": {"type": "BN", "requires_grad": True}}
+    if part["type"] == "VGG":
+        return {**part, "bn_eval": False}
+    own: dict[str, Any] = {"norm_cfg": {"type": "BN", "requires_grad": True, **part.get("norm_cfg", {})}}
+    if part["type"] == "MixVisionTransformer":
+        own = {}
     if part["type"].endswith("Head"):
-        own |= {"num_classes": NUM_CLASSES}
+        own |= {"num_classes": part.get("num_classes", NUM_CLASSES)}
     inner = {"backbone_cfg": there(part["backbone_cfg"])} if "backbone_cfg" in part else {}
-    return {**own, **part, **inner}
+    return {**part, **own, **inner}
 
 
 def reference(written: Part) -> nn.Module:
@@ -276,7 +350,9 @@ def reference(written: Part) -> nn.Module:
     vars(importlib.import_module("mmcv"))["__version__"] = "2.1.0"  # of mmcv-lite, later ones are refused
     importlib.import_module("mmseg.models")
     importlib.import_module("mmengine.registry").init_default_scope("mmseg")
-    made: nn.Module = importlib.import_module("mmseg.registry").MODELS.build(dict(written))
+    registry = importlib.import_module("mmseg.registry").MODELS
+    registry.register_module(module=importlib.import_module("mmcv.cnn").VGG, force=True)
+    made: nn.Module = registry.build(dict(written))
     return made
 
 

@@ -35,7 +35,6 @@ _SILENT = frozenset(
 _MOVED = "stands inside decode_head, where nothing reads it; move it one level up, to model.auxiliary_head (the example of the "
 #: Arguments of a network that say what is so anyway.
 _PLAIN = {
-    "act_cfg": ({"type": "ReLU"},),
     "frozen_stages": (-1,),
     "init_cfg": (None,),
     "norm_eval": (False,),
@@ -163,17 +162,25 @@ def _testing(test: Section) -> None:
 
 
 def _part(part: Section) -> dict[str, Any]:
-    """Arguments of a network, without those that say what is so anyway; which norms are synchronised is said by model.norm."""
-    norm = part.values.get("norm_cfg")
-    if isinstance(norm, dict) and norm.get("type") in {"BN", "SyncBN"} and norm.get("requires_grad", True) and len(norm) <= 2:
-        part.drop("norm_cfg")
-        if norm["type"] == "BN":
-            part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
+    """Arguments of a network, without those that say what is so anyway; which norms there are is said by model.norm."""
+    _norm(part)
     if "backbone_cfg" in part:
         inner = part.section("backbone_cfg")
         pretrained(inner)
         part.values["backbone_cfg"] = _part(inner)
     return {key: _plain(value) for key, value in part.values.items() if value not in _PLAIN.get(key, ())}
+
+
+def _norm(part: Section) -> None:
+    """Of batch norms only their numbers are the network's."""
+    norm = part.values.get("norm_cfg")
+    if not isinstance(norm, dict) or norm.get("type") not in {"BN", "SyncBN"} or not norm.get("requires_grad", True):
+        return
+    part.drop("norm_cfg")
+    if norm["type"] == "BN":
+        part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
+    if numbers := {key: value for key, value in norm.items() if key not in {"type", "requires_grad"}}:
+        part.values["norm_cfg"] = numbers
 
 
 def _plain(value: Any) -> Any:

@@ -13,14 +13,19 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
 from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
 from rayseg.models.mmseg.fcn import FCNHead
+from rayseg.models.mmseg.lraspp import LRASPPHead
 from rayseg.models.mmseg.mit import MixVisionTransformer
+from rayseg.models.mmseg.mobilenet_v2 import MobileNetV2
+from rayseg.models.mmseg.mobilenet_v3 import MobileNetV3
 from rayseg.models.mmseg.parts import bound, made
 from rayseg.models.mmseg.psp import PSPHead
 from rayseg.models.mmseg.resnet import ResNet
 from rayseg.models.mmseg.segformer import SegformerHead
+from rayseg.models.mmseg.sep_fcn import DepthwiseSeparableFCNHead
 from rayseg.models.mmseg.stdc import STDCContextPathNet, STDCNet, stdc_head
 from rayseg.models.mmseg.unet import UNet
 from rayseg.models.mmseg.uper import UPerHead
+from rayseg.models.mmseg.vgg import VGG
 
 __all__ = ["BACKBONES", "DECODE_HEADS", "mmseg"]
 
@@ -28,12 +33,15 @@ __all__ = ["BACKBONES", "DECODE_HEADS", "mmseg"]
 BACKBONES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "MixVisionTransformer": MixVisionTransformer,
+        "MobileNetV2": MobileNetV2,
+        "MobileNetV3": MobileNetV3,
         "ResNet": ResNet,
         "ResNetV1c": partial(ResNet, deep_stem=True),
         "ResNetV1d": partial(ResNet, deep_stem=True, avg_down=True),
         "STDCContextPathNet": STDCContextPathNet,
         "STDCNet": STDCNet,
         "UNet": UNet,
+        "VGG": VGG,
     }
 )
 
@@ -42,7 +50,9 @@ DECODE_HEADS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "ASPPHead": ASPPHead,
         "DepthwiseSeparableASPPHead": DepthwiseSeparableASPPHead,
+        "DepthwiseSeparableFCNHead": DepthwiseSeparableFCNHead,
         "FCNHead": FCNHead,
+        "LRASPPHead": LRASPPHead,
         "PSPHead": PSPHead,
         "STDCHead": stdc_head,
         "SegformerHead": SegformerHead,

@@ -14,6 +14,7 @@ from torch import nn
 
 from rayseg.config import typed
 from rayseg.errors import ConfigError, Problem
+from rayseg.models.mmseg.norms import NUMBERS, made_with_norms
 
 __all__ = ["ELSEWHERE", "bound", "made"]
 
@@ -21,12 +22,15 @@ __all__ = ["ELSEWHERE", "bound", "made"]
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
         "act_cfg": "the activation is ReLU; remove it",
+        "bn_eval": "write freeze.<name>: {match: ..., statistics: true}",
+        "bn_frozen": "write freeze.<name>: {match: ..., statistics: true}",
         "boundary_threshold": "write heads.<name>.target: {type: stdc_detail, threshold: ...}",
         "frozen_stages": "write freeze.<name>: {match: ..., statistics: true}",
         "ignore_index": "write data.ignore_index, or heads.<name>.ignore_index",
         "init_cfg": "write init.checkpoint",
         "loss_decode": "write losses, and heads.<name>.losses for an auxiliary head",
-        "norm_cfg": "write model.norm: sync, batch or group; auto is sync with more than one worker",
+        "norm_cfg": "write model.norm: sync, batch or group; auto is sync with more than one worker. "
+        "Only eps and momentum may stand here",
         "norm_eval": "write freeze.<name>: {match: ..., statistics: true}",
         "pretrained": "write init.checkpoint",
         "sampler": "write sampling, and heads.<name>.sampling for an auxiliary head",
@@ -39,6 +43,8 @@ _SO_ANYWAY: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "act_cfg": (None, {"type": "ReLU"}, {"type": "ReLU", "inplace": True}),
         "align_corners": (None,),
+        "bn_eval": (False,),
+        "bn_frozen": (False,),
         "conv_cfg": (None, {"type": "Conv2d"}),
         "dcn": (None,),
         "frozen_stages": (-1,),
@@ -91,16 +97,19 @@ def bound(
         return None
     target, before = table[kind], len(problems)
     wanted = _parameters(target, num_given)
+    numbers = _norm_numbers(written.get("norm_cfg"))
     own = {
         key: value
         for key, value in written.items()
-        if key != "type" and (key in wanted or value not in _SO_ANYWAY.get(key, ()))
+        if key != "type" and not (key == "norm_cfg" and numbers) and (key in wanted or value not in _SO_ANYWAY.get(key, ()))
     }
     problems += [Problem(f"{path}.{key}", _unknown(kind, key, list(wanted))) for key in own if key not in wanted]
     needed = [name for name, each in wanted.items() if each.default is inspect.Parameter.empty and name not in own]
     problems += [Problem(f"{path}.{name}", f"is missing; {kind} needs it") for name in needed]
     values = _typed(target, {key: own[key] for key in own if key in wanted}, path, problems)
-    return partial(target, **values) if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    return partial(made_with_norms, target, numbers, **values) if numbers else partial(target, **values)
 
 
 def made(call: Callable[..., nn.Module] | None, path: str, problems: list[Problem], *given: Any) -> Any:
@@ -122,6 +131,11 @@ def _parameters(target: Callable[..., Any], num_given: int) -> dict[str, inspect
     fixed = target.keywords if isinstance(target, partial) else {}
     parameters = list(inspect.signature(target).parameters.values())[num_given:]
     return {each.name: each for each in parameters if each.name not in fixed}
+
+
+def _norm_numbers(norm_cfg: Any) -> Mapping[str, Any]:
+    """Those of a ``norm_cfg`` that says nothing else."""
+    return norm_cfg if isinstance(norm_cfg, Mapping) and set(norm_cfg) <= set(NUMBERS) else {}
 
 
 def _typed(target: Callable[..., Any], values: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
