@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, Phase, settings
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+# Compiled once for all tests, and in processes that they start.
+os.environ.setdefault("RAYSEG_KERNELS", str(Path(__file__).resolve().parent.parent / ".rayseg_cache" / "kernels"))
+
 # Property tests are the same on every machine, and a busy one does not fail them.
 settings.register_profile(
     "rayseg",

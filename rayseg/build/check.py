@@ -12,6 +12,7 @@ from torch import nn
 
 from rayseg.build.averages import check_averages
 from rayseg.build.data import Data, open_data
+from rayseg.build.experiment import pick_device
 from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.hooks import check_monitors, try_hooks
@@ -171,7 +172,7 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
         if channels:
             probe_windows(config, model, data, problems)
     mix = make_mix(config, parts, data.class_names, None, num_images, problems)
-    check_kernels(mix, config, problems)
+    check_kernels(mix, config, pick_device(config), problems)
     probe_mix(mix, parts, len(data.class_names), channels, size, problems, batch_size=config.train.batch_size)
 
 

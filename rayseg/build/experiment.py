@@ -202,7 +202,7 @@ def assemble(
     mix = make_mix(config, parts, data.class_names, counts, len(data.train), problems, pick_device(config))
     schedules = make_schedules(config, parts, len(data.train), problems)
     problems.raise_if_any()
-    mix = with_kernels(mix, config)
+    mix = with_kernels(mix, config, pick_device(config))
     assert schedules.rate is not None
     evaluator = Evaluator(data.val, config, data.class_names, mix)
     stream = _stream(config, data, transforms)

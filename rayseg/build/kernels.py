@@ -3,63 +3,84 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+
+import torch
 
 from rayseg.build.resolve import Problems
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig
-from rayseg.kernels import Backend, Strips
-from rayseg.mix import Mix, fused, why_not_fused
+from rayseg.errors import ConfigError, Problem
+from rayseg.kernels import Backend, Strips, compiled_backend
+from rayseg.mix import Head, Mix, fused, why_not_fused
 
 __all__ = ["check_kernels", "kernel_in_force", "with_kernels"]
 
 _log = logging.getLogger(__name__)
 
 
-def _backend(config: ExperimentConfig) -> Backend | None:
-    """What the config asks for; on its own account rayseg uses strips on a CPU only."""
-    if config.train.kernels == "plain":
+def _backend(config: ExperimentConfig, device: torch.device) -> Backend | None:
+    """What the config asks for; ``auto`` is the compiled kernels, else strips, on a CPU, and nothing elsewhere."""
+    kernels, on_cpu = config.train.kernels, device.type == "cpu"
+    if kernels == "plain" or (kernels == "auto" and not on_cpu):
         return None
-    return Strips("cpu" if config.train.kernels == "auto" else None)
+    if kernels == "strips":
+        return Strips()
+    if kernels == "auto":
+        return compiled_backend() or Strips()
+    if not on_cpu:
+        raise ConfigError([Problem("train.kernels", f"fused, but there are no such kernels for {device.type}; write auto")])
+    if (compiled := compiled_backend()) is None:
+        message = "fused, but nothing here compiles C++ (looked for $CXX, c++, g++, clang++); install g++, or write auto"
+        raise ConfigError([Problem("train.kernels", message)])
+    return compiled
 
 
-def with_kernels(mix: Mix, config: ExperimentConfig) -> Mix:
+def with_kernels(mix: Mix, config: ExperimentConfig, device: torch.device) -> Mix:
     """The mix with every head that can be computed without logits at full size computed so, if the config says so.
 
     Args:
         mix: of heads with logits at full size.
         config: the experiment; ``train.kernels`` says which way.
+        device: where the logits are.
+
+    Raises:
+        ConfigError: the config asks for kernels that cannot be had here.
     """
-    backend = _backend(config)
-    if backend is None:
-        return mix
-    heads = dict(mix.heads)
-    for name, head in mix.heads.items():
-        reason = why_not_fused(head)
-        heads[name] = head if reason else fused(head, backend)
-        if is_main():
-            _log.info("loss of head %r: %s", name, f"plain, because {reason}" if reason else backend.name)
-    return Mix(heads)
+    backend = None if all(map(why_not_fused, mix.heads.values())) else _backend(config, device)
+    return mix if backend is None else Mix({name: _with_backend(name, head, backend) for name, head in mix.heads.items()})
 
 
-def check_kernels(mix: Mix, config: ExperimentConfig, problems: Problems) -> None:
-    """What was asked for by name must be of use.
+def _with_backend(name: str, head: Head, backend: Backend) -> Head:
+    reason = why_not_fused(head)
+    if is_main():
+        _log.info("the loss of head %r is %s", name, f"computed plainly: {reason}" if reason else backend.name)
+    return head if reason else fused(head, backend)
+
+
+def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, problems: Problems) -> None:
+    """What was asked for by name must be there and of use; what is to be compiled is compiled here, before workers start.
 
     Args:
         mix: of heads with logits at full size.
         config: the experiment.
+        device: of this process; that of workers may be another one, which then looks again.
         problems: the fault is added here.
     """
-    if config.train.kernels in {"auto", "plain"}:
-        return
-    reasons = {name: why_not_fused(replace(head, fused=None)) for name, head in mix.heads.items()}
-    if all(reasons.values()):
+    kernels = config.train.kernels
+    reasons = {name: why_not_fused(head) for name, head in mix.heads.items()}
+    if all(reasons.values()) and kernels not in {"auto", "plain"}:
         listed = "; ".join(f"head {name!r}: {reason}" for name, reason in reasons.items())
-        problems.add("train.kernels", f"{config.train.kernels}, but no head can be computed so ({listed}); write auto or plain")
+        problems.add("train.kernels", f"{kernels}, but no head can be computed so ({listed}); write auto or plain")
+        return
+    try:
+        with_kernels(mix, config, device)
+    except ConfigError as error:
+        for problem in error.problems:
+            problems.add(problem.path, problem.message)
 
 
 def kernel_in_force(mix: Mix, config: ExperimentConfig) -> str:
-    """The value of ``train.kernels``, read back from the mix: ``auto`` where that would have built the same."""
+    """The value of ``train.kernels``, read back from the mix: ``auto`` where that has built it."""
     names = {head.fused.backend.name for head in mix.heads.values() if head.fused is not None}
     if config.train.kernels == "auto":
         return "auto"

@@ -122,7 +122,7 @@ def evaluate(
     mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
     _raise_needed(problems)
     prefix = f"{split or 'val'}/"
-    return Evaluator(data.val, config, data.class_names, with_kernels(mix, config), prefix)(model)
+    return Evaluator(data.val, config, data.class_names, with_kernels(mix, config, pick_device(config)), prefix)(model)
 
 
 def predict(

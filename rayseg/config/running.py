@@ -78,8 +78,10 @@ class TrainConfig(Section):
     swa: SwaConfig | None = None
     deterministic: Bool = True
     log_every: Interval = Length(steps=10)
-    kernels: Literal["auto", "plain", "strips"] = Field(
-        default="auto", description="how losses are computed: with logits at full size (plain), or a strip of rows at a time"
+    kernels: Literal["auto", "plain", "strips", "fused"] = Field(
+        default="auto",
+        description="of the losses: plain, with logits at full size; a few rows at a time in torch (strips) or C++ (fused); "
+        "auto: the last of them that is to be had on a CPU, plain on a GPU",
     )
     threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
 

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rayseg.cache import cache_directory, write_atomically
+
 __all__ = ["cache_directory", "cached_json", "content_digest", "file_digest", "write_atomically"]
-
-
-def cache_directory(chosen: str | Path | None = None) -> Path:
-    """``chosen``, else ``$RAYSEG_CACHE``, else ``~/.cache/rayseg``."""
-    return Path(chosen or os.environ.get("RAYSEG_CACHE") or "~/.cache/rayseg").expanduser()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in place; of two writers at once the last one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def cached_json(path: Path, make: Callable[[], Any]) -> Any:

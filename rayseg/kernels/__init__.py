@@ -6,6 +6,7 @@ from rayseg.kernels.boundary import boundary_band, boundary_counts, boundary_wid
 from rayseg.kernels.classes import log_probabilities, predicted_classes
 from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.histogram import histogram
+from rayseg.kernels.native import Native, compiled_backend
 from rayseg.kernels.select import kth_largest
 from rayseg.kernels.statistics import Backend, ClassSums, PixelStatistics, Wanted, pixel_statistics
 from rayseg.kernels.strips import Strips
@@ -13,12 +14,14 @@ from rayseg.kernels.strips import Strips
 __all__ = [
     "Backend",
     "ClassSums",
+    "Native",
     "PixelStatistics",
     "Strips",
     "Wanted",
     "boundary_band",
     "boundary_counts",
     "boundary_width",
+    "compiled_backend",
     "confusion_counts",
     "histogram",
     "kth_largest",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rayseg.kernels import Backend, Strips
+from rayseg.kernels import Backend, Strips, compiled_backend
 
-BACKENDS: list[Backend] = [Strips()]
+BACKENDS: list[Backend] = [Strips(), *([compiled] if (compiled := compiled_backend()) is not None else [])]

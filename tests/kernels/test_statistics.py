@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -70,6 +70,7 @@ def assert_same(backend: Backend, logits: Tensor, target: Tensor, *, align_corne
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 999),
     n=st.integers(1, 3),

@@ -1,0 +1,423 @@
+// The statistics of upsampled logits (see ../statistics.py) on a CPU: logits at full size exist for one tile at a time.
+//
+// A task is a strip of rows of one image. Strips do not depend on the number of threads, and sums are added up in the order of
+// strips, so neither do the results.
+#include "tiles.h"
+
+namespace rayseg {
+namespace {
+
+constexpr int64_t kStripRows = 32;
+constexpr int kSums = 6;  // intersection, prediction, prediction squared, target; the second and third again for void
+
+struct Forward {
+  const Geometry& geometry;
+  const float* logits;
+  const int64_t* target;
+  bool sums, void_sums;
+  float *nll, *mean_nll;
+};
+
+// What a thread needs to go over tiles.
+struct ForwardState {
+  RowPair rows;
+  Buffer values, labelled, ignored, partial;
+  const int columns;
+  int32_t labels[kMostColumns];
+
+  ForwardState(const Geometry& geometry, const Axis& across, int columns)
+      : rows(geometry, across, columns), values(geometry.classes * columns), labelled(columns), ignored(columns),
+        partial(geometry.classes * 4 * kLanes), columns(columns) {}
+};
+
+// Of a label that stays the same for a while: the sum of its probability, and the number of its pixels.
+struct Run {
+  double* sums;
+  int64_t classes;
+  int32_t label = kVoid;
+  Floats probability{};
+  int64_t pixels = 0;
+
+  void add(int32_t new_label, Floats more) {
+    if (new_label != label) finish(), label = new_label;
+    probability += more;
+    pixels += kLanes;
+  }
+
+  void finish() {
+    if (pixels > 0) sums[label] += sum_of_lanes(probability), sums[3 * classes + label] += (double)pixels;
+    probability = Floats{}, pixels = 0;
+  }
+};
+
+inline bool is_uniform(const int32_t* labels) { return !any(load(labels) != labels[0]); }
+
+// The values of a (C, columns) array at the label of each lane; of class 0 where there is none.
+inline Floats at_labels(const float* values, const int32_t* labels, int columns) {
+  if (labels[0] >= 0 && is_uniform(labels)) return load(values + labels[0] * columns);
+  Floats found{};
+  for (int lane = 0; lane < kLanes; lane++) found[lane] = values[std::max(labels[lane], 0) * columns + lane];
+  return found;
+}
+
+// Writes exp(z - max) to `values`; returns max, and adds to the sums of exp(z - max) and of z - max over the classes.
+template <bool kMean>
+Floats exponentials(const RowPair& rows, float share, float* values, int64_t classes, int columns, int x,
+                    const int32_t* labels, Floats* at_label, Floats* sum, Floats* sum_of_logits) {
+  const float *upper = rows.upper() + x, *lower = rows.lower() + x;
+  Floats largest = all(-3e38f);
+  for (int64_t c = 0; c < classes; c++) {
+    const Floats top = load(upper + c * columns), bottom = load(lower + c * columns);
+    const Floats z = top + share * (bottom - top);
+    store(values + c * columns, z);
+    largest = largest > z ? largest : z;
+  }
+  *at_label = at_labels(values, labels, columns) - largest;
+  for (int64_t c = 0; c < classes; c++) {
+    const Floats difference = load(values + c * columns) - largest;
+    const Floats power = exponential(difference);
+    if (kMean) *sum_of_logits += difference;
+    *sum += power;
+    store(values + c * columns, power);
+  }
+  return largest;
+}
+
+// nll, mean_nll and what the sums need, for kLanes pixels of a row.
+void forward_lanes(const Forward& job, ForwardState& state, Run& run, float share, int x, int64_t at, int64_t count) {
+  const int64_t classes = job.geometry.classes;
+  const int columns = state.columns;
+  const int32_t* labels = state.labels + x;
+  const Ints label = load(labels);
+  const Ints labelled = label >= 0;
+  const bool needed = any(labelled) || (job.void_sums && any(label == kVoid));
+  Floats nll{}, mean{}, inverse{};
+  if (needed) {
+    Floats at_label{}, sum{}, sum_of_logits{};
+    float* values = state.values.data() + x;
+    if (job.mean_nll == nullptr) {
+      exponentials<false>(state.rows, share, values, classes, columns, x, labels, &at_label, &sum, &sum_of_logits);
+    } else {
+      exponentials<true>(state.rows, share, values, classes, columns, x, labels, &at_label, &sum, &sum_of_logits);
+    }
+    const Floats log_sum = logarithm(sum);
+    nll = log_sum - at_label;
+    nll = labelled & ~(nll < 0.0f) ? nll : Floats{};
+    mean = labelled ? log_sum - sum_of_logits * (1.0f / classes) : Floats{};
+    inverse = 1.0f / sum;
+  }
+  store_some(job.nll + at, nll, count);
+  if (job.mean_nll != nullptr) store_some(job.mean_nll + at, mean, count);
+  if (!job.sums) return;
+  const Floats weight = labelled ? inverse : Floats{};
+  store(state.labelled.data() + x, weight);
+  store(state.ignored.data() + x, label == kVoid ? inverse : Floats{});
+  if (!any(labelled)) return;
+  const Floats probability = at_labels(state.values.data() + x, labels, columns) * weight;
+  if (labels[0] >= 0 && is_uniform(labels)) return run.add(labels[0], probability);
+  for (int lane = 0; lane < kLanes; lane++) {
+    if (labels[lane] < 0) continue;
+    run.sums[labels[lane]] += probability[lane];
+    run.sums[3 * classes + labels[lane]] += 1;
+  }
+}
+
+// Adds p and p squared of a row to the sums of lanes, where p is a value times its weight.
+void add_row(const float* values, const float* weights, float* partial, int64_t classes, int columns, int used) {
+  for (int64_t c = 0; c < classes; c++) {
+    Floats sum = load(partial + 2 * c * kLanes), squares = load(partial + (2 * c + 1) * kLanes);
+    for (int x = 0; x < used; x += kLanes) {
+      const Floats probability = load(values + c * columns + x) * load(weights + x);
+      sum += probability;
+      squares += probability * probability;
+    }
+    store(partial + 2 * c * kLanes, sum);
+    store(partial + (2 * c + 1) * kLanes, squares);
+  }
+}
+
+// The sums of lanes of a tile, added to those of the strip, and set to 0.
+void drain(float* partial, double* sums, int64_t classes) {
+  for (int64_t c = 0; c < classes; c++) {
+    sums[c] += sum_of_lanes(load(partial + 2 * c * kLanes));
+    sums[classes + c] += sum_of_lanes(load(partial + (2 * c + 1) * kLanes));
+  }
+  std::fill(partial, partial + 2 * classes * kLanes, 0.0f);
+}
+
+Status forward_strip(const Forward& job, ForwardState& state, const Axis& down, int64_t image, int64_t first, double* sums) {
+  const Geometry& geometry = job.geometry;
+  const int64_t classes = geometry.classes, last = std::min(geometry.height, first + kStripRows);
+  float *partial = state.partial.data(), *void_partial = partial + 2 * classes * kLanes;
+  Run run{sums, classes};
+  for (int64_t left = 0; left < geometry.width; left += state.columns) {
+    const int used = (int)std::min<int64_t>(state.columns, (geometry.width - left + kLanes - 1) / kLanes * kLanes);
+    state.rows.start(job.logits + image * classes * geometry.height_in * geometry.width_in, left, used);
+    for (int64_t y = first; y < last; y++) {
+      const int64_t row = (image * geometry.height + y) * geometry.width;
+      state.rows.move_to(down.low[y], down.high[y]);
+      if (!read_labels(state.labels, job.target + row, left, used, geometry)) return kNoClass;
+      for (int x = 0; x < used; x += kLanes) {
+        forward_lanes(job, state, run, down.share[y], x, row + left + x, geometry.width - left - x);
+      }
+      if (job.sums) add_row(state.values.data(), state.labelled.data(), partial, classes, state.columns, used);
+      if (job.void_sums) add_row(state.values.data(), state.ignored.data(), void_partial, classes, state.columns, used);
+    }
+    if (job.sums) drain(partial, sums + classes, classes);
+    if (job.void_sums) drain(void_partial, sums + 4 * classes, classes);
+  }
+  run.finish();
+  return kFine;
+}
+
+struct Backward {
+  const Geometry& geometry;
+  const float* logits;
+  const int64_t* target;
+  bool void_sums;
+  const float *nll, *of_nll, *of_mean, *of_sums;
+  float* gradient;
+};
+
+struct BackwardState {
+  RowPair rows;
+  Buffer values, first, second;
+  float *upper, *lower;  // gradient at the two rows, (C, columns) each
+  const int columns;
+  bool touched = false;  // whether there is any
+  int32_t labels[kMostColumns];
+
+  BackwardState(const Geometry& geometry, const Axis& across, int columns)
+      : rows(geometry, across, columns), values(geometry.classes * columns), first(geometry.classes * columns),
+        second(geometry.classes * columns), upper(first.data()), lower(second.data()), columns(columns) {}
+};
+
+// log of the sum of exponentials where there is no nll to tell it.
+Floats log_sum_of(const RowPair& rows, float share, float* values, int64_t classes, int columns, int x, const int32_t* labels) {
+  Floats at_label, sum{}, unused{};
+  const Floats largest = exponentials<false>(rows, share, values, classes, columns, x, labels, &at_label, &sum, &unused);
+  return logarithm(sum) + largest;
+}
+
+struct Slopes {
+  Floats log_sum, through, of_nll, of_mean;
+  float share;
+};
+
+// Adds the gradient at the logits of class c, whose probability is p, to the two rows that they lie between.
+inline void add_gradient(BackwardState& state, int64_t at, Floats slope, float share) {
+  const Floats below = share * slope;
+  store(state.upper + at, load(state.upper + at) + (slope - below));
+  store(state.lower + at, load(state.lower + at) + below);
+}
+
+inline Floats logit(const BackwardState& state, int64_t at, float share) {
+  const Floats top = load(state.rows.upper() + at), bottom = load(state.rows.lower() + at);
+  return top + share * (bottom - top);
+}
+
+// Without sums: p times `through`, less of_nll at the label, less the share of of_mean.
+template <bool kMean>
+void backward_of_pixels(BackwardState& state, const Slopes& slopes, int64_t classes, int x, Ints label) {
+  const Floats each = slopes.of_mean * (1.0f / classes);
+  for (int64_t c = 0; c < classes; c++) {
+    const int64_t at = c * state.columns + x;
+    Floats slope = slopes.through * exponential(logit(state, at, slopes.share) - slopes.log_sum);
+    slope = label == (int32_t)c ? slope - slopes.of_nll : slope;
+    if (kMean) slope -= each;
+    add_gradient(state, at, slope, slopes.share);
+  }
+}
+
+// With sums: of_sums is (6, C). Lanes that are void look at the last two rows of it, if `void_sums`.
+template <bool kVoidLanes>
+void backward_of_sums(BackwardState& state, const Slopes& slopes, const float* of_sums, int64_t classes, int x, Ints label) {
+  const Ints labelled = label >= 0, is_void = label == kVoid;
+  const auto slope_of_sums = [&](int64_t c, Floats probability) {
+    const Floats inside = of_sums[classes + c] + (2 * of_sums[2 * classes + c]) * probability;
+    if (!kVoidLanes) return inside;
+    const Floats outside = of_sums[4 * classes + c] + (2 * of_sums[5 * classes + c]) * probability;
+    return labelled ? inside : (is_void ? outside : Floats{});
+  };
+  float* values = state.values.data() + x;
+  Floats mean{};
+  for (int64_t c = 0; c < classes; c++) {
+    const Floats probability = exponential(logit(state, c * state.columns + x, slopes.share) - slopes.log_sum);
+    store(values + c * state.columns, probability);
+    mean += probability * slope_of_sums(c, probability);
+  }
+  const int32_t* labels = state.labels + x;
+  Floats at_label = at_labels(values, labels, state.columns);
+  for (int lane = 0; lane < kLanes; lane++) at_label[lane] *= labels[lane] >= 0 ? of_sums[labels[lane]] : 0.0f;
+  const Floats through = slopes.through - (mean + at_label), extra = at_label - slopes.of_nll;
+  const Floats each = slopes.of_mean * (1.0f / classes);
+  for (int64_t c = 0; c < classes; c++) {
+    const Floats probability = load(values + c * state.columns);
+    Floats slope = probability * (slope_of_sums(c, probability) + through) - each;
+    slope = label == (int32_t)c ? slope + extra : slope;
+    add_gradient(state, c * state.columns + x, slope, slopes.share);
+  }
+}
+
+void backward_lanes(const Backward& job, BackwardState& state, const float* of_sums, float share, int x, int64_t at,
+                    int64_t count) {
+  const int64_t classes = job.geometry.classes;
+  const Ints label = load(state.labels + x), labelled = label >= 0;
+  const Floats nothing{};
+  const Floats of_nll = job.of_nll == nullptr || !any(labelled) ? nothing : labelled ? load_some(job.of_nll + at, count) : nothing;
+  const Floats of_mean = job.of_mean == nullptr || !any(labelled) ? nothing : labelled ? load_some(job.of_mean + at, count) : nothing;
+  const bool of_void = job.void_sums && any(label == kVoid);
+  const bool needed = of_sums != nullptr ? any(labelled) || of_void : any((of_nll != 0.0f) | (of_mean != 0.0f));
+  if (!needed) return;
+  state.touched = true;
+  Floats at_label{};
+  const int32_t* labels = state.labels + x;
+  const bool uniform = labels[0] >= 0 && is_uniform(labels);
+  for (int lane = 0; !uniform && lane < kLanes; lane++) {
+    const int64_t from = std::max(labels[lane], 0) * state.columns + x + lane;
+    const float top = state.rows.upper()[from];
+    at_label[lane] = top + share * (state.rows.lower()[from] - top);
+  }
+  if (uniform) at_label = logit(state, labels[0] * state.columns + x, share);
+  Floats log_sum = at_label + load_some(job.nll + at, count);
+  if (of_void) {
+    log_sum = log_sum_of(state.rows, share, state.values.data() + x, classes, state.columns, x, labels);
+  }
+  log_sum = labelled | (of_void & (label == kVoid)) ? log_sum : all(3e38f);  // where nothing is wanted, p is 0
+  const Slopes slopes{log_sum, of_nll + of_mean, of_nll, of_mean, share};
+  if (of_sums == nullptr && job.of_mean == nullptr) return backward_of_pixels<false>(state, slopes, classes, x, label);
+  if (of_sums == nullptr) return backward_of_pixels<true>(state, slopes, classes, x, label);
+  if (any(label < 0)) return backward_of_sums<true>(state, slopes, of_sums, classes, x, label);
+  backward_of_sums<false>(state, slopes, of_sums, classes, x, label);
+}
+
+// The transpose of expansion: a row of a tile, added to a row of the gradient, and set to 0.
+void fold(const Backward& job, float* from, const Axis& across, int64_t image, int64_t row, int64_t left, int used, int columns) {
+  const Geometry& geometry = job.geometry;
+  const int inside = (int)std::min<int64_t>(used, geometry.width - left);
+  const int32_t *low = &across.low[left], *high = &across.high[left];
+  const float* share = &across.share[left];
+  for (int64_t c = 0; c < geometry.classes; c++) {
+    float* to = job.gradient + ((image * geometry.classes + c) * geometry.height_in + row) * geometry.width_in;
+    float* values = from + c * columns;
+    for (int x = 0; x < inside;) {
+      const int32_t start = low[x], end = high[x];
+      float sum = 0, upper = 0;
+      for (; x < inside && low[x] == start; x++) {
+        sum += values[x];
+        upper += share[x] * values[x];
+      }
+      to[start] += sum - upper;
+      to[end] += upper;
+    }
+    std::fill(values, values + used, 0.0f);
+  }
+}
+
+Status backward_strip(const Backward& job, BackwardState& state, const Axis& down, const Axis& across, int64_t image,
+                      int64_t first, int64_t last) {
+  const Geometry& geometry = job.geometry;
+  const int64_t classes = geometry.classes;
+  const float* of_sums = job.of_sums == nullptr ? nullptr : job.of_sums + image * kSums * classes;
+  for (int64_t left = 0; left < geometry.width; left += state.columns) {
+    const int used = (int)std::min<int64_t>(state.columns, (geometry.width - left + kLanes - 1) / kLanes * kLanes);
+    int64_t upper = down.low[first], lower = down.high[first];
+    const auto flush = [&](float* from, int64_t row) {
+      if (state.touched) fold(job, from, across, image, row, left, used, state.columns);
+    };
+    state.rows.start(job.logits + image * classes * geometry.height_in * geometry.width_in, left, used);
+    for (int64_t y = first; y < last; y++) {
+      if (down.low[y] != upper) {
+        flush(state.upper, upper);
+        if (down.low[y] == lower) {
+          std::swap(state.upper, state.lower);
+        } else {
+          flush(state.lower, lower);
+        }
+        upper = down.low[y], lower = down.high[y];
+      }
+      const int64_t row = (image * geometry.height + y) * geometry.width;
+      state.rows.move_to(upper, lower);
+      if (!read_labels(state.labels, job.target + row, left, used, geometry)) return kNoClass;
+      for (int x = 0; x < used; x += kLanes) {
+        backward_lanes(job, state, of_sums, down.share[y], x, row + left + x, geometry.width - left - x);
+      }
+    }
+    flush(state.upper, upper);
+    flush(state.lower, lower);
+    state.touched = false;
+  }
+  return kFine;
+}
+
+// The fewest rows with which every second strip touches rows of the logits of its own.
+int64_t separate_strip_rows(const Geometry& geometry, const Axis& down) {
+  for (int64_t rows = kStripRows; rows < geometry.height; rows *= 2) {
+    bool separate = true;
+    for (int64_t first = 0; first + 2 * rows < geometry.height; first += rows) {
+      separate = separate && down.high[first + rows - 1] < down.low[first + 2 * rows];
+    }
+    if (separate) return rows;
+  }
+  return geometry.height;
+}
+
+}  // namespace
+}  // namespace rayseg
+
+extern "C" {
+
+using namespace rayseg;
+
+// nll and mean_nll are (N, H, W), sums is (N, 6, C); the last two may be null.
+int rayseg_forward(const Geometry* geometry, const float* logits, const int64_t* target, int void_sums, float* nll,
+                   float* mean_nll, double* sums) try {
+  const int columns = columns_of_tile(geometry->classes);
+  const Axis down(geometry->height_in, geometry->height, geometry->align_corners, 0);
+  const Axis across(geometry->width_in, geometry->width, geometry->align_corners, kMostColumns);
+  const Forward job{*geometry, logits, target, sums != nullptr, sums != nullptr && void_sums, nll, mean_nll};
+  const int64_t strips = (geometry->height + kStripRows - 1) / kStripRows, size = kSums * geometry->classes;
+  std::vector<double> partial(geometry->images * strips * size, 0.0);
+  const Status status = on_threads(
+      geometry->images * strips, geometry->threads,
+      [&] { return std::make_unique<ForwardState>(*geometry, across, columns); },
+      [&](auto& state, int64_t task) {
+        return forward_strip(job, *state, down, task / strips, task % strips * kStripRows, &partial[task * size]);
+      });
+  if (sums != nullptr && status == kFine) {
+    std::fill(sums, sums + geometry->images * size, 0.0);
+    for (int64_t task = 0; task < geometry->images * strips; task++) {
+      for (int64_t i = 0; i < size; i++) sums[task / strips * size + i] += partial[task * size + i];
+    }
+  }
+  return status;
+} catch (const std::exception&) {
+  return kNoMemory;
+}
+
+// gradient is (N, C, h, w); of_nll, of_mean (N, H, W) and of_sums (N, 6, C) may be null.
+int rayseg_backward(const Geometry* geometry, const float* logits, const int64_t* target, int void_sums, const float* nll,
+                    const float* of_nll, const float* of_mean, const float* of_sums, float* gradient) try {
+  const int columns = columns_of_tile(geometry->classes);
+  const Axis down(geometry->height_in, geometry->height, geometry->align_corners, 0);
+  const Axis across(geometry->width_in, geometry->width, geometry->align_corners, kMostColumns);
+  const Backward job{*geometry, logits, target, of_sums != nullptr && void_sums, nll, of_nll, of_mean, of_sums, gradient};
+  const int64_t rows = separate_strip_rows(*geometry, down), strips = (geometry->height + rows - 1) / rows;
+  std::fill(gradient, gradient + geometry->images * geometry->classes * geometry->height_in * geometry->width_in, 0.0f);
+  Status status = kFine;
+  for (int64_t parity = 0; parity < 2 && status == kFine; parity++) {  // even strips, then odd ones: no two write one row
+    const int64_t each = (strips - parity + 1) / 2;
+    status = on_threads(
+        geometry->images * each, geometry->threads,
+        [&] { return std::make_unique<BackwardState>(*geometry, across, columns); },
+        [&](auto& state, int64_t task) {
+          const int64_t first = (2 * (task % each) + parity) * rows;
+          return backward_strip(job, *state, down, across, task / each, first, std::min(geometry->height, first + rows));
+        });
+  }
+  return status;
+} catch (const std::exception&) {
+  return kNoMemory;
+}
+
+}  // extern "C"

@@ -1,0 +1,184 @@
+// Logits at full size, a tile at a time: where interpolation looks, rows of a tile, labels, tasks on threads.
+//
+// Letters: C classes, H x W pixels of the labels, h x w pixels of the logits. A tile is some columns of a strip of rows; it is
+// as wide as the first cache allows for all classes.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "simd.h"
+
+namespace rayseg {
+
+struct Geometry {
+  int64_t images, classes, height_in, width_in, height, width, ignore_index;
+  int32_t align_corners, threads;
+};
+
+enum Status { kFine = 0, kNoClass = 1, kNoMemory = 2 };
+
+constexpr int32_t kOutside = -1;  // beyond the end of a row
+constexpr int32_t kVoid = -2;
+constexpr int kMostColumns = 256;
+
+// Linear interpolation along an axis, as torch's interpolate: value i is that of low[i] and high[i], the latter by share[i].
+struct Axis {
+  std::vector<int32_t> low, high;
+  std::vector<float> share;
+
+  Axis(int64_t size_in, int64_t size_out, bool align_corners, int64_t padding) {
+    for (int64_t i = 0; i < size_out + padding; i++) {
+      const double at = (double)std::min(i, size_out - 1);
+      const double place = align_corners ? (size_out > 1 ? at * (size_in - 1) / (size_out - 1) : 0.0)
+                                         : std::max(0.0, (at + 0.5) * size_in / size_out - 0.5);
+      const int32_t below = (int32_t)std::min<int64_t>((int64_t)place, size_in - 1);
+      low.push_back(below);
+      high.push_back((int32_t)std::min<int64_t>(below + 1, size_in - 1));
+      share.push_back((float)(place - below));
+    }
+  }
+};
+
+// Memory whose start suits vectors.
+class Buffer {
+ public:
+  explicit Buffer(size_t size) : values_(static_cast<float*>(std::aligned_alloc(64, (size * 4 + 64 + 63) / 64 * 64))) {
+    if (values_ == nullptr) throw std::bad_alloc();
+    std::fill(values_, values_ + size, 0.0f);
+  }
+  ~Buffer() { std::free(values_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  float* data() { return values_; }
+
+ private:
+  float* values_;
+};
+
+inline int columns_of_tile(int64_t classes) {
+  int columns = kMostColumns;
+  while (columns > 2 * kLanes && classes * columns * 4 > 10 * 1024) columns /= 2;
+  return columns;
+}
+
+// Two rows of the logits at the width of the labels, for the columns of a tile; (C, columns) each.
+class RowPair {
+ public:
+  RowPair(const Geometry& geometry, const Axis& across, int columns)
+      : geometry_(geometry), across_(across), columns_(columns), first_(geometry.classes * columns),
+        second_(geometry.classes * columns), upper_(first_.data()), lower_(second_.data()) {}
+
+  void start(const float* image, int64_t left, int used) {
+    image_ = image, left_ = left, used_ = used, row_ = -1;
+  }
+
+  // Rows y and the next; what is there already is kept.
+  void move_to(int64_t row, int64_t next) {
+    if (row == row_) return;
+    if (row_ >= 0 && row == row_ + 1) {
+      std::swap(upper_, lower_);
+    } else {
+      expand(upper_, row);
+    }
+    expand(lower_, next);
+    row_ = row;
+  }
+
+  const float* upper() const { return upper_; }
+  const float* lower() const { return lower_; }
+
+ private:
+  void expand(float* to, int64_t row) const {
+    for (int64_t c = 0; c < geometry_.classes; c++) {
+      const float* from = image_ + (c * geometry_.height_in + row) * geometry_.width_in;
+      for (int x = 0; x < used_; x += kLanes) expand_lanes(to + c * columns_ + x, from, left_ + x);
+    }
+  }
+
+  void expand_lanes(float* to, const float* from, int64_t x) const {
+    const int32_t start = across_.low[x];
+    const Floats share = load(&across_.share[x]);
+#ifndef __clang__
+    if (start + kLanes <= geometry_.width_in && across_.high[x + kLanes - 1] - start < kLanes) {
+      const Floats near = load(from + start);
+      const Floats low = __builtin_shuffle(near, load(&across_.low[x]) - start);
+      const Floats high = __builtin_shuffle(near, load(&across_.high[x]) - start);
+      store(to, low + share * (high - low));
+      return;
+    }
+#endif
+    for (int lane = 0; lane < kLanes; lane++) {
+      const float low = from[across_.low[x + lane]], high = from[across_.high[x + lane]];
+      to[lane] = low + share[lane] * (high - low);
+    }
+  }
+
+  const Geometry& geometry_;
+  const Axis& across_;
+  const int columns_;
+  Buffer first_, second_;
+  float *upper_, *lower_;
+  const float* image_ = nullptr;
+  int64_t left_ = 0, row_ = -1;
+  int used_ = 0;
+};
+
+// Labels of the columns of a tile, kVoid where ignored, kOutside beyond the row; false where one is no class.
+inline bool read_labels(int32_t* labels, const int64_t* from, int64_t left, int used, const Geometry& geometry) {
+  const int inside = (int)std::min<int64_t>(used, geometry.width - left);
+  int64_t wrong = 0;
+  for (int x = 0; x < inside; x++) {
+    const int64_t label = from[left + x];
+    const bool ignored = label == geometry.ignore_index;
+    wrong |= !ignored & ((uint64_t)label >= (uint64_t)geometry.classes);
+    labels[x] = ignored ? kVoid : (int32_t)label;
+  }
+  std::fill(labels + inside, labels + used, kOutside);
+  return wrong == 0;
+}
+
+// Up to kLanes values of a row that ends after `count` of them.
+inline Floats load_some(const float* from, int64_t count) {
+  if (count >= kLanes) return load(from);
+  Floats values{};
+  for (int lane = 0; lane < count; lane++) values[lane] = from[lane];
+  return values;
+}
+
+inline void store_some(float* to, Floats values, int64_t count) {
+  if (count >= kLanes) return store(to, values);
+  for (int lane = 0; lane < count; lane++) to[lane] = values[lane];
+}
+
+// Calls work(state, task) for tasks [0, count), each once, from some threads, each with a state of its own.
+template <typename MakeState, typename Work>
+Status on_threads(int64_t count, int threads, MakeState make_state, Work work) {
+  std::atomic<int64_t> next{0};
+  std::atomic<int> status{kFine};
+  const auto run = [&] {
+    try {
+      auto state = make_state();
+      for (int64_t task = next++; task < count && status == kFine; task = next++) {
+        if (const Status found = work(state, task); found != kFine) status = found;
+      }
+    } catch (const std::exception&) {
+      status = kNoMemory;
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    for (int64_t i = 1; i < std::min<int64_t>(threads, count); i++) others.emplace_back(run);
+  } catch (const std::exception&) {  // no more threads to be had: fewer do the same
+  }
+  run();
+  for (std::thread& other : others) other.join();
+  return (Status)status.load();
+}
+
+}  // namespace rayseg

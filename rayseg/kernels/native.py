@@ -1,0 +1,98 @@
+"""The statistics of upsampled logits in C++ on a CPU (``csrc/statistics.cpp``)."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rayseg.errors import ShapeError
+from rayseg.kernels.compiler import compiled_library
+from rayseg.kernels.statistics import Gradients, Inputs, Raw
+
+__all__ = ["Native", "compiled_backend"]
+
+_SOURCE = Path(__file__).parent / "csrc" / "statistics.cpp"
+_NO_CLASS, _NO_MEMORY = 1, 2
+
+
+class _Geometry(ctypes.Structure):
+    """``Geometry`` of ``csrc/tiles.h``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("images", "classes", "height_in", "width_in", "height", "width", "ignore_index")),
+        *((name, ctypes.c_int32) for name in ("align_corners", "threads")),
+    )
+
+
+def _geometry(inputs: Inputs) -> _Geometry:
+    sizes = (*inputs.logits.shape, *inputs.target.shape[1:], inputs.ignore_index)
+    return _Geometry(*sizes, inputs.align_corners, torch.get_num_threads())
+
+
+def _pointer(values: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if values is None else values.data_ptr())
+
+
+def _require(status: int, inputs: Inputs) -> None:
+    if status == _NO_CLASS:
+        labels = inputs.target[inputs.target != inputs.ignore_index]
+        raise ShapeError(
+            f"labels are from {int(labels.min())} to {int(labels.max())} and the logits have {inputs.logits.shape[1]} classes; "
+            f"expected labels below that, or {inputs.ignore_index} where nothing is labelled"
+        )
+    if status == _NO_MEMORY:
+        raise MemoryError("the loss kernels found no memory for a few rows of logits")
+
+
+@dataclass(frozen=True)
+class Native:
+    """Backend of ``pixel_statistics`` in C++; made by :func:`compiled_backend`.
+
+    Args:
+        library: compiled.
+        name: what a config calls it.
+        device: where it can be used.
+    """
+
+    library: Any
+    name: str = "fused"
+    device: str | None = "cpu"
+
+    def forward(self, inputs: Inputs) -> Raw:
+        """The statistics."""
+        logits, target, wanted = inputs.logits, inputs.target, inputs.wanted
+        nll = logits.new_empty(target.shape)
+        mean_nll = torch.empty_like(nll) if wanted.mean_nll else None
+        sums = logits.new_empty(len(logits), 6, logits.shape[1], dtype=torch.float64) if wanted.sums else None
+        outputs = map(_pointer, (nll, mean_nll, sums))
+        geometry = ctypes.byref(_geometry(inputs))
+        status = self.library.rayseg_forward(geometry, _pointer(logits), _pointer(target), int(wanted.void), *outputs)
+        _require(status, inputs)
+        return Raw(nll, mean_nll, sums)
+
+    def backward(self, inputs: Inputs, nll: Tensor, gradients: Gradients) -> Tensor:
+        """Gradient ``(N, C, h, w)`` at the logits."""
+        logits, target = inputs.logits, inputs.target
+        gradient = torch.empty_like(logits)
+        given = map(_pointer, (nll, *gradients, gradient))
+        geometry = ctypes.byref(_geometry(inputs))
+        status = self.library.rayseg_backward(geometry, _pointer(logits), _pointer(target), int(inputs.wanted.void), *given)
+        _require(status, inputs)
+        return gradient
+
+
+def compiled_backend() -> Native | None:
+    """The backend in C++, compiled if nobody has done so before; None where that cannot be, which is logged once.
+
+    Example:
+        >>> backend = compiled_backend()
+        >>> backend is None or backend.name
+        'fused'
+    """
+    library = compiled_library(_SOURCE)
+    return None if library is None else Native(library)

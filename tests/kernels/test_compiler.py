@@ -1,0 +1,116 @@
+"""What is compiled, where it is kept, and what happens without a compiler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from rayseg.errors import ConfigError, ShapeError
+from rayseg.kernels import Wanted, compiled_backend, compiler, pixel_statistics
+from tests.build.small import built
+from tests.kernels.test_statistics import EVERYTHING, VOID, batch
+
+needs_compiler = pytest.mark.skipif(compiler.compiler_command() is None, reason="no C++ compiler")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source that compiles at once, and an empty cache."""
+    source = tmp_path / "csrc" / "tiny.cpp"
+    source.parent.mkdir()
+    source.write_text('extern "C" int answer() { return 42; }')
+    monkeypatch.setenv("RAYSEG_KERNELS", str(tmp_path / "kept"))
+    return source
+
+
+@pytest.fixture
+def afresh() -> Iterator[None]:
+    """Nothing is compiled yet in this process, and nothing that a test found out stays."""
+    compiler.compiled_library.cache_clear()
+    yield
+    compiler.compiled_library.cache_clear()
+
+
+@needs_compiler
+def test_the_same_is_compiled_once_and_another_content_again(tiny: Path, afresh: None) -> None:
+    first = compiler.compiled_library(tiny)
+    assert first is not None
+    assert first.answer() == 42
+    kept = tiny.parent.parent / "kept"
+    made = [each.stat().st_mtime_ns for each in kept.iterdir()]
+    assert len(made) == 1
+    compiler.compiled_library.cache_clear()
+    assert compiler.compiled_library(tiny) is not None
+    assert [each.stat().st_mtime_ns for each in kept.iterdir()] == made
+    compiler.compiled_library.cache_clear()
+    tiny.write_text('extern "C" int answer() { return 43; }')
+    again = compiler.compiled_library(tiny)
+    assert again is not None
+    assert again.answer() == 43
+
+
+@needs_compiler
+def test_what_does_not_compile_is_told_and_leaves_nothing(tiny: Path, caplog: pytest.LogCaptureFixture, afresh: None) -> None:
+    tiny.write_text("no C++")
+    assert compiler.compiled_library(tiny) is None
+    assert "tiny.cpp cannot be compiled" in caplog.text
+    assert "error" in caplog.text
+    assert not list((tiny.parent.parent / "kept").iterdir())
+
+
+def test_without_a_compiler_strips_are_used_and_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, afresh: None
+) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with caplog.at_level(logging.WARNING):
+        run = built({})
+    fused = run.fit.mix.heads["main"].fused
+    assert fused is not None
+    assert fused.backend.name == "strips"
+    assert [line.getMessage() for line in caplog.records] == [
+        "no C++ compiler (looked for $CXX, c++, g++, clang++): losses are computed in strips, which is slower; install g++"
+    ]
+    with pytest.raises(ConfigError, match=r"train\.kernels: fused, but nothing here compiles C\+\+"):
+        built({"train.kernels": "fused"})
+
+
+@needs_compiler
+@pytest.mark.parametrize("instructions", ["AVX2", "DEFAULT"])
+def test_less_capable_machines_have_instructions_of_their_own(instructions: str) -> None:
+    command = compiler.compiler_command(instructions)
+    assert command is not None
+    assert ("-mavx2" in command) == (instructions == "AVX2")
+    assert not any("avx512" in option for option in command)
+
+
+@needs_compiler
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    backend = compiled_backend()
+    assert backend is not None
+    logits, target = batch(8, 3, 7, 20, 11, 133, 70)
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        leaf = logits.clone().requires_grad_()
+        one = pixel_statistics(leaf, target, ignore_index=VOID, wanted=EVERYTHING, backend=backend)
+        assert one.mean_nll is not None
+        assert one.sums is not None
+        total = one.nll.square().sum() + one.mean_nll.sum() + torch.stack(one.sums).square().sum()
+        found.append([one.nll, one.mean_nll, *one.sums, *torch.autograd.grad(total, leaf)])
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@needs_compiler
+def test_a_label_that_is_no_class_is_refused() -> None:
+    backend = compiled_backend()
+    assert backend is not None
+    target = torch.zeros(1, 40, 40, dtype=torch.long)
+    target[0, 39, 39] = 3
+    with pytest.raises(ShapeError, match="labels are from 0 to 3 and the logits have 3 classes; expected labels below"):
+        pixel_statistics(torch.zeros(1, 3, 10, 10), target, ignore_index=VOID, wanted=Wanted(), backend=backend)
