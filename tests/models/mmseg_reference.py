@@ -122,6 +122,8 @@ BACKBONES: Mapping[str, Part] = {
         "out_indices": (0, 2),
         "mlp_ratio": 2,
         "qkv_bias": False,
+        "norm_cfg": {"type": "LN", "eps": 0.01},
+        "act_cfg": {"type": "ReLU"},
     },
     "stdc1_with_final_conv": {
         "type": "STDCNet",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rayseg.build import assemble, check
 from rayseg.engine import LocalReporter
 from rayseg.errors import ShapeError
-from rayseg.models import MixVisionTransformer, SampleDropPath, UPerHead, mmseg, prepare, sample_keys
+from rayseg.models import MixVisionTransformer, SampleDropout, SampleDropPath, UPerHead, mmseg, prepare, sample_keys
 from rayseg.models.mmseg.attention import Attention, DropPath
 from tests.models.test_mmseg import BASE, SMALL, disturbed
 
@@ -40,7 +40,7 @@ def mit(**own: Any) -> MixVisionTransformer:
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.booleans())
 def test_attention_is_torch_s(num_heads: int, size: int, queries: int, keys: int, bias: bool) -> None:
     theirs = nn.MultiheadAttention(num_heads * size, num_heads, bias=bias, batch_first=True)
@@ -81,6 +81,18 @@ def test_alone_it_draws_from_torch_s_generator_and_nothing_is_lost_in_evaluation
     assert torch.equal(dropped.unique(dim=1), dropped[:, :1])
     assert dropped.unique().tolist() == [0.0, 4.0]
     assert torch.equal(DropPath(0.75).eval()(x), x)
+
+
+def test_every_layer_that_drops_has_its_turn() -> None:
+    rates: dict[str, Any] = dict.fromkeys(RATES, 0.5)
+    net, called = prepare(mit(**rates), norm="keep").train(), list[str]()
+    dropping = [each for each in net.modules() if isinstance(each, SampleDropout | SampleDropPath)]
+    for layer in dropping:
+        layer.register_forward_hook(lambda layer, _args, _out: called.append(layer.layer))
+    with sample_keys(0, torch.arange(2)):
+        net(torch.zeros(2, 3, 32, 40))
+    assert len(dropping) == 10  # four in each of two layers; no branch of the first one is dropped
+    assert sorted(called) == sorted(layer.layer for layer in dropping)
 
 
 def test_stochastic_depth_rises_linearly_with_the_layer() -> None:
@@ -160,6 +172,10 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"out_indices": [3, 0]}, "out_indices", "ascending, each once"),
     ({"drop_path_rate": 1.0}, "drop_path_rate", "below 1"),
     ({"attn_drop_rate": -0.1}, "attn_drop_rate", "at least 0"),
+    ({"norm_cfg": {"type": "BN"}}, "norm_cfg.type", "got 'BN', expected LN"),
+    ({"norm_cfg": {"type": "LN", "eps": 0}}, "norm_cfg.eps", "must be a number above 0, got 0"),
+    ({"norm_cfg": {"type": "LN", "epsilon": 1}}, "norm_cfg.epsilon", "there is only type and eps"),
+    ({"act_cfg": {"type": "Gelu"}}, "act_cfg.type", "expected one of GELU"),
     ({"init_cfg": {"type": "Pretrained", "checkpoint": "a.pth"}}, "init_cfg", "write init.checkpoint"),
 ]
 WRONG_HEADS: list[tuple[dict[str, Any], str, str]] = [
@@ -191,11 +207,13 @@ def test_segformer_s_recipe_is_one(tmp_path: Path) -> None:
     config = BASE.with_(
         {
             "tracking.storage": str(tmp_path),
-            "model.backbone": {**MIT, "drop_path_rate": 0.1},
+            "model.backbone": {**MIT, "drop_path_rate": 0.1, "norm_cfg": {"type": "LN", "requires_grad": True}},
             "model.decode_head": SEGFORMER,
             "optim": {"type": "adamw", "lr": 6e-5, "groups": {"norm": {"match": "norm", "decay_mult": 0.0}}},
         }
     )
     assert check(config) == []
     experiment = assemble(config, LocalReporter(tmp_path))
-    assert sum(isinstance(each, SampleDropPath) for each in experiment.fit.state.model.modules()) == 8
+    model = experiment.fit.state.model
+    assert sum(isinstance(each, SampleDropPath) for each in model.modules()) == 8
+    assert {each.eps for each in model.modules() if isinstance(each, nn.LayerNorm)} == {1e-5}

@@ -20,7 +20,7 @@ class EncoderDecoder(nn.Module):
 
     Args:
         backbone: images to features.
-        decode_head: features to logits; has ``align_corners``.
+        decode_head: features to logits; may have ``align_corners``.
         auxiliary_head: another one, or a list of some.
 
     Example:
@@ -54,4 +54,5 @@ class EncoderDecoder(nn.Module):
 
 
 def _aligned(head: nn.Module, logits: Tensor, images: Tensor) -> Tensor:
-    return resize(logits, images.shape[-2:], align_corners=True) if head.align_corners else logits
+    aligned = getattr(head, "align_corners", False)
+    return resize(logits, images.shape[-2:], align_corners=True) if aligned else logits

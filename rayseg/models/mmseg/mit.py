@@ -6,8 +6,9 @@ Letters: N images, L = h * w positions of a stage, D channels of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.models.mmseg.attention import Attention, DropPath
+from rayseg.models.mmseg.conv import ACTIVATIONS, activation
 
 __all__ = ["MixVisionTransformer"]
 
-_EPS = 1e-6
+_GELU = MappingProxyType({"type": "GELU"})
+_LN = MappingProxyType({"type": "LN", "eps": 1e-6})
 
 
 class _Layer(NamedTuple):
@@ -32,6 +35,11 @@ class _Layer(NamedTuple):
     drop_rate: float
     attn_drop_rate: float
     with_cp: bool
+    act: str | None
+    eps: float
+
+    def norm(self) -> nn.LayerNorm:
+        return nn.LayerNorm(self.channels, self.eps)
 
 
 def _map(x: Tensor, sides: Sequence[int]) -> Tensor:
@@ -63,10 +71,10 @@ def _drop_path(rate: float) -> nn.Module:
 class _PatchEmbed(nn.Module):
     """Overlapping patches: a convolution, then a norm over the channels of each position."""
 
-    def __init__(self, c_in: int, channels: int, size: int, stride: int) -> None:
+    def __init__(self, c_in: int, layer: _Layer, size: int, stride: int) -> None:
         super().__init__()
-        self.projection = _conv(c_in, channels, size, stride=stride, padding=size // 2)
-        self.norm = nn.LayerNorm(channels, _EPS)
+        self.projection = _conv(c_in, layer.channels, size, stride=stride, padding=size // 2)
+        self.norm = layer.norm()
 
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         x = self.projection(x)
@@ -85,7 +93,7 @@ class _ReducedAttention(nn.Module):
         self.dropout_layer = _drop_path(drop_path)
         if self.ratio > 1:
             self.sr = _conv(channels, channels, self.ratio, stride=self.ratio)
-            self.norm = nn.LayerNorm(channels, _EPS)
+            self.norm = layer.norm()
 
     def forward(self, x: Tensor, sides: torch.Size) -> Tensor:
         keys = self.norm(_positions(self.sr(_map(x, sides)))) if self.ratio > 1 else x
@@ -102,7 +110,7 @@ class _MixFFN(nn.Module):
         self.layers = nn.Sequential(
             _conv(channels, wide, 1),
             _conv(wide, wide, 3, padding=1, groups=wide),
-            nn.GELU(),
+            nn.Identity() if layer.act is None else ACTIVATIONS[layer.act](),
             _dropout(layer.drop_rate),
             _conv(wide, channels, 1),
             _dropout(layer.drop_rate),
@@ -117,9 +125,9 @@ class _MixFFN(nn.Module):
 class _TransformerLayer(nn.Module):
     def __init__(self, layer: _Layer, drop_path: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(layer.channels, _EPS)
+        self.norm1 = layer.norm()
         self.attn = _ReducedAttention(layer, drop_path)
-        self.norm2 = nn.LayerNorm(layer.channels, _EPS)
+        self.norm2 = layer.norm()
         self.ffn = _MixFFN(layer, drop_path)
         self.with_cp = layer.with_cp
 
@@ -159,6 +167,8 @@ class MixVisionTransformer(nn.Module):
         drop_rate: probability that a value is dropped after a projection.
         attn_drop_rate: probability that a weight of attention is dropped.
         drop_path_rate: probability that a sample's branch is dropped, in the last layer; from 0 it rises linearly to that.
+        act_cfg: ``type`` of the activation of a feed-forward part.
+        norm_cfg: ``type: LN`` and the ``eps`` of every norm, added to its variance; 1e-5 where only the type is said.
         with_cp: compute layers again in backward in place of keeping what is in them; the same numbers, less memory.
 
     Attributes:
@@ -189,6 +199,8 @@ class MixVisionTransformer(nn.Module):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        act_cfg: Mapping[str, Any] | None = _GELU,
+        norm_cfg: Mapping[str, Any] = _LN,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
@@ -202,20 +214,23 @@ class MixVisionTransformer(nn.Module):
         rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
         problems = [*_number_faults({"embed_dims": embed_dims, "num_stages": num_stages, "mlp_ratio": mlp_ratio, **stages})]
         problems += [*_rate_faults(rates), *_stage_faults(num_stages, stages, out_indices)]
-        if any(size % 2 == 0 for size in patch_sizes):
-            problems.append(Problem("patch_sizes", f"must be odd, got {list(patch_sizes)}"))
+        problems += [*_norm_faults(norm_cfg)]
+        act = activation(act_cfg, "act_cfg", problems)
         if problems:
             raise ConfigError(problems)
         self.out_indices, self.sr_ratios = tuple(out_indices), tuple(sr_ratios)
         widths = [embed_dims * heads for heads in num_heads]
         self.channels = tuple(widths[stage] for stage in out_indices)
         drop_paths = iter(torch.linspace(0, drop_path_rate, sum(num_layers), device="cpu").tolist())
-        self.layers = nn.ModuleList()
-        for stage, width in enumerate(widths):
-            embed = _PatchEmbed(widths[stage - 1] if stage else 3, width, patch_sizes[stage], strides[stage])
-            each = _Layer(width, num_heads[stage], sr_ratios[stage], mlp_ratio, qkv_bias, drop_rate, attn_drop_rate, with_cp)
-            blocks = nn.ModuleList(_TransformerLayer(each, next(drop_paths)) for _ in range(num_layers[stage]))
-            self.layers.append(nn.ModuleList([embed, blocks, nn.LayerNorm(width, _EPS)]))
+        rest = (mlp_ratio, qkv_bias, drop_rate, attn_drop_rate, with_cp, act, float(norm_cfg.get("eps", 1e-5)))
+        self.layers, c_in = nn.ModuleList(), 3
+        for width, heads, ratio, size, stride, count in zip(
+            widths, num_heads, sr_ratios, patch_sizes, strides, num_layers, strict=True
+        ):
+            layer = _Layer(width, heads, ratio, *rest)
+            blocks = nn.ModuleList(_TransformerLayer(layer, next(drop_paths)) for _ in range(count))
+            self.layers.append(nn.ModuleList([_PatchEmbed(c_in, layer, size, stride), blocks, layer.norm()]))
+            c_in = width
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features of the stages in ``out_indices``, shallow to deep.
@@ -253,10 +268,23 @@ def _rate_faults(rates: dict[str, float]) -> Iterable[Problem]:
             yield Problem(name, f"must be at least 0 and below 1, got {rate}")
 
 
+def _norm_faults(norm_cfg: Mapping[str, Any]) -> Iterator[Problem]:
+    """Nothing but layer norms, which learn."""
+    wanted = {"type": "LN", "requires_grad": True}
+    for name, value in {"type": None, **norm_cfg}.items():
+        if name == "eps" and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+            yield Problem("norm_cfg.eps", f"must be a number above 0, got {value!r}")
+        elif name != "eps" and wanted.get(name) != value:
+            expected = f"expected {wanted[name]}" if name in wanted else "and there is only type and eps; remove it"
+            yield Problem(f"norm_cfg.{name}", f"got {value!r}, {expected}")
+
+
 def _stage_faults(num_stages: int, stages: dict[str, tuple[int, ...]], out_indices: tuple[int, ...]) -> Iterable[Problem]:
     for name, values in stages.items():
         if len(values) != num_stages:
             yield Problem(name, f"got {len(values)} values, expected {num_stages}, one for each stage")
+    if any(size % 2 == 0 for size in stages["patch_sizes"]):
+        yield Problem("patch_sizes", f"must be odd, got {list(stages['patch_sizes'])}")
     if not out_indices or list(out_indices) != sorted(set(out_indices)) or not set(out_indices) <= set(range(num_stages)):
         message = f"got {list(out_indices)}, expected stages from 0 to {num_stages - 1}, ascending, each once"
         yield Problem("out_indices", message)

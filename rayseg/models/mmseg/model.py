@@ -87,8 +87,10 @@ def mmseg(
 
     Args:
         num_classes: C.
-        backbone: ``type`` is one of ``BACKBONES``.
-        decode_head: ``type`` is one of ``DECODE_HEADS``; gives ``main``.
+        backbone: ``type`` is one of ``BACKBONES``, or the import path of what gives features shallow to deep and has
+            ``channels``, or timm's ``feature_info``.
+        decode_head: ``type`` is one of ``DECODE_HEADS``, or the import path of a ``(num_classes, feature_channels, **own) ->
+            Module``; gives ``main``.
         auxiliary_head: another head, which gives ``auxiliary``, or a list of some, which give ``auxiliary_0`` and so on; it
             may have a ``num_classes`` of its own.
 
@@ -108,8 +110,8 @@ def mmseg(
           backbone.depht: ResNetV1c has no parameter 'depht'; it takes depth, ... Did you mean 'depth'?
     """
     problems: list[Problem] = []
-    body = made(bound(BACKBONES, backbone, "backbone", problems), "backbone", problems)
-    channels: Sequence[int] | None = None if body is None else body.channels
+    body = made(bound(BACKBONES, backbone, "backbone", problems, imports=True), "backbone", problems)
+    channels = None if body is None else _channels(body, problems)
     heads = [_head(num_classes, channels, decode_head, "decode_head", problems, own_classes=False)]
     for path, written in _auxiliary(auxiliary_head):
         heads.append(_head(num_classes, channels, written, path, problems, own_classes=True))
@@ -119,6 +121,19 @@ def mmseg(
     if isinstance(auxiliary_head, Mapping):
         return EncoderDecoder(body, main, others[0])
     return EncoderDecoder(body, main, others or None)
+
+
+def _channels(body: nn.Module, problems: list[Problem]) -> Sequence[int] | None:
+    """Of each feature, as the backbone tells them."""
+    told = getattr(body, "channels", None) or getattr(body, "feature_info", None)
+    if isinstance(told, Sequence) and all(isinstance(each, int) for each in told):
+        return told
+    if callable(count := getattr(told, "channels", None)):
+        of_timm: Sequence[int] = count()
+        return of_timm
+    message = f"{type(body).__name__} does not tell the channels of its features; give it channels, a tuple of whole numbers"
+    problems.append(Problem("backbone.type", f"{message}, or of timm write features_only: true"))
+    return None
 
 
 def _auxiliary(written: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> list[tuple[str, Mapping[str, Any]]]:
@@ -145,6 +160,6 @@ def _head(
     elif not isinstance(own, int) or own < 1:
         problems.append(Problem(f"{path}.num_classes", f"must be a whole number of at least 1, got {own!r}"))
     else:
-        call = bound(DECODE_HEADS, arguments, path, problems, num_given=2)
+        call = bound(DECODE_HEADS, arguments, path, problems, num_given=2, imports=True)
         return None if channels is None else made(call, path, problems, own, channels)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,8 @@ _SO_ANYWAY: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     }
 )
 
+_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def bound(
     table: Mapping[str, Callable[..., nn.Module]],
@@ -66,6 +69,7 @@ def bound(
     problems: list[Problem],
     *,
     num_given: int = 0,
+    imports: bool = False,
 ) -> partial[nn.Module] | None:
     """What makes the module that a dict of ``type`` and arguments describes; names and types of the arguments are looked at.
 
@@ -77,6 +81,7 @@ def bound(
         path: where it stands, for errors.
         problems: every fault is added here.
         num_given: positional arguments that come before the user's.
+        imports: whether ``type`` may be an import path, ``package.module:name``; what a ``**kwargs`` takes is not looked at.
 
     Returns:
         None where a fault was found.
@@ -90,23 +95,24 @@ def bound(
 'out_features'?
         head.out_features: is missing; Linear needs it
     """
-    kind = str(written.get("type"))
-    if kind not in table:
-        told = f"unknown name {kind!r}" if "type" in written else "is missing"
-        problems.append(Problem(f"{path}.type", f"{told}; known: {', '.join(table)}.{_nearest(kind, table)}"))
+    kind, before = str(written.get("type")), len(problems)
+    target = _target(table, written, path, problems, imports=imports)
+    if target is None:
         return None
-    target, before = table[kind], len(problems)
-    wanted = _parameters(target, num_given)
+    wanted, open_ended = _parameters(target, num_given)
     numbers = _norm_numbers(written.get("norm_cfg"))
     own = {
         key: value
         for key, value in written.items()
-        if key != "type" and not (key == "norm_cfg" and numbers) and (key in wanted or value not in _SO_ANYWAY.get(key, ()))
+        if key != "type"
+        and not (key == "norm_cfg" and numbers)
+        and (key in wanted or open_ended or value not in _SO_ANYWAY.get(key, ()))
     }
-    problems += [Problem(f"{path}.{key}", _unknown(kind, key, list(wanted))) for key in own if key not in wanted]
+    unknown = [] if open_ended else [key for key in own if key not in wanted]
+    problems += [Problem(f"{path}.{key}", _unknown(kind, key, list(wanted))) for key in unknown]
     needed = [name for name, each in wanted.items() if each.default is inspect.Parameter.empty and name not in own]
     problems += [Problem(f"{path}.{name}", f"is missing; {kind} needs it") for name in needed]
-    values = _typed(target, {key: own[key] for key in own if key in wanted}, path, problems)
+    values = _typed(target, {key: own[key] for key in own if key not in unknown}, path, problems)
     if len(problems) > before:
         return None
     return partial(made_with_norms, target, numbers, **values) if numbers else partial(target, **values)
@@ -126,11 +132,37 @@ def made(call: Callable[..., nn.Module] | None, path: str, problems: list[Proble
         return None
 
 
-def _parameters(target: Callable[..., Any], num_given: int) -> dict[str, inspect.Parameter]:
-    """Those that are the user's: not what comes before, and not what the type itself fixes."""
+def _target(
+    table: Mapping[str, Callable[..., nn.Module]],
+    written: Mapping[str, Any],
+    path: str,
+    problems: list[Problem],
+    *,
+    imports: bool,
+) -> Callable[..., nn.Module] | None:
+    kind = str(written.get("type"))
+    if kind in table:
+        return table[kind]
+    if imports and ":" in kind:
+        module, _, name = kind.partition(":")
+        try:
+            found: Callable[..., nn.Module] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            problems.append(Problem(f"{path}.type", f"cannot import {kind!r} ({error}); every worker must be able to"))
+            return None
+        return found
+    told = f"unknown name {kind!r}" if "type" in written else "is missing"
+    own = ". For your own give an import path 'package.module:name'" if imports else ""
+    problems.append(Problem(f"{path}.type", f"{told}; known: {', '.join(table)}{own}.{_nearest(kind, table)}"))
+    return None
+
+
+def _parameters(target: Callable[..., Any], num_given: int) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Those that are the user's: not what comes before, and not what the type itself fixes; and whether it takes any name."""
     fixed = target.keywords if isinstance(target, partial) else {}
     parameters = list(inspect.signature(target).parameters.values())[num_given:]
-    return {each.name: each for each in parameters if each.name not in fixed}
+    named = {each.name: each for each in parameters if each.kind not in _ANY and each.name not in fixed}
+    return named, any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
 
 
 def _norm_numbers(norm_cfg: Any) -> Mapping[str, Any]:
@@ -140,7 +172,10 @@ def _norm_numbers(norm_cfg: Any) -> Mapping[str, Any]:
 
 def _typed(target: Callable[..., Any], values: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
     function = target.func if isinstance(target, partial) else target
-    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    try:
+        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except (NameError, TypeError, AttributeError):  # of other people's functions
+        hints = {}
     converted = {}
     for key, value in values.items():
         converted[key], fault = typed(value, hints.get(key))
