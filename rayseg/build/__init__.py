@@ -5,6 +5,7 @@ from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
 from rayseg.build.counting import counts_of, same_labels
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
+from rayseg.build.exporting import Exported, export
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
 from rayseg.build.start import Start
@@ -14,6 +15,7 @@ __all__ = [
     "Components",
     "Evaluator",
     "Experiment",
+    "Exported",
     "Start",
     "Trained",
     "applied_values",
@@ -22,6 +24,7 @@ __all__ = [
     "check_applied",
     "counts_of",
     "evaluate",
+    "export",
     "hidden_arguments",
     "load_trained",
     "pick_device",

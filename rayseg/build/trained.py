@@ -157,7 +157,7 @@ def predict(
         trained = load_trained(trained, overrides=overrides, components=components)
     data = trained.config.data
     inference = make_inference(trained.config)
-    return predict_images(trained.model, map(_pixels, images), mean=data.mean, std=data.std, inference=inference)
+    return predict_images(trained.model, map(pixels_of, images), mean=data.mean, std=data.std, inference=inference)
 
 
 def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
@@ -229,7 +229,12 @@ def _model(
     return model.to(pick_device(config)).eval()
 
 
-def _pixels(image: NDArray[np.uint8] | str | Path) -> NDArray[np.uint8]:
+def pixels_of(image: NDArray[np.uint8] | str | Path) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` uint8 RGB of an array that is one, or of a picture file.
+
+    Raises:
+        DataError: it is no picture, or not ``(H, W, 3)`` uint8.
+    """
     if isinstance(image, (str, Path)):
         try:
             return decode_image(Path(image).read_bytes(), str(image))

@@ -85,6 +85,33 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlay", action="store_true", help="also NAME_overlay.png: the classes over the picture")
 
 
+def _export(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    _overrides(parser)
+    parser.add_argument("--output", "--out", required=True, metavar="FILE", help="such as street.onnx or street.pt2")
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "torch_export", "mmseg", "state_dict"),
+        help="programs, or weights as MMSegmentation or torch lays them out; default: by the suffix, .onnx or .pt2",
+    )
+    program = parser.add_argument_group("programs: images (N, 3, H, W) float32 RGB 0-255 to one tensor")
+    program.add_argument(
+        "--returns", choices=("logits", "probabilities", "classes"), help="of every pixel of the image (default logits)"
+    )
+    program.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="one size, px; default: as many as the network permits"
+    )
+    program.add_argument(
+        "--images", nargs="+", default=[], metavar="IMAGES", help="on which it is checked; default: of the validation split"
+    )
+    program.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="SHARE",
+        help="largest difference from the model, of the largest value (default 0.001)",
+    )
+
+
 def _data_stats(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument(
@@ -150,6 +177,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sweep": Command("search recipes around an experiment", _sweep),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures", _predict),
+        "export": Command("a checkpoint for other programs: ONNX, torch.export, MMSegmentation's layout", _export),
         "data": Command("look at the data of a config: stats, preview, convert", actions=_DATA),
         "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),
         "doctor": Command("what is wrong with this installation, and what to do", _doctor),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayseg.build import Trained, load_trained, predict
+from rayseg.cli.asked import PREDICTION_KEYS, require_used
 from rayseg.cli.output import say, table
+from rayseg.cli.pictures import named_pictures
 from rayseg.config import parse_assignments
-from rayseg.errors import ConfigError, DataError, Problem
+from rayseg.errors import DataError
 from rayseg.tracking import colorize, default_palette
 
 __all__ = ["run"]
 
-_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _OPACITY = 0.5
-#: Keys of a config on which a prediction depends.
-_ASKED = (
-    *(f"data.{key}" for key in ("class_names", "dataset", "mean", "std", "train_split")),
-    *(f"eval.{key}" for key in ("batch_size", "crop_size", "mode", "resize", "stride", "tta")),
-    "model",
-    "scaling.gpu",
-)
 
 
 def run(args: Namespace) -> int:
@@ -37,7 +31,7 @@ def run(args: Namespace) -> int:
         RaysegError: what was wrong with the checkpoint or a picture.
     """
     places, overrides = _split(args.images)
-    pictures = _named(places)
+    pictures = named_pictures(places)
     trained = load_trained(args.checkpoint, overrides=overrides)
     palette = list(trained.palette or default_palette(len(trained.class_names)))
     shares = np.zeros(256)
@@ -61,42 +55,10 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """
     places = [word for word in words if "=" not in word or Path(word).expanduser().exists()]
     overrides = parse_assignments(word for word in words if word not in places)
-    idle = [key for key in overrides if not key.startswith(_ASKED)]
-    if idle:
-        message = f"is not used in a prediction; used are {', '.join(_ASKED)}"
-        raise ConfigError([Problem(key, message) for key in idle], "the command line")
+    require_used(overrides, PREDICTION_KEYS, "a prediction")
     if not places:
         raise DataError("no pictures; name files or a folder of them beside the overrides")
     return places, overrides
-
-
-def _named(words: Sequence[str]) -> dict[str, Path]:
-    """Name of the mask, without suffix, to picture; those of a folder keep their place below it.
-
-    Raises:
-        DataError: nothing there, or two pictures whose masks would have one name.
-    """
-    pictures: dict[str, Path] = {}
-    for word in words:
-        for path, root in _found(Path(word).expanduser()):
-            name = path.relative_to(root).with_suffix("").as_posix()
-            if pictures.setdefault(name, path) != path:
-                raise DataError(
-                    f"{path} and {pictures[name]}: both masks would be {name}.png; predict them into two directories"
-                )
-    return pictures
-
-
-def _found(place: Path) -> Iterator[tuple[Path, Path]]:
-    """Each picture at a place, with the folder that its name is relative to."""
-    if place.is_file():
-        yield place, place.parent
-        return
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if not found:
-        what = "no pictures in this folder" if place.is_dir() else "no such file or folder"
-        raise DataError(f"{place}: {what}; name files that end in {', '.join(sorted(_SUFFIXES))}, or a folder of them")
-    yield from ((path, place) for path in found)
 
 
 def _write_mask(target: Path, mask: NDArray[np.uint8], palette: Sequence[Sequence[int]]) -> None:

@@ -38,6 +38,7 @@ from rayseg.models.mmseg import (
     UNet,
     UPerHead,
     mmseg,
+    mmseg_file,
     stdc_head,
 )
 from rayseg.models.norm import NormKind, SyncBatchNorm2d, frozen_statistics, set_norm
@@ -98,6 +99,7 @@ __all__ = [
     "load_backbone",
     "match_weights",
     "mmseg",
+    "mmseg_file",
     "named_logits",
     "prepare",
     "read_state",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from rayseg.models import (
     STDCNet,
     UNet,
     mmseg,
+    mmseg_file,
     prepare,
     sample_keys,
 )
@@ -434,3 +436,25 @@ def test_values_deep_in_the_dicts_are_searched_and_read_back(tmp_path: Path) -> 
     experiment = assemble(BASE.with_(sampled), LocalReporter(tmp_path))
     assert applied_values(experiment, list(sampled)) == sampled
     assert sum(name.endswith("conv1.weight") for name in experiment.fit.state.model.state_dict()) == 16
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("mmseg") is None, reason="needs mmsegmentation, mmengine and mmcv-lite")
+def test_its_package_reads_weights_that_go_out(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    written = reference.whole("pspnet_r18_d8")
+    ours = disturbed(mmseg(reference.NUM_CLASSES, **written)).eval()
+    assert isinstance(ours, EncoderDecoder)
+    torch.save(mmseg_file(ours, ["road"] * reference.NUM_CLASSES), tmp_path / "out.pth")
+    theirs: Any = reference.reference(
+        {
+            "type": "EncoderDecoder",
+            "backbone": reference.there(written["backbone"]),
+            "decode_head": reference.there(written["decode_head"]),
+            "auxiliary_head": reference.there(written["auxiliary_head"]),
+        }
+    ).eval()
+    import_module("mmengine.runner").load_checkpoint(theirs, str(tmp_path / "out.pth"), strict=True)
+    x = torch.randn(1, 3, 65, 97)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.decode_head(theirs.backbone(x)), ours(x)["main"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayseg.models.mmseg.aspp import ASPPHead, DepthwiseSeparableASPPHead
 from rayseg.models.mmseg.encoder_decoder import EncoderDecoder
 from rayseg.models.mmseg.fcn import FCNHead
+from rayseg.models.mmseg.files import mmseg_file
 from rayseg.models.mmseg.inputs import OneInput, SeveralInputs
 from rayseg.models.mmseg.lraspp import LRASPPHead
 from rayseg.models.mmseg.mit import MixVisionTransformer
@@ -43,5 +44,6 @@ __all__ = [
     "UNet",
     "UPerHead",
     "mmseg",
+    "mmseg_file",
     "stdc_head",
 ]
