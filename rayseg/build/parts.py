@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from rayseg.build.datasets import knows_void, resolve_dataset
 from rayseg.build.distillation import Distillation
 from rayseg.build.networks import resolve_network
-from rayseg.build.resolve import Problems, Resolved, bind, find, takes
+from rayseg.build.resolve import Problems, Resolved, bind, find
 from rayseg.build.samplers import resolve_sampler
 from rayseg.build.schedule_parts import resolve_schedule
 from rayseg.config import ExperimentConfig, HeadConfig, LossTerm, SamplingConfig, Spec
-from rayseg.data import DATASETS, TRANSFORMS
+from rayseg.data import TRANSFORMS
 from rayseg.engine import HOOKS
 from rayseg.engine.hooks import POINTS
 from rayseg.losses import CLASS_WEIGHT_RULES, LOSSES, PIXEL_LOSSES, SOFT_TARGETS, TAKE_SOFT_TARGETS, TARGETS
@@ -148,7 +149,7 @@ def resolve_parts(config: ExperimentConfig, components: Components, problems: Pr
     one = _Resolver(components, problems)
     momentum = config.schedule.momentum
     return Parts(
-        dataset=_knows_void(one(config.data.dataset, "data.dataset", DATASETS, num_positional=1), config),
+        dataset=resolve_dataset(config, one, problems),
         transforms=_transforms(one, config),
         model=resolve_network(config.model, components, "model", problems),
         heads=_heads(one, config),
@@ -183,16 +184,9 @@ def _constructor(one: _Resolver, config: ExperimentConfig) -> Resolved | None:
 def _transforms(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:
     found: dict[str, Resolved] = {}
     for name, spec in config.data.transforms.items():
-        transform = _knows_void(one(spec, f"data.transforms.{name}", TRANSFORMS), config)
+        transform = knows_void(one(spec, f"data.transforms.{name}", TRANSFORMS), config.data.ignore_index)
         found |= {} if transform is None else {name: transform}
     return found
-
-
-def _knows_void(call: Resolved | None, config: ExperimentConfig) -> Resolved | None:
-    """What has ``ignore_index`` in its signature gets the data's, unless the user gave one."""
-    if call is None or not takes(call.target, "ignore_index"):
-        return call
-    return replace(call, kwargs={"ignore_index": config.data.ignore_index, **call.kwargs})
 
 
 def _hooks(one: _Resolver, config: ExperimentConfig) -> dict[str, Resolved]:

@@ -34,7 +34,7 @@ def argument(call: Resolved | None, made: Any, names: Sequence[str]) -> Any:
         source = call.kwargs
     value = source[names[0]] if names[0] in source else _default(call, names[0])
     for name in names[1:]:
-        value = value[name]
+        value = argument(value, None, [name]) if isinstance(value, Resolved) else value[name]
     return value
 
 

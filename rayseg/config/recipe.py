@@ -40,7 +40,7 @@ class DataConfig(Section):
 
     dataset: Spec = Field(
         default=Spec(type="synthetic"),
-        description="synthetic, parquet, arrow, folders, torchvision, or an import path: (split, **own) -> Dataset",
+        description="synthetic, parquet, arrow, folders, torchvision, concat, or an import path: (split, **own) -> Dataset",
     )
     train_split: str = "train"
     val_split: str = "val"

@@ -2,7 +2,7 @@
 
 ::
 
-    dataset[index] -> Sample      synthetic, synthetic_vessels, parquet, arrow, folders, torchvision, or your own
+    dataset[index] -> Sample      synthetic, synthetic_vessels, parquet, arrow, folders, torchvision, concat, or your own
     transforms                    (sample, rng) -> sample, on uint8
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rayseg.data._cache import cache_directory
+from rayseg.data._layouts import LAYOUTS, colours_of
 from rayseg.data._progress import Progress
 from rayseg.data.arrow import ArrowSegmentation
+from rayseg.data.concat import ConcatSegmentation
 from rayseg.data.convert import Converted, Format, convert_split
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
@@ -41,8 +43,10 @@ from rayseg.data.vessels import SyntheticVessels
 
 __all__ = [
     "DATASETS",
+    "LAYOUTS",
     "TRANSFORMS",
     "ArrowSegmentation",
+    "ConcatSegmentation",
     "Converted",
     "Dataset",
     "FolderSegmentation",
@@ -61,6 +65,7 @@ __all__ = [
     "Transform",
     "cache_directory",
     "check_sample",
+    "colours_of",
     "convert_split",
     "count_labels",
     "eval_batches",
@@ -79,6 +84,7 @@ __all__ = [
 #: Built-in datasets by the names that a config uses; each is called as ``(split, **own)``.
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "arrow": ArrowSegmentation,
+    "concat": ConcatSegmentation,
     "folders": FolderSegmentation,
     "parquet": ParquetSegmentation,
     "synthetic": SyntheticStreets,

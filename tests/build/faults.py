@@ -11,8 +11,10 @@ from tests.build.faults_sampling import SAMPLERS
 from tests.build.faults_schedules import SCHEDULES
 from tests.build.faults_start import FREEZING, STARTING
 from tests.build.small import DICE
-from tests.build.wrong import Wrong, ce, crop, loss
+from tests.build.wrong import Wrong, ce, crop, joined, loss
 
+#: A part of the data set that :func:`joined` makes.
+PART = "data.dataset.parts.own"
 MISTYPED = [
     Wrong("a section", {"trian.steps": 3}, "trian", ("has no key 'trian'", "it takes seed, data, model", "mean 'train'")),
     Wrong("a key of a section", {"train.stepz": 3}, "train.stepz", ("'train' has no key 'stepz'", "Did you mean 'steps'")),
@@ -22,6 +24,7 @@ MISTYPED = [
     ),
     Wrong("a transform argument", crop(sise=[8, 8]), "data.transforms.crop.sise", ("it takes size,", "mean 'size'")),
     Wrong("a model argument", {"model.widht": 8}, "model.widht", ("it takes width, depth", "mean 'width'")),
+    Wrong("an argument of a part of the data", joined(lenght=8), f"{PART}.lenght", ("'synthetic' has no", "mean 'length'")),
     Wrong("a data set argument", {"data.dataset.lenght": 8}, "data.dataset.lenght", ("'synthetic' has no", "mean 'length'")),
     Wrong("an optimizer argument", {"optim.momentun": 0.9}, "optim.momentun", ("'adamw' has no parameter", "it takes betas")),
     Wrong("a schedule argument", {"schedule.powr": 2}, "schedule.powr", ("it takes power, floor", "mean 'power'")),
@@ -39,6 +42,7 @@ MISTYPED = [
 ]
 NAMES = [
     Wrong("an unknown loss", loss("dyce"), "losses.own.type", ("unknown name 'dyce'", "cross_entropy, ", "mean 'dice'")),
+    Wrong("an unknown part of the data", joined(type="synthetc"), f"{PART}.type", ("unknown name", "mean 'synthetic'")),
     Wrong("an unknown model", {"model": {"type": "small_net"}}, "model.type", ("unknown name", "mean 'small_unet'")),
     Wrong("an unknown optimizer", {"optim.type": "adamww"}, "optim.type", ("known: adam, adamw, sgd", "mean 'adamw'")),
     Wrong("an unknown module", loss("my_losses_:topo"), "losses.own.type", ("cannot import 'my_losses_'", "on every worker")),
@@ -49,6 +53,9 @@ NAMES = [
 ]
 VALUES = [
     Wrong("an argument that rayseg gives", ce(args={"nll": 1}), "losses.ce.nll", ("rayseg passes 'nll'", "remove it here")),
+    Wrong("no parts of the data", {"data.dataset": {"type": "concat"}}, "data.dataset.parts", ("{NAME: {type", "got None")),
+    Wrong("a split that is no name", joined(splits=3), f"{PART}.splits", ("names of splits, such as [train]", "got 3")),
+    Wrong("a split without data", joined(splits=["train"]), "data.val_split", ("no part belongs to this split", "parts: own")),
     Wrong("text for a number", {"optim.lr": "fast"}, "optim.lr", ("must be a number", "got 'fast'")),
     Wrong("text for a number in a loss", loss("dice", smooth="1"), "losses.own.smooth", ("got '1'", "expected float")),
     Wrong("a negative rate", {"optim.lr": -1}, "optim.lr", ("must be more than 0", "got -1")),

@@ -28,6 +28,8 @@ WARMUP = {"schedule.warmup": {"length": 5}}
 OHEM = {"sampling": {"type": "ohem"}}
 RAMP = {"sampling": {"type": "ohem", "schedule": {"min_kept": {"from": 1.0, "to": 0.1, "end": {"steps": 9}}}}}
 RULE = {"losses.ce.class_weight": {"type": "median_frequency"}}
+PART = {"type": "synthetic", "size": [32, 32], "length": 2, "seed": 1}
+JOINED = {"data.dataset": {"type": "concat", "parts": {"one": PART, "two": PART}}}
 CROP = {"data.transforms.crop": {"type": "random_crop", "size": [16, 16]}}
 STOPPING = {"hooks.stop": {"type": "early_stopping"}}
 
@@ -39,6 +41,7 @@ SCHEDULER = {"type": "torch.optim.lr_scheduler:StepLR", "step_size": 1}
 SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"seed": 3}),
     ({}, {"train.kernels": "strips"}),
+    (JOINED, {"data.dataset.parts.one.length": 5, "data.dataset.parts.two.seed": 7}),
     ({}, {"train.kernels": "plain"}),
     ({}, {"optim.lr": 0.0123, "optim.weight_decay": 0.07, "optim.betas": [0.8, 0.9]}),
     ({"optim": {"type": "sgd"}}, {"optim.lr": 0.1, "optim.momentum": 0.9, "optim.nesterov": True}),

@@ -34,3 +34,7 @@ def loss(name: str, **own: Any) -> dict[str, Any]:
 
 def crop(**own: Any) -> dict[str, Any]:
     return {"data.transforms.crop": {"type": "random_crop", "size": [16, 16], **own}}
+
+
+def joined(**own: Any) -> dict[str, Any]:
+    return {"data.dataset": {"type": "concat", "parts": {"own": {"type": "synthetic", **own}}}}

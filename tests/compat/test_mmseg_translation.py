@@ -258,7 +258,7 @@ def test_test_pipelines_are_the_box_and_the_views_of_evaluations(tmp_path: Path)
     assert tree["eval"] == {"every": 4000, "metrics": ["mIoU"], **own, "tta": {"scales": [0.5, 1.0], "flip": True}}
     other = lost("data = dict(val=dict(type='Own', pipeline=[dict(type='ResizeToMultiple')]))", tmp_path)
     assert "'ResizeToMultiple' is not done before images are judged" in other
-    assert "is not the data set of the training (CityscapesDataset)" in other
+    assert "data.val.type: Own with its images in . is not carried" in other
 
 
 def test_hooks_and_records_are_carried() -> None:

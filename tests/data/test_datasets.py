@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.data import DATASETS, Dataset, FolderSegmentation, SyntheticStreets, check_sample, convert_split
+from rayseg.data import DATASETS, ConcatSegmentation, Dataset, FolderSegmentation, SyntheticStreets, check_sample, convert_split
 from rayseg.data._decode import decode_image, decode_mask
 from rayseg.errors import DataError
 from rayseg.types import Sample
@@ -30,6 +33,9 @@ def dataset(request: pytest.FixtureRequest, parquet_dir: Path, folder_root: Path
         "parquet": {"path": str(parquet_dir), "classes": CLASSES, "cache": str(tmp_path / "cache")},
         "folders": {"root": str(folder_root), "classes": CLASSES},
         "arrow": {"path": str(tmp_path / "arrow")},
+        "concat": {
+            "parts": {name: partial(SyntheticStreets, length=2, size=(32, 48), seed=seed) for seed, name in enumerate("ab")}
+        },
         "torchvision": {"root": str(folder_root), "dataset": "tests.data.pictures:Pairs", "classes": CLASSES},
     }
     if request.param == "arrow":
@@ -187,3 +193,34 @@ def test_a_digest_changes_with_whatever_changes_the_streets() -> None:
     others = [SyntheticStreets("val"), SyntheticStreets("train", seed=1), SyntheticStreets("train", size=(64, 64))]
     others += [SyntheticStreets("train", length=5), SyntheticStreets("train", void=False), SyntheticStreets("train", noise=2)]
     assert len({plain.digest(), *(other.digest() for other in others)}) == 7
+
+
+# -- several data sets as one -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def test_parts_come_one_after_the_other(lengths: list[int]) -> None:
+    parts = {str(seed): partial(SyntheticStreets, length=n, size=(32, 32), seed=seed) for seed, n in enumerate(lengths)}
+    whole = ConcatSegmentation("train", parts=parts)
+    single = [part("train")[index].name for part in parts.values() for index in range(len(part("train")))]
+    assert [whole[index].name for index in range(len(whole))] == single
+    assert np.array_equal(whole.mask(len(whole) - 1), whole[len(whole) - 1].mask)
+    assert whole.digest() != ConcatSegmentation("train", parts={**parts, "more": parts["0"]}).digest()
+
+
+def test_a_part_belongs_to_the_splits_that_it_names() -> None:
+    day, night = (partial(SyntheticStreets, length=length, size=(32, 32)) for length in (2, 3))
+    sizes = {
+        split: len(ConcatSegmentation(split, parts={"day": day, "night": night}, splits={"night": ["train"]}))
+        for split in ("train", "val")
+    }
+    assert sizes == {"train": 5, "val": 2}
+    with pytest.raises(DataError, match=r"concat val: no part belongs to this split \(parts: night\)"):
+        ConcatSegmentation("val", parts={"night": night}, splits={"night": ["train"]})
+
+
+def test_parts_with_other_classes_are_refused(folder_root: Path) -> None:
+    parts = {name: partial(FolderSegmentation, root=str(folder_root), classes=list(name)) for name in ("abc", "acb")}
+    with pytest.raises(DataError, match="the classes of acb are a, c, b; those of abc are a, b, c; expected the same names"):
+        ConcatSegmentation("train", parts=parts)

@@ -15,7 +15,9 @@
 ``updaters``     those of 0.x
 ``pieces``       those of 1.x, one by one
 ``clocks``       their lengths and floors
-``pictures``     datasets, transforms, batch
+``pictures``     transforms, batch
+``sets``         data sets, several as one
+``folders``      where one of them lies
 ``judging``      test pipelines
 ``running``      lengths, evaluation, checkpoints, records
 ``hooks``        averages of weights, early stopping, own hooks

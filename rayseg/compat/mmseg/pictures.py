@@ -1,38 +1,16 @@
-"""Datasets, transforms and the batch."""
+"""Transforms, normalisation and the batch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import PurePath
-from types import MappingProxyType
 from typing import Any
 
 from rayseg.compat.mmseg.judging import judging
 from rayseg.compat.mmseg.sections import Report, Section
+from rayseg.compat.mmseg.sets import DATASET, dataset, sources
 
 __all__ = ["pictures"]
 
-#: Data sets by type: the layout here, and where its training images lie there.
-_LAYOUTS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("ADE20KDataset", "images/training"): "ade20k",
-        ("COCOStuffDataset", "images/train2014"): "coco_stuff10k",
-        ("COCOStuffDataset", "images/train2017"): "coco_stuff164k",
-        ("ChaseDB1Dataset", "images/training"): "chase_db1",
-        ("CityscapesDataset", "leftImg8bit/train"): "cityscapes",
-        ("DRIVEDataset", "images/training"): "drive",
-        ("HRFDataset", "images/training"): "hrf",
-        ("ISPRSDataset", "img_dir/train"): "vaihingen",
-        ("LoveDADataset", "img_dir/train"): "loveda",
-        ("PascalContextDataset", "JPEGImages"): "pascal_context",
-        ("PascalContextDataset59", "JPEGImages"): "pascal_context_59",
-        ("PascalVOCDataset", "JPEGImages"): "pascal_voc",
-        ("PotsdamDataset", "img_dir/train"): "potsdam",
-        ("STAREDataset", "images/training"): "stare",
-        ("iSAIDDataset", "img_dir/train"): "isaid",
-    }
-)
 _SILENT = {"Collect", "DefaultFormatBundle", "ImageToTensor", "LoadAnnotations", "LoadImageFromFile", "PackSegInputs"}
 #: GPUs of a config whose name does not say how many.
 _GPUS = 4
@@ -65,13 +43,16 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
     if workers is not None:
         report.config["data.num_workers"] = int(workers)
     _preprocessing(preprocessor)
-    learn, judge = _innermost(data, train, "train"), _innermost(data, val, "val")
-    if learn is not None:
-        pipeline = learn.take("pipeline") or root.values.get("train_pipeline") or ()
-        reduced = _transforms(pipeline, f"{learn.path}.pipeline", report)
-        _dataset(learn, judge, reduced=reduced)
-    if judge is not None:
-        judging(judge)
+    learn, judge = sources(data, train, "train"), sources(data, val, "val")
+    if learn:
+        pipelines = [each.take("pipeline") for each in learn]
+        reduced = _transforms(pipelines[0] or root.values.get("train_pipeline") or (), f"{learn[0].path}.pipeline", report)
+        if any(each != pipelines[0] for each in pipelines):
+            report.lose(f"{learn[-1].path}.pipeline", "differs from that of another data set; one is for all here", DATASET)
+    if judge:
+        judging(judge[0])
+    if learn:
+        dataset(learn, judge, reduced=reduced)
     for section in (train, val, data):
         section.drop(
             "dataset", "train", "val", "test", "sampler", "persistent_workers", "collate_fn", "pin_memory", "drop_last"
@@ -92,55 +73,6 @@ def _gpus(name: str, report: Report) -> int:
     message = f"images of one GPU; the name of the file does not say how many there are, so {_GPUS}: see train.batch_size"
     report.note("samples_per_gpu" if report.generation == "0.x" else "train_dataloader.batch_size", message)
     return _GPUS
-
-
-def _innermost(data: Section, loader: Section, split: str) -> Section | None:
-    """The dataset below its wrappers; repeating changes no step of a run that counts steps."""
-    old = split in data
-    written, path = (
-        (data.values.get(split), f"data.{split}") if old else (loader.values.get("dataset"), f"{loader.path}.dataset")
-    )
-    while isinstance(written, dict) and written.get("type") == "RepeatDataset":
-        written, path = written.get("dataset"), f"{path}.dataset"
-    if isinstance(written, dict) and written.get("type") == "ConcatDataset":
-        return _augmented_voc(Section(written, path, data.report))
-    if isinstance(written, list | tuple):
-        data.report.lose(path, "several datasets as one are not carried; write data.dataset", _DATASET)
-        return None
-    return None if written is None else Section(written, path, data.report)
-
-
-def _augmented_voc(several: Section) -> Section | None:
-    """VOC's two lists as one dataset, as 0.x writes it."""
-    parts = several.values.get("datasets") or [{}]
-    if len(parts) == 2 and all(part.get("type") == "PascalVOCDataset" for part in parts):
-        listed = [part.get("ann_file") for part in parts]
-        return Section({**parts[0], "ann_file": listed}, several.path, several.report)
-    several.report.lose(several.path, "several datasets as one are not carried; write data.dataset", _DATASET)
-    return None
-
-
-def _dataset(learn: Section, judge: Section | None, *, reduced: bool) -> None:
-    kind = str(learn.take("type"))
-    root = PurePath(str(learn.take("data_root", ".")))
-    prefix = learn.take("data_prefix") or {}
-    images = str(learn.take("img_dir", prefix.get("img_path"))).rstrip("/")
-    layout = _LAYOUTS.get((kind, images))
-    if layout == "pascal_voc" and isinstance(learn.values.get("split", learn.values.get("ann_file")), list):
-        layout = "pascal_voc_aug"
-    if layout is None:
-        message = f"{kind} with its images in {root / images} is not carried; write data.dataset: {{type: folders, ...}}"
-        learn.lose("type", message, _DATASET)
-    else:
-        zero = {"reduce_zero_label": True} if learn.take("reduce_zero_label", False) or reduced else {}
-        learn.report.config[_DATASET] = {"type": "folders", "layout": layout, "root": str(root), **zero}
-    if judge is not None and judge.values.get("type", kind) != kind:
-        judge.lose("type", f"is not the data set of the training ({kind}), and both are one here; write data.dataset", _DATASET)
-    learn.drop("ann_dir", "split", "ann_file", "img_suffix", "seg_map_suffix", "reduce_zero_label")
-    learn.finish(instead=_DATASET)
-
-
-_DATASET = "data.dataset"
 
 
 def _preprocessing(section: Section) -> None:
