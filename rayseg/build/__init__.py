@@ -4,8 +4,10 @@ from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
 from rayseg.build.counting import counts_of, same_labels
+from rayseg.build.data import data_digests
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.exporting import Exported, export
+from rayseg.build.image_scores import ImageScores, evaluate_images
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
 from rayseg.build.start import Start
@@ -16,6 +18,7 @@ __all__ = [
     "Evaluator",
     "Experiment",
     "Exported",
+    "ImageScores",
     "Start",
     "Trained",
     "applied_values",
@@ -23,7 +26,9 @@ __all__ = [
     "check",
     "check_applied",
     "counts_of",
+    "data_digests",
     "evaluate",
+    "evaluate_images",
     "export",
     "hidden_arguments",
     "load_trained",

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayseg.build.parts import Parts, resolve_parts
+from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, Resolved, caught
 from rayseg.config import ExperimentConfig
 from rayseg.data import Dataset, Palette, check_sample
 from rayseg.errors import ConfigError
 
-__all__ = ["Data", "open_data", "open_split"]
+__all__ = ["Data", "data_digests", "open_data", "open_split"]
 
 
 #: What is asked of one, at the latest when its labels are counted or its pictures drawn.
@@ -59,6 +59,27 @@ def open_data(config: ExperimentConfig, parts: Parts, problems: Problems) -> Dat
         for dataset, path in ((train, "data.train_split"), (val, "data.val_split"))
     ]
     return Data(train, val, names, crop_size(config, parts), palette) if all(first_fit) else None
+
+
+def data_digests(config: ExperimentConfig, components: Components | None = None) -> dict[str, str]:
+    """A hex string for each split that is trained and judged on, which changes when its images or labels do.
+
+    Args:
+        config: the experiment.
+        components: name -> callable given by value.
+
+    Raises:
+        ConfigError: with every fault of the data.
+
+    Example:
+        >>> sorted(data_digests(ExperimentConfig()))
+        ['train', 'val']
+    """
+    problems = Problems()
+    data = open_data(config, resolve_parts(config, components or {}, problems), problems)
+    if data is None:
+        raise ConfigError(problems.found, "the data")
+    return {config.data.train_split: data.train.digest(), config.data.val_split: data.val.digest()}
 
 
 def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str, ...]]:

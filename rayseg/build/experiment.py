@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -45,7 +45,10 @@ __all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device", 
 
 @dataclass
 class Evaluator:
-    """Scores of a model over one split; a collective. Keeps the last confusion matrix for pictures and tables."""
+    """Scores of a model over one split; a collective. Keeps the last confusion matrix for pictures and tables.
+
+    ``on_batch`` is called with each batch, the indices of its images and their predicted classes.
+    """
 
     dataset: Dataset
     config: ExperimentConfig
@@ -53,6 +56,7 @@ class Evaluator:
     mix: Mix | None = None
     prefix: str = "val/"
     confusion: Tensor | None = None
+    on_batch: Callable[[Batch, Sequence[int], Tensor], None] | None = None
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Scores as fractions 0-1, the same on every rank."""
@@ -69,6 +73,7 @@ class Evaluator:
             inference=self.inference,
             autocast=PRECISIONS[config.train.precision],
             prefix=self.prefix,
+            on_batch=self.on_batch,
         )
         return metrics
 

@@ -30,7 +30,7 @@ from rayseg.data._decode import decode_image
 from rayseg.errors import CheckpointError, ConfigError, DataError, Problem
 from rayseg.inference import predict_images
 
-__all__ = ["Trained", "evaluate", "load_trained", "predict"]
+__all__ = ["Trained", "evaluate", "evaluator_of", "load_trained", "predict"]
 
 #: Parts of a config that training needs and a trained model does not.
 _TRAINING_ONLY = ("optim", "schedule", "hooks", "data.transforms")
@@ -110,6 +110,14 @@ def evaluate(
         >>> evaluate("runs/camvid/checkpoints/step_00000300")["val/mIoU"]  # doctest: +SKIP
         0.612
     """
+    evaluator, model = evaluator_of(checkpoint, split, overrides, components)
+    return evaluator(model)
+
+
+def evaluator_of(
+    checkpoint: str | Path, split: str | None, overrides: Mapping[str, Any] | None, components: Components | None
+) -> tuple[Evaluator, nn.Module]:
+    """What scores a split as training would, and the model of a checkpoint; see :func:`evaluate`."""
     state, config = _read(checkpoint, overrides)
     wanted = config.data.test_split or split if split == "test" else split
     config = config if wanted is None else config.with_({"data.val_split": wanted})
@@ -121,8 +129,8 @@ def evaluate(
     model = _model(config, parts, len(data.class_names), state, checkpoint)
     mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
     _raise_needed(problems)
-    prefix = f"{split or 'val'}/"
-    return Evaluator(data.val, config, data.class_names, with_kernels(mix, config, pick_device(config)), prefix)(model)
+    mix = with_kernels(mix, config, pick_device(config))
+    return Evaluator(data.val, config, data.class_names, mix, f"{split or 'val'}/"), model
 
 
 def predict(

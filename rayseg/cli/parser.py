@@ -63,6 +63,18 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("max", "min"), help="default: checkpoint.mode of the config")
     parser.add_argument("--concurrent", type=int, metavar="N", help="trials at a time; default: as many as fit")
     parser.add_argument("--no-early-stop", action="store_true", help="run every trial to its end")
+    parser.add_argument("--confirm", type=int, metavar="TOP", help="then train so many recipes again: rayseg confirm")
+
+
+def _confirm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", metavar="SWEEP", help="the directory of a sweep that has ended, such as runs/recipes")
+    parser.add_argument("--top", type=int, default=2, metavar="N", help="recipes beside the baseline (default 2)")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of every recipe (default 5)")
+    parser.add_argument("--max-seeds", type=int, default=10, metavar="N", help="of any recipe (default 10)")
+    parser.add_argument(
+        "--smallest", type=float, default=0.005, metavar="D", help="a difference that matters (default 0.005: half a point)"
+    )
+    parser.add_argument("--concurrent", type=int, metavar="N", help="runs at a time; default: as many as fit")
 
 
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +187,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "show": Command("every effective value of a config and where it came from", _show),
         "train": Command("train one experiment", _config),
         "sweep": Command("search recipes around an experiment", _sweep),
+        "confirm": Command("train a sweep's best recipes again over paired seeds, and say what is better", _confirm),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures", _predict),
         "export": Command("a checkpoint for other programs: ONNX, torch.export, MMSegmentation's layout", _export),

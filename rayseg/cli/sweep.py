@@ -31,9 +31,12 @@ def run(args: Namespace) -> int:
         searcher=args.searcher,
         scheduler=None if args.no_early_stop else "asha",
         max_concurrent=args.concurrent,
+        confirm=None if args.confirm is None else {"top": args.confirm},
     )
     say(f"\n{result}\n")
     say(f"the best recipe runs as it is: rayseg train {result.directory / 'best.yaml'}")
+    if result.confirmation is not None:
+        say(f"\n{result.confirmation}\n")
     if result.run_id is not None:
         say(f"to compare the trials: rayseg ui --storage {base.tracking.storage}")
     return 0

@@ -1,8 +1,10 @@
 """Runs and sweeps. The only place that imports ray, and only when it is needed."""
 
+from rayseg.launch.confirm import confirm
+from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.run import TrainResult
 from rayseg.launch.summary import SweepResult
 from rayseg.launch.sweep import sweep
 from rayseg.launch.train import train
 
-__all__ = ["SweepResult", "TrainResult", "sweep", "train"]
+__all__ = ["Confirmation", "SweepResult", "TrainResult", "confirm", "sweep", "train"]

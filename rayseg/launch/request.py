@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -49,13 +49,17 @@ class SweepRequest:
         return self.base.tracking.name
 
 
-def preflight(request: SweepRequest) -> None:
+def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
     """Validate the base, every corner of the space and the baseline in the driver.
+
+    Args:
+        request: of the sweep.
+        more: what is wrong with the rest of the call.
 
     Raises:
         ConfigError: every problem; those of a corner say at which value.
     """
-    problems = [*check(request.base, request.components), *_request_problems(request)]
+    problems = [*check(request.base, request.components), *_request_problems(request), *more]
     if not problems:
         checked = CornerCheck(request.base, request.components)
         for point in [*corners(request.space), dict(request.baseline)]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +12,68 @@ import ray.tune
 import ray
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
+from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import can_grow, worker_resources
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.searchers import make_points, make_scheduler, make_search
+from rayseg.launch.searchers import Point, make_points, make_scheduler, make_search
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch
 
-__all__ = ["max_concurrent", "run_trials"]
+__all__ = ["max_concurrent", "run_points", "run_trials"]
 
 
 def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[EndedTrial]:
     """Run the trials, or go on with those that were interrupted; nothing of them runs or holds resources afterwards."""
+
+    def new(trainable: Any) -> ray.tune.Tuner:
+        base = request.base
+        points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
+        search = make_search(request.searcher, request.space, base.seed, request.metric, request.mode, points[0])
+        num_trials = len(points) if search is None else request.num_samples + 1
+        config = ray.tune.TuneConfig(
+            num_samples=1 if search is None else num_trials,
+            search_alg=search,
+            scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps),
+            max_concurrent_trials=max_concurrent(request, num_trials),
+            **_how(request),
+        )
+        return _tuner(trainable, plan, request, "tune", config, points if search is None else None, num_trials)
+
+    return _run(request, plan, "tune", new)
+
+
+def run_points(request: SweepRequest, plan: TrialPlan, points: Sequence[Point], name: str) -> list[EndedTrial]:
+    """Run given points to their ends, or go on with those that were interrupted or whose process died.
+
+    Args:
+        request: of the sweep that they belong to.
+        plan: of these trials.
+        points: overrides of the base.
+        name: of Tune's directory.
+    """
+
+    def new(trainable: Any) -> ray.tune.Tuner:
+        at_a_time = max_concurrent(request, len(points))
+        config = ray.tune.TuneConfig(num_samples=1, max_concurrent_trials=at_a_time, **_how(request))
+        return _tuner(trainable, plan, request, name, config, points, len(points))
+
+    return _run(request, plan, name, new, resume_errored=True)
+
+
+def _run(
+    request: SweepRequest, plan: TrialPlan, name: str, new: Callable[[Any], ray.tune.Tuner], *, resume_errored: bool = False
+) -> list[EndedTrial]:
     before = groups_of_this_job()
     ray.get(plan.desk.post.remote("before", before))
     trainable = ray.tune.with_resources(as_function(plan), _trial_resources(request.base))
-    where = str(Path(plan.directory) / "tune")
+    where = str(Path(plan.directory) / name)
     if ray.tune.Tuner.can_restore(where):
-        tuner = ray.tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True)
+        tuner = ray.tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=resume_errored)
     else:
-        tuner = _new_tuner(request, plan, lengths, trainable)
+        tuner = new(trainable)
     try:
         return [_ended(plan, result) for result in tuner.fit()]
     finally:
@@ -39,31 +81,31 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
         give_back_groups(groups_of_this_job() - before)
 
 
-def _new_tuner(request: SweepRequest, plan: TrialPlan, lengths: Plan, trainable: Any) -> ray.tune.Tuner:
-    base = request.base
-    points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
-    search = make_search(request.searcher, request.space, base.seed, request.metric, request.mode, points[0])
-    num_trials = len(points) if search is None else request.num_samples + 1
+def _how(request: SweepRequest) -> dict[str, Any]:
+    """Of every search; reused processes also give the workers of a trial that is ended early the time to end by themselves."""
+    return {"metric": request.metric, "mode": request.mode, "reuse_actors": True, "trial_dirname_creator": _trial_id}
+
+
+def _tuner(
+    trainable: Any,
+    plan: TrialPlan,
+    request: SweepRequest,
+    name: str,
+    config: ray.tune.TuneConfig,
+    points: Sequence[Point] | None,
+    num_trials: int,
+) -> ray.tune.Tuner:
     watch = Watch(plan.directory, request.metric, request.mode, num_trials)
     return ray.tune.Tuner(
         trainable,
-        param_space=None if search is not None else {"point": ray.tune.grid_search(points)},
-        tune_config=ray.tune.TuneConfig(
-            metric=request.metric,
-            mode=request.mode,
-            num_samples=1 if search is None else num_trials,
-            search_alg=search,
-            scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps),
-            max_concurrent_trials=max_concurrent(request, num_trials),
-            reuse_actors=True,  # also gives the workers of a trial that is ended early the time to end by themselves
-            trial_dirname_creator=_trial_id,
-        ),
+        param_space=None if points is None else {"point": ray.tune.grid_search(list(points))},
+        tune_config=config,
         run_config=ray.tune.RunConfig(
-            name="tune",
+            name=name,
             storage_path=plan.directory,
             verbose=0,
-            callbacks=[watch, GroupKeeper(plan.directory)] if on_workers(base) else [watch],
-            failure_config=ray.tune.FailureConfig(max_failures=base.scaling.max_failures),
+            callbacks=[watch, GroupKeeper(plan.directory)] if on_workers(request.base) else [watch],
+            failure_config=ray.tune.FailureConfig(max_failures=request.base.scaling.max_failures),
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1),
         ),
     )
@@ -74,15 +116,23 @@ def _trial_id(trial: Any) -> str:
 
 
 def _ended(plan: TrialPlan, result: ray.tune.Result) -> EndedTrial:
-    """What became of a trial; one that never started has no config."""
-    trial_id, point = Path(result.path).name, dict((result.config or {}).get("point", {}))
+    """What became of a trial."""
+    trial_id, point = Path(result.path).name, _point(result)
     directory = trial_directory(plan.directory, trial_id, point)
     fault = fault_of(directory)
     if fault is None and result.error is not None:
         fault = f"{type(result.error).__name__}: {result.error}"
     if fault is None and not (directory / "metrics.jsonl").is_file():
         fault = "it did not come to its first evaluation"
-    return EndedTrial(trial_id, point, directory, fault)
+    checkpoint = newest_whole(directory if result.checkpoint is None else Path(result.path))
+    return EndedTrial(trial_id, point, directory, fault, checkpoint)
+
+
+def _point(result: ray.tune.Result) -> dict[str, Any]:
+    """What the trial was told. Tune has it from the trial's reports, of which there may be none; one never started has none."""
+    written = Path(result.path) / "params.json"
+    told = json.loads(written.read_text(encoding="utf-8")) if not result.config and written.is_file() else result.config
+    return dict((told or {}).get("point", {}))
 
 
 def _end_trials(plan: TrialPlan) -> None:

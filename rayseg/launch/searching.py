@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk
+from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.request import SweepRequest
@@ -22,7 +24,7 @@ from rayseg.launch.trial import TrialPlan
 from rayseg.space import corners
 from rayseg.tracking import RunStatus, owner_tags
 
-__all__ = ["run_sweep"]
+__all__ = ["closing_children", "run_sweep"]
 
 
 def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
@@ -34,8 +36,9 @@ def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
         records = None if request.base.tracking.mlflow is None else DeskStore(desk)
         parent = open_record(records, request.base, directory, tags={"rayseg.kind": "sweep"})
         with closing(finisher(records, parent)):
+            record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
-            trials = _trials(request, plan, lengths)
+            trials = closing_children(plan, lengths, lambda: run_trials(request, plan, lengths))
             summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
@@ -57,12 +60,12 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
     )
 
 
-def _trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[EndedTrial]:
-    """Run the trials; afterwards no child run is open, whatever became of the process that had it."""
+def closing_children(plan: TrialPlan, lengths: Plan, run: Callable[[], list[EndedTrial]]) -> list[EndedTrial]:
+    """Run trials; afterwards no child run is open, whatever became of the process that had it."""
     status: RunStatus = "FAILED"
     trials: list[EndedTrial] = []
     try:
-        trials = run_trials(request, plan, lengths)
+        trials = run()
         return trials
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"

@@ -11,11 +11,15 @@ from typing import Any
 from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yaml
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
+from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.report import rank_table, render_table, write_parquet
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
+
+#: Of a result, what is in files of its own.
+_NOT_KEPT = ("best_config", "directory", "confirmation")
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class EndedTrial:
         point: overrides of the base.
         directory: what it wrote.
         fault: why it failed, or None.
+        checkpoint: its newest, or None.
     """
 
     trial_id: str
     point: dict[str, Any]
     directory: Path
     fault: str | None
+    checkpoint: Path | None = None
 
 
 @dataclass
@@ -50,6 +56,7 @@ class SweepResult:
         seconds: wall time.
         metric: what it was ranked by.
         searched: keys of the space.
+        confirmation: verdicts over paired seeds, where they were asked for.
     """
 
     best_config: ExperimentConfig
@@ -62,6 +69,7 @@ class SweepResult:
     seconds: float
     metric: str
     searched: tuple[str, ...]
+    confirmation: Confirmation | None = None
 
     def __str__(self) -> str:
         """The ranked table; searched keys are named by their shortest distinct endings."""
@@ -129,7 +137,7 @@ def _write(found: SweepResult) -> None:
     write_yaml(found.best_config, found.directory / "best.yaml")
     write_parquet(found.table, found.directory / "table.parquet")
     (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
-    kept = {each.name: getattr(found, each.name) for each in fields(found) if each.name not in {"best_config", "directory"}}
+    kept = {each.name: getattr(found, each.name) for each in fields(found) if each.name not in _NOT_KEPT}
     staged = found.directory / ".summary.json"
     staged.write_text(json.dumps(kept), encoding="utf-8")
     staged.replace(found.directory / "summary.json")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from rayseg.build import Components, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
+from rayseg.errors import ConfigError
+from rayseg.launch.confirm import confirm as confirm_sweep
+from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.summary import SweepResult, read_summary
@@ -29,6 +33,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     max_concurrent: int | None = None,
     grace_steps: int | None = None,
     components: Components | None = None,
+    confirm: Mapping[str, Any] | None = None,
 ) -> SweepResult:
     """Search a space of recipes around a base experiment.
 
@@ -47,6 +52,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         max_concurrent: trials at a time; None: as many as the cluster holds.
         grace_steps: no trial is ended before this step; None: a fifth of the run, at an evaluation.
         components: name -> callable given by value.
+        confirm: train the best recipes and the baseline again over paired seeds, and say what is better; arguments of
+            ``rayseg.confirm``, such as ``{"top": 2}``. None: not now.
 
     Raises:
         ConfigError: everything that is wrong with the base or with a corner of the space, before any trial starts.
@@ -72,12 +79,19 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         grace_steps=grace_steps,
         components=components or {},
     )
-    preflight(request)
+    wanted = None if confirm is None else confirm_request(confirm)
+    preflight(request, [] if wanted is None else confirm_problems(wanted, request.base))
+    if wanted is not None and (problems := test_split_problems(request.base, components)):
+        raise ConfigError(problems, where="sweep")
     directory = prepare_directory(request.base)
     same_search(request, directory)
-    done = read_summary(directory)
-    if done is not None:
-        return done
+    found = read_summary(directory) or _searched(request, directory)
+    if wanted is not None:
+        found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
+    return found
+
+
+def _searched(request: SweepRequest, directory: Path) -> SweepResult:
     from rayseg.launch.searching import run_sweep  # noqa: PLC0415  ray takes seconds to import
 
     return run_sweep(request, directory)

@@ -36,6 +36,10 @@ from rayseg.tracking import NullTracker, Tracker
 __all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
 
 
+#: What a point says besides overrides.
+_MARKS = ("baseline", "recipe")
+
+
 @dataclass(frozen=True)
 class TrialPlan:
     """What every trial of a sweep is told; can be pickled.
@@ -79,7 +83,10 @@ def on_workers(config: ExperimentConfig) -> bool:
 
 def trial_directory(directory: str, trial_id: str, point: Mapping[str, Any]) -> Path:
     """Where a trial of the sweep in a directory writes; its last part is the trial's name."""
-    return Path(directory) / f"{Path(directory).name}-{'baseline' if point.get('baseline') else trial_id}"
+    name = "baseline" if point.get("baseline") else trial_id
+    if "recipe" in point:
+        name = f"{point['recipe']}-seed{point['seed']}"
+    return Path(directory) / f"{Path(directory).name}-{name}"
 
 
 def fault_of(directory: Path) -> str | None:
@@ -111,7 +118,7 @@ class Trial:
     Args:
         plan: of the sweep.
         trial_id: Tune's.
-        point: overrides of the base; ``baseline: True`` marks trial 0.
+        point: overrides of the base; ``baseline: True`` marks trial 0, ``recipe`` names what is confirmed with a ``seed``.
     """
 
     plan: TrialPlan
@@ -121,7 +128,7 @@ class Trial:
     def run(self) -> None:
         """Run to the end, or to where Tune ends it."""
         directory = trial_directory(self.plan.directory, self.trial_id, self.point)
-        overrides = {key: value for key, value in self.point.items() if key != "baseline"}
+        overrides = {key: value for key, value in self.point.items() if key not in _MARKS}
         sampled = {} if self.point.get("baseline") else overrides
         try:
             config = self.plan.config(overrides, directory.name)
@@ -195,6 +202,9 @@ class Trial:
             "rayseg.trial": self.trial_id,
             "rayseg.changed": text or "nothing",
             "rayseg.baseline": str(is_baseline).lower(),
+            "rayseg.kind": "confirm" if "recipe" in self.point else "trial",
+            "rayseg.seed": str(config.seed),
+            **({"rayseg.recipe": self.point["recipe"]} if "recipe" in self.point else {}),
         }
 
 

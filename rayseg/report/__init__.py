@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rayseg.report.confirmation import Candidate, RecipeRuns, compare, seeds_wanted, standing
+from rayseg.report.confirmed_text import render_candidates
 from rayseg.report.image_bootstrap import ImageInterval, bootstrap_images, iou_of_counts
 from rayseg.report.paired import (
     Difference,
@@ -16,19 +18,25 @@ from rayseg.report.paired import (
 from rayseg.report.table import changed_values, rank_table, render_table, write_parquet
 
 __all__ = [
+    "Candidate",
     "Difference",
     "ImageInterval",
     "Judgement",
     "PairRules",
+    "RecipeRuns",
     "Verdict",
     "bootstrap_images",
     "changed_values",
+    "compare",
     "iou_of_counts",
     "judge",
     "paired_difference",
     "pairs_wanted",
     "rank_table",
+    "render_candidates",
     "render_table",
+    "seeds_wanted",
+    "standing",
     "verdicts_of_many",
     "write_parquet",
 ]

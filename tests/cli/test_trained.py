@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import rayseg
-from rayseg.build import load_trained
+from rayseg.build import evaluate_images, load_trained
 from rayseg.cli import main
 from rayseg.config import ExperimentConfig
 from rayseg.data import SyntheticStreets
@@ -22,6 +22,7 @@ from rayseg.engine import read_checkpoint
 from rayseg.errors import CheckpointError, ConfigError, DataError
 from rayseg.launch import TrainResult, train
 from rayseg.models import small_unet
+from rayseg.report import iou_of_counts
 
 NOWHERE = {"data.dataset": {"type": "folders", "root": "/nowhere"}}
 
@@ -271,3 +272,13 @@ def test_a_folder_without_pictures_is_refused(checkpoint: Path, tmp_path: Path, 
     told = capsys.readouterr().err
     assert "no pictures in this folder" in told
     assert "no such file or folder" in told
+
+
+def test_the_counts_of_the_images_make_the_scores_of_the_split(checkpoint: Path) -> None:
+    found = evaluate_images(checkpoint, split="test")
+    np.testing.assert_equal(found.metrics, rayseg.evaluate(checkpoint, split="test"))
+    assert found.counts.shape == (4, 3, len(found.class_names))
+    scores = dict(zip(found.class_names, iou_of_counts(found.counts.sum(0).numpy()), strict=True))
+    assert {name: found.metrics[f"test/IoU/{name}"] for name in scores} == pytest.approx(scores)
+    first = evaluate_images(checkpoint, split="test", overrides={"data.dataset.length": 1})
+    assert torch.equal(first.counts[0], found.counts[0])

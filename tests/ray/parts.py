@@ -91,3 +91,25 @@ class Scripted:
     def on_eval(self, run: Fit, metrics: dict[str, float]) -> None:
         score = self._scores[min(run.state.step, len(self._scores)) - 1]
         metrics["val/mIoU"] = float("nan") if score is None else score
+
+
+class Told:
+    """Scores of our own choice by kind and seed. Every start is noted in the folder; kind ``gain`` dies once with seed 1."""
+
+    priority = "HIGHEST"
+
+    def __init__(self, folder: str, kind: str = "same") -> None:
+        self._folder, self._kind = Path(folder), kind
+
+    def on_start(self, run: Fit) -> None:
+        started = len(list(self._folder.glob(f"{self._kind}-{run.plan.seed}-*")))
+        (self._folder / f"{self._kind}-{run.plan.seed}-{started}").touch()
+        if self._kind == "gain" and run.plan.seed == 1 and not started:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_eval(self, run: Fit, metrics: dict[str, float]) -> None:
+        seed = run.plan.seed
+        if self._kind == "fails" and seed == 2:
+            raise DataError("images/7.png: cannot be read; restore it")
+        more = {"same": 0.0, "gain": 0.1 + 0.0001 * (seed % 2), "noise": 0.01 * (-1) ** seed, "fails": 0.2}[self._kind]
+        metrics["val/mIoU"] = 0.5 + 0.01 * seed + more

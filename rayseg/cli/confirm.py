@@ -1,0 +1,29 @@
+"""``rayseg confirm``: the best recipes of a sweep and its baseline over paired seeds."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from rayseg.cli.output import say
+from rayseg.launch.confirm import confirm
+
+__all__ = ["run"]
+
+
+def run(args: Namespace) -> int:
+    """Confirm, then show the verdicts.
+
+    Raises:
+        RaysegError: what was wrong with the sweep or the numbers, or went wrong.
+    """
+    found = confirm(
+        args.sweep,
+        top=args.top,
+        seeds=args.seeds,
+        max_seeds=args.max_seeds,
+        smallest=args.smallest,
+        max_concurrent=args.concurrent,
+    )
+    say(f"\n{found}\n")
+    say(f"it runs as it is: rayseg train {found.directory.parent / 'confirmed.yaml'}")
+    return 0

@@ -1,0 +1,69 @@
+"""Which recipes of a sweep are confirmed: the best of its table that are not the same, beside the baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rayseg.config import ExperimentConfig, flatten
+from rayseg.errors import ConfigError, Problem
+
+__all__ = ["BASELINE", "Recipe", "chosen_recipes"]
+
+#: Name of trial 0.
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A trial's choices, to be trained again.
+
+    Args:
+        name: of the trial.
+        changed: dotted config key -> value, on top of the sweep's base.
+    """
+
+    name: str
+    changed: Mapping[str, Any]
+
+    def point(self, seed: int) -> dict[str, Any]:
+        """What a trial of it is told; ``seed`` comes last, whatever was searched."""
+        return {**self.changed, "seed": seed, "recipe": self.name, **({"baseline": True} if self.name == BASELINE else {})}
+
+
+def chosen_recipes(base: ExperimentConfig, directory: Path, top: int) -> list[Recipe]:
+    """The baseline, then the ``top`` best recipes of a sweep that differ from it and from each other, or as many as there are.
+
+    Their scores in the search have chosen them and are not used again.
+
+    Args:
+        base: of the sweep.
+        directory: of the sweep, which has ended.
+        top: how many.
+
+    Raises:
+        ConfigError: no trial has a score and differs from the baseline.
+    """
+    table = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    asked = json.loads((directory / "sweep.json").read_text(encoding="utf-8"))
+    chosen = [Recipe(BASELINE, asked["baseline"])]
+    seen = [_computed(base, asked["baseline"])]
+    for row in table["table"]:
+        recipe = Recipe(row["trial"], {key: row[key] for key in table["searched"]})
+        if row["rank"] is None or row["trial"] == BASELINE or len(chosen) > top:
+            continue
+        if (own := _computed(base, recipe.changed)) not in seen:
+            chosen.append(recipe)
+            seen.append(own)
+    if len(chosen) == 1:
+        message = f"{directory}: no trial has a score and differs from the baseline, so there is nothing to confirm"
+        raise ConfigError([Problem("", f"{message}; search longer, or over a larger space")], where="confirmation")
+    return chosen
+
+
+def _computed(base: ExperimentConfig, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a recipe: its leaves; the seed belongs to the run."""
+    return flatten(base.with_({**changed, "seed": 0}))
