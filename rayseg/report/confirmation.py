@@ -50,7 +50,7 @@ class Candidate:
         score: mean score of the recipe.
         classes: difference of each class with its own interval.
         class_verdicts: of all classes together (Benjamini and Hochberg).
-        test: the difference on the test split with an interval that holds for all candidates together; None without one.
+        test: the difference on the test split, with an interval of the same look; None without one.
         images: split -> ``mIoU`` and ``IoU/<class>`` -> interval over images drawn again, with the models as they are.
         fault: why it failed, or None.
     """
@@ -116,8 +116,9 @@ def compare(
     pairs = judged.difference.pairs
     before, after = _first(baseline, pairs), _first(own, pairs)
     classes = _class_differences(before, after, _class_prefix(metric))
-    test_metric, error = metric.replace("val/", "test/", 1), rules.error / rules.candidates
+    test_metric = metric.replace("val/", "test/", 1)
     tested = all(test_metric in row for row in [*before.scores, *after.scores])
+    test_values = _differences(before, after, test_metric) if tested else []
     return Candidate(
         name,
         changed,
@@ -128,7 +129,7 @@ def compare(
         _mean(after, metric),
         classes,
         verdicts_of_many(classes),
-        paired_difference(_differences(before, after, test_metric), error=error) if tested else None,
+        paired_difference(test_values, error=judged.error, first=rules.seeds) if tested else None,
         {split: bootstrap_images(before.counts[split], after.counts[split], class_names) for split in after.counts},
     )
 

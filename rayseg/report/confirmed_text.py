@@ -74,8 +74,10 @@ def _limits(each: Candidate, found: Difference, rules: PairRules) -> Iterator[st
     """What is left open."""
     if each.verdict == "not distinguishable" and max(-found.low, found.high) <= rules.smallest:
         yield f"a difference of more than {rules.smallest:g} either way is excluded"
-    elif each.verdict == "not distinguishable":
+    elif each.verdict == "not distinguishable" and each.asked > found.pairs:
         yield f"a difference of {rules.smallest:g} may be there: the spread between seeds asks for {each.asked} pairs to tell"
+    elif each.verdict == "not distinguishable":
+        yield f"the interval is as narrow as was asked for, +-{rules.smallest:g}, and holds zero"
 
 
 def _classes(each: Candidate) -> Iterator[str]:

@@ -127,11 +127,13 @@ class Judgement:
         difference: with the interval that holds for all candidates together.
         verdict: what it says.
         asked: pairs that the spread asks for; more than there are where ``max_seeds`` has capped them.
+        error: how often the interval of this look may miss the truth.
     """
 
     difference: Difference
     verdict: Verdict
     asked: int
+    error: float
 
 
 def _asked(first: Sequence[float], rules: PairRules) -> int:
@@ -179,12 +181,12 @@ def judge(values: Sequence[float], rules: PairRules, mode: Literal["max", "min"]
         >>> judge([0.048, 0.055, 0.051, 0.046, 0.050], PairRules()).verdict
         'better'
     """
-    asked = _asked(values[: rules.seeds], rules)
+    asked, error = _asked(values[: rules.seeds], rules), rules.first_error
     found = _first_look(values, rules)
     if found is None:
-        wanted = min(asked, rules.max_seeds)
-        found = paired_difference(values[:wanted], error=rules.last_error, first=rules.seeds)
-    return Judgement(found, found.verdict(mode), asked)
+        wanted, error = min(asked, rules.max_seeds), rules.last_error
+        found = paired_difference(values[:wanted], error=error, first=rules.seeds)
+    return Judgement(found, found.verdict(mode), asked, error)
 
 
 def verdicts_of_many(

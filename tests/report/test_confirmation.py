@@ -73,3 +73,23 @@ def test_what_stands_is_the_best_of_the_better_ones() -> None:
 def test_a_difference_that_is_small_for_sure_is_said_to_be_so() -> None:
     text = render_candidates([_compared(_runs(0.5, 0.0001, 5))], "val/mIoU", "max", RULES)
     assert "a difference of more than 0.01 either way is excluded" in text
+
+
+def test_an_interval_that_is_narrow_enough_asks_for_no_more_pairs() -> None:
+    before = RecipeRuns([{"val/mIoU": 0.0}] * 4)
+    own = RecipeRuns([{"val/mIoU": value} for value in (0.005, 0.009, 0.001, 0.006)])
+    rules = PairRules(seeds=4, max_seeds=4, smallest=0.006)
+    found = compare("a", {}, before, own, metric="val/mIoU", mode="max", rules=rules)
+    text = render_candidates([found], "val/mIoU", "max", rules)
+    assert "the interval is as narrow as was asked for, +-0.006, and holds zero" in text
+
+
+def test_the_test_split_is_judged_by_the_look_that_validation_was_judged_by() -> None:
+    before, loud = _runs(0.5, 0.002, 0), _runs(0.55, 0.05, 2)
+    loud = RecipeRuns([{**row, "test/mIoU": row["val/mIoU"] + 0.3} for row in loud.scores])
+    before = RecipeRuns([{**row, "test/mIoU": row["val/mIoU"] + 0.3} for row in before.scores])
+    for rules in (RULES, PairRules(seeds=4, max_seeds=6, smallest=1.0), PairRules(seeds=4, max_seeds=4)):
+        found = compare("a", {}, before, loud, metric="val/mIoU", mode="max", rules=rules)
+        assert found.difference is not None
+        assert found.test is not None
+        assert (found.test.low, found.test.high) == pytest.approx((found.difference.low, found.difference.high))
