@@ -84,7 +84,7 @@ def test_values_change_in_place_as_in_python() -> None:
         ("if True:\n  a = 1", "is a condition"),
         ("def f():\n  pass", "defines a function"),
         ("class A:\n  pass", "defines a class"),
-        ("with read_base():\n  pass", "the pure-Python style of MMEngine"),
+        ("with read_base():\n  pass", "only read_base is one, at the top of the file"),
         ("[('train', 1)]", "a value without a name has no effect"),
         ("a = dict(b=missing)", "'missing' has no value here"),
         ("a = [", "is no Python"),

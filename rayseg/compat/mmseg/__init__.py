@@ -3,6 +3,7 @@
 ===============  ==============================================================
 ``files``        a file with its bases and variables, as plain data
 ``expressions``  the Python that such files may be written in
+``imports``      classes and bases that are imported
 ``allowed``      its operators, functions and methods
 ``merging``      a child over its bases
 ``places``       where bases are, and the newer names of old files

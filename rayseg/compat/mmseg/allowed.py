@@ -91,7 +91,7 @@ REMEDIES: Mapping[type, str] = MappingProxyType(
     {
         ast.Import: _IMPORTS,
         ast.ImportFrom: _IMPORTS,
-        ast.With: "is the pure-Python style of MMEngine (read_base), which is not read; write _base_ = ['FILE.py']",
+        ast.With: "is a block; only read_base is one, at the top of the file; write _base_ = ['FILE.py'], or its value",
         ast.FunctionDef: "defines a function, and a config file is read, not run; write its result",
         ast.ClassDef: "defines a class, and a config file is read, not run; put it into a module and name its import path",
         ast.For: f"is a loop; write a comprehension, or {WRITE}",

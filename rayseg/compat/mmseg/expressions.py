@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from rayseg.compat.mmseg.allowed import BINARY, COMPARISONS, FUNCTIONS, LARGEST, METHODS, REMEDIES, UNARY, WRITE
+from rayseg.compat.mmseg.imports import Imported, Inherited, imported_names
 from rayseg.errors import ConfigError, Problem
 
 __all__ = ["Variables", "evaluate"]
@@ -30,13 +31,16 @@ class Variables(dict[str, Any]):
         self.used: set[str] = set()
 
 
-def evaluate(code: str, base: Mapping[str, Any], where: str) -> Variables:
+def evaluate(
+    code: str, base: Mapping[str, Any], where: str, read_base: Callable[[str], Mapping[str, Any]] | None = None
+) -> Variables:
     r"""What the assignments of a config file give.
 
     Args:
         code: of the file, its ``{{ }}`` replaced.
         base: what ``_base_.name`` stands for.
         where: the file, for errors.
+        read_base: module name -> what that base file assigns, for a file in pure-Python style, which alone may import.
 
     Raises:
         ConfigError: the text is no Python, or does what a config file may not do; with the line and what to write instead.
@@ -50,7 +54,7 @@ def evaluate(code: str, base: Mapping[str, Any], where: str) -> Variables:
     except SyntaxError as error:
         raise _error(where, error.lineno or 0, f"is no Python: {error.msg}") from None
     found = Variables()
-    evaluator = _Evaluator(found, {"_base_": base}, found.used)
+    evaluator = _Evaluator(found, {"_base_": base}, found.used, read_base)
     for statement in statements:
         try:
             evaluator.run(statement)
@@ -68,8 +72,14 @@ def _error(where: str, line: int, message: str) -> ConfigError:
 class _Evaluator:
     """Statements and expressions over names; ``outer`` names may be read, not assigned."""
 
-    def __init__(self, names: dict[str, Any], outer: Mapping[str, Any], used: set[str]) -> None:
-        self.names, self.outer, self.used = names, outer, used
+    def __init__(
+        self,
+        names: dict[str, Any],
+        outer: Mapping[str, Any],
+        used: set[str],
+        read_base: Callable[[str], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.names, self.outer, self.used, self.read_base = names, outer, used, read_base
 
     def run(self, statement: ast.stmt) -> None:
         """An assignment, the call of a method that changes a value, or a text without effect."""
@@ -85,10 +95,28 @@ class _Evaluator:
                 pass
             case ast.Expr(value=ast.Call(func=ast.Attribute()) as call):
                 self.value(call)
+            case ast.With(items=[ast.withitem(context_expr=ast.Call(func=ast.Name(id="read_base")))], body=body) if (
+                self.read_base
+            ):
+                for each in body:
+                    self.inherit(each, self.read_base)
+            case ast.Import() | ast.ImportFrom(level=0) if self.read_base:
+                self.names |= imported_names(statement)
             case ast.Expr():
                 raise _RefusedError(statement, "a value without a name has no effect; write NAME = ..., or remove it")
             case _:
                 raise _RefusedError(statement, REMEDIES.get(type(statement), f"{type(statement).__name__} is code; {WRITE}"))
+
+    def inherit(self, statement: ast.stmt, read_base: Callable[[str], Mapping[str, Any]]) -> None:
+        """Names of a base file, imported below ``with read_base()``."""
+        if not isinstance(statement, ast.ImportFrom):
+            raise _RefusedError(statement, "stands below read_base, where base files are imported: from .FILE import *")
+        values = read_base("." * statement.level + (statement.module or ""))
+        for alias in statement.names:
+            if alias.name != "*" and alias.name not in values:
+                raise _RefusedError(statement, f"the base has no {alias.name!r}; it has {', '.join(values)}")
+            chosen = values if alias.name == "*" else {alias.asname or alias.name: values[alias.name]}
+            self.names |= {name: Inherited.of(value) for name, value in chosen.items()}
 
     def assign(self, target: ast.expr, value: Any) -> None:
         """To a name, an item, or several of them."""
@@ -97,6 +125,8 @@ class _Evaluator:
                 self.names[name] = value
             case ast.Subscript(value=container, slice=key):
                 self.value(container)[self.value(key)] = value
+            case ast.Attribute(value=container, attr=key) if self.read_base and isinstance(self.value(container), dict):
+                self.value(container)[key] = value
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 for each, part in zip(targets, value, strict=True):
                     self.assign(each, part)
@@ -187,6 +217,8 @@ class _Evaluator:
 
     def _attribute(self, node: ast.Attribute) -> Any:
         container = self.value(node.value)
+        if isinstance(container, Imported):
+            return container.member(node.attr)
         if not isinstance(container, Mapping):
             raise _RefusedError(node, f"{ast.unparse(node)[:60]!r} is code; {WRITE}")
         if node.attr not in container:
@@ -221,7 +253,7 @@ class _Evaluator:
             return FUNCTIONS[node.id]
         if isinstance(node, ast.Attribute):
             owner = self.value(node.value)
-            if node.attr in METHODS.get(type(owner), ()):
+            if node.attr in METHODS.get(dict if isinstance(owner, Inherited) else type(owner), ()):
                 method: Callable[..., Any] = getattr(owner, node.attr)
                 return method
         raise _RefusedError(node, f"{ast.unparse(node)[:60]}() is not called: a config file is read, not run; {WRITE}")

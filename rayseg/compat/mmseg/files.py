@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rayseg.compat.mmseg.expressions import evaluate
+from rayseg.compat.mmseg.imports import is_pure_python, without_imports
 from rayseg.compat.mmseg.merging import duplicates, merged, without_marks
 from rayseg.compat.mmseg.options import with_cfg_options
-from rayseg.compat.mmseg.places import config_trees, find_config
+from rayseg.compat.mmseg.places import config_trees, find_config, find_module
 from rayseg.errors import ConfigError, Problem
 
 __all__ = ["KEYS", "is_mmseg_config", "mmseg_config_file", "read_mmseg_config"]
@@ -57,6 +58,8 @@ def is_mmseg_config(path: str | Path) -> bool:
     if file.suffix != ".py" or not file.is_file():
         return False
     text = file.read_text(encoding="utf-8", errors="replace")
+    if re.search(r"^with read_base\(\):", text, re.MULTILINE):
+        return True
     own = re.search(r"^(def config\b|config\s*=|from .* import .*\bconfig\b)", text, re.MULTILINE)
     names = set(_ASSIGNED.findall(text))
     return own is None and bool(names & (KEYS | {"_base_"}))
@@ -128,12 +131,14 @@ class _Reader:
     used: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
-    def read(self, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    def read(self, file: Path, above: tuple[Path, ...], *, pure: bool = False) -> dict[str, Any]:
         """What a file gives, over its bases."""
         if file.resolve() in above:
             chain = " -> ".join(each.name for each in (*above, file))
             raise ConfigError([Problem("_base_", f"goes in a circle: {chain}; remove one of the links")], _WHERE)
         text = self._substituted(file)
+        if pure or is_pure_python(text):
+            return self._pure(text, file, above)
         bases = [(name, self.read(place, (*above, file.resolve()))) for name, place in self._bases(text, file)]
         self.problems += duplicates(bases)
         base = {key: value for _, values in bases for key, value in values.items()}
@@ -141,6 +146,16 @@ class _Reader:
         self.used |= own.used
         kept = {key: value for key, value in own.items() if key not in {"_base_", "_deprecation_"} and not key.startswith("__")}
         return merged(kept, base, self.problems) if bases else without_marks(kept)
+
+    def _pure(self, text: str, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+        """A file in MMEngine's pure-Python style: its names, those of its bases, and what it changed of them."""
+
+        def read_base(module: str) -> dict[str, Any]:
+            return self.read(find_module(module, file.parent, self.trees), (*above, file.resolve()), pure=True)
+
+        own = evaluate(text, {}, str(file), read_base)
+        self.used |= own.used
+        return without_imports({key: value for key, value in own.items() if not key.startswith("__")})
 
     def _bases(self, text: str, file: Path) -> list[tuple[str, Path]]:
         """Names as written, and their files."""

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["config_trees", "find_config", "same_config"]
+__all__ = ["config_trees", "find_config", "find_module", "same_config"]
 
 _REMEDY = (
     "put it there, install mmsegmentation (its config files are enough: pip install --no-deps), or name the directory that has "
@@ -73,6 +73,35 @@ def find_config(name: str, beside: Path, trees: Sequence[Path]) -> Path:
     close = get_close_matches(tail.name, {file.name for file in (*files, *beside.glob("*.py"))}, n=3, cutoff=0.7)
     nearest = f". Nearest names: {', '.join(close)}" if close else ""
     raise _error(name, f"no such file in {looked}; {_REMEDY}{nearest}")
+
+
+def find_module(module: str, beside: Path, trees: Sequence[Path]) -> Path:
+    """The file that ``with read_base(): from MODULE import *`` means.
+
+    Args:
+        module: with dots before it, relative to a file; without, in a package: ``mmseg.configs._base_.default_runtime``.
+        beside: directory of that file.
+        trees: directories of config files.
+
+    Raises:
+        ConfigError: there is none.
+
+    Example:
+        >>> find_module("..models.nowhere", Path("configs/pspnet"), [])
+        Traceback (most recent call last):
+        rayseg.errors.ConfigError: 1 problem in MMSegmentation config
+          ../models/nowhere.py: no such file ...
+    """
+    name = module.lstrip(".")
+    level = len(module) - len(name)
+    if level:
+        return find_config("../" * (level - 1) + name.replace(".", "/") + ".py", beside, trees)
+    package, _, rest = name.partition(".")
+    found = find_spec(package)
+    for place in (found.submodule_search_locations or ()) if found is not None else ():
+        if (file := Path(place, *rest.split(".")).with_suffix(".py")).is_file():
+            return file
+    return find_config(rest.removeprefix("configs.").replace(".", "/") + ".py", beside, trees)
 
 
 def _alias_of(name: str) -> Callable[[Path], bool]:

@@ -33,6 +33,7 @@ _SILENT = frozenset(
 )
 # fmt: on
 _MOVED = "stands inside decode_head, where nothing reads it; move it one level up, to model.auxiliary_head (the example of the "
+_BATCH_NORMS = {"BN", "BatchNorm2d", "SyncBN", "SyncBatchNorm"}
 #: Arguments of a network that say what is so anyway.
 _PLAIN = {
     "frozen_stages": (-1,),
@@ -174,10 +175,10 @@ def _part(part: Section) -> dict[str, Any]:
 def _norm(part: Section) -> None:
     """Of batch norms only their numbers are the network's."""
     norm = part.values.get("norm_cfg")
-    if not isinstance(norm, dict) or norm.get("type") not in {"BN", "SyncBN"} or not norm.get("requires_grad", True):
+    if not isinstance(norm, dict) or norm.get("type") not in _BATCH_NORMS or not norm.get("requires_grad", True):
         return
     part.drop("norm_cfg")
-    if norm["type"] == "BN":
+    if norm["type"] in {"BN", "BatchNorm2d"}:
         part.report.note("model", "norms are not synchronised there; model.norm: batch does the same")
     if numbers := {key: value for key, value in norm.items() if key not in {"type", "requires_grad"}}:
         part.values["norm_cfg"] = numbers
