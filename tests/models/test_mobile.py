@@ -15,7 +15,18 @@ from torchvision.models.vgg import cfgs, make_layers
 from rayseg.build import assemble, check
 from rayseg.engine import LocalReporter
 from rayseg.errors import ShapeError
-from rayseg.models import VGG, LRASPPHead, MobileNetV2, MobileNetV3, WeightRules, match_weights, mmseg
+from rayseg.models import (
+    VGG,
+    DepthwiseSeparableFCNHead,
+    LRASPPHead,
+    MobileNetV2,
+    MobileNetV3,
+    WeightRules,
+    match_weights,
+    mmseg,
+    prepare,
+    sample_keys,
+)
 from rayseg.models.mmseg.conv import conv2d
 from rayseg.models.mmseg.norms import made_with_norms
 from tests.models.test_mmseg import BASE, FCN, disturbed
@@ -71,6 +82,66 @@ def test_vgg_is_torchvision_s() -> None:
     x = torch.randn(1, 3, 64, 33)
     with torch.no_grad():
         torch.testing.assert_close(list(ours(x)), stages(theirs, x, [3, 7, 14]))
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        ("small", [(2, 1), (2, 1), (1, 1), *[(1, 2)] * 5, *[(1, 4)] * 3]),
+        ("large", [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (1, 1), *[(1, 2)] * 6, *[(1, 4)] * 3]),
+    ],
+)
+def test_strides_of_mobilenet_v3_beyond_8_are_dilations_without_a_path_beside_them(arch: Any, expected: Any) -> None:
+    with torch.device("meta"):
+        net = MobileNetV3(arch, out_indices=(len(expected) + 1,))
+    blocks: list[Any] = [net.get_submodule(f"layer{index}") for index in range(1, len(expected) + 1)]
+    convs = [block.depthwise_conv.conv for block in blocks]
+    assert [(conv.stride[0], conv.dilation[0]) for conv in convs] == expected
+    assert {conv.padding for conv in convs if conv.stride == (2, 2)} == {(0, 0)}  # these pad by themselves
+    assert not any(blocks[index].has_skip for index in ([0, 3, 8] if arch == "small" else [6, 12]))
+    assert [blocks[index].has_skip for index in (-1, -2)] == [True, True]
+
+
+def test_lite_r_aspp_gates_the_last_feature_by_averages_over_windows() -> None:
+    head = disturbed(LRASPPHead(3, (2, 3, 4), channels=4, branch_channels=(2, 1))).eval()
+    fine, middle, last = torch.randn(2, 2, 99, 141), torch.randn(2, 3, 60, 71), torch.randn(2, 4, 50, 71)
+    means = torch.stack([last[..., :49, left : left + 49].mean((2, 3)) for left in (0, 20)], -1)[:, :, None]
+    gate = F.conv2d(means, head.get_parameter("image_pool.1.conv.weight")).sigmoid()
+    x = head.get_submodule("aspp_conv")(last) * F.interpolate(gate, (50, 71), mode="bilinear")
+    x = head.get_submodule("conv_up_input")(x)
+    for index, feature in ((1, middle), (0, fine)):
+        up = F.interpolate(x, feature.shape[2:], mode="bilinear")
+        joined = torch.cat([up, head.get_submodule(f"convs.conv{index}")(feature)], 1)
+        x = head.get_submodule(f"conv_ups.conv_up{index}")(joined)
+    torch.testing.assert_close(head([fine, middle, last]), head.get_submodule("conv_seg")(x))
+
+
+@pytest.mark.parametrize("dw_act_cfg", [None, {"type": "ReLU"}])
+def test_a_separable_fcn_is_depthwise_then_pointwise(dw_act_cfg: Any) -> None:
+    head = disturbed(DepthwiseSeparableFCNHead(3, (4,), channels=2, num_convs=1, dw_act_cfg=dw_act_cfg)).eval()
+    x = torch.randn(2, 4, 7, 8)
+
+    def layer(name: str, x: torch.Tensor) -> torch.Tensor:
+        part: Any = head.get_submodule(name)
+        deep = part.depthwise_conv.bn(F.conv2d(x, part.depthwise_conv.conv.weight, padding=1, groups=x.shape[1]))
+        deep = deep if dw_act_cfg is None else deep.relu()
+        out: torch.Tensor = part.pointwise_conv.bn(F.conv2d(deep, part.pointwise_conv.conv.weight)).relu()
+        return out
+
+    joined = layer("conv_cat", torch.cat([x, layer("convs.0", x)], 1))
+    torch.testing.assert_close(head([x]), head.get_submodule("conv_seg")(joined))
+
+
+def test_a_prepared_mobilenet_uses_every_parameter() -> None:
+    heads = [
+        {"type": "DepthwiseSeparableFCNHead", "channels": 4},
+        {**FCN, "in_index": [0, 1], "input_transform": "resize_concat"},
+    ]
+    model = prepare(mmseg(5, backbone={**SMALL, **D8}, decode_head=heads[0], auxiliary_head=heads[1]), norm="sync")
+    with sample_keys(0, torch.arange(2)):
+        output = model.train()(torch.randn(2, 3, 32, 48))
+    sum(logits.square().mean() for logits in output.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("size", [6, 7, 8, 9])
