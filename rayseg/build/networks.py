@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import Parameter
 from typing import Any
 
@@ -11,9 +11,10 @@ from torch import nn
 
 from rayseg.build.resolve import Problems, Resolved, bind, find
 from rayseg.config import Spec
-from rayseg.models import MODELS
+from rayseg.errors import ConfigError, Problem
+from rayseg.models import MODELS, mmseg
 
-__all__ = ["call_network", "classes_name", "resolve_network"]
+__all__ = ["call_network", "classes_name", "require_momentum", "resolve_network"]
 
 #: torchvision's, timm's and our name, and that of segmentation_models_pytorch.
 _NAMES = ("num_classes", "classes")
@@ -67,3 +68,31 @@ def call_network(call: Resolved, num_classes: int) -> nn.Module:
     name = classes_name(call.target)
     model: nn.Module = call(num_classes) if name is None else call(**{name: num_classes})
     return model
+
+
+def require_momentum(call: Resolved, norm: str) -> None:
+    """A ``norm_cfg`` of MMSegmentation's networks with a momentum is for norms that have one.
+
+    Raises:
+        ConfigError: group norms take the place of its batch norms.
+
+    Example:
+        >>> require_momentum(Resolved(mmseg, {"backbone": {"norm_cfg": {"momentum": 0.01}}}, "mmseg"), "group")
+        Traceback (most recent call last):
+        rayseg.errors.ConfigError: 1 problem in experiment config
+          backbone.norm_cfg.momentum: group norms have no running statistics; remove it, or write model.norm: auto
+    """
+    if call.target is mmseg and norm == "group":
+        message = "group norms have no running statistics; remove it, or write model.norm: auto"
+        if problems := [Problem(path, message) for path in _momenta(call.kwargs, "")]:
+            raise ConfigError(problems)
+
+
+def _momenta(written: Any, path: str) -> Iterator[str]:
+    """Where a ``norm_cfg`` has a momentum."""
+    items = written.items() if isinstance(written, Mapping) else enumerate(written) if isinstance(written, list | tuple) else ()
+    for key, value in items:
+        if key == "norm_cfg" and isinstance(value, Mapping) and "momentum" in value:
+            yield f"{path}norm_cfg.momentum"
+        else:
+            yield from _momenta(value, f"{path}{key}.")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rayseg.build.class_weights import make_class_weight
 from rayseg.build.distillation import Distillation, other_data
-from rayseg.build.networks import call_network
+from rayseg.build.networks import call_network, require_momentum
 from rayseg.build.parts import HeadParts, Parts, is_of_sums, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
@@ -48,6 +48,7 @@ def make_model(config: ExperimentConfig, parts: Parts, num_classes: int) -> nn.M
     """The network with the normalisation layers and dropout that the config asks for; the same on every rank."""
     assert parts.model is not None
     norm = "sync" if config.model.norm == "auto" else config.model.norm
+    require_momentum(parts.model, norm)
     with borrowed_generators():
         set_generators(config.seed)
         return prepare(call_network(parts.model, _num_channels(config, num_classes)), norm=norm)

@@ -214,6 +214,11 @@ def head(kind: str, **own: Any) -> dict[str, Any]:
         (body("MobileNetV2", norm_cfg={"type": "BN", "eps": 0.1}), "backbone.norm_cfg", "Only eps and momentum"),
         (body("MobileNetV2", norm_cfg={"eps": 0}), "backbone.norm_cfg.eps", "must be above 0"),
         (body("MobileNetV2", norm_cfg={"momentum": 2.0}), "backbone.norm_cfg.momentum", "at most 1, got 2.0"),
+        (
+            {**body("MobileNetV2", norm_cfg={"momentum": 0.1}), "norm": "group"},
+            "backbone.norm_cfg.momentum",
+            "model.norm: auto",
+        ),
         (body("VGG", **ONE_STAGE, norm_cfg={"eps": 0.1}), "backbone.norm_cfg", "there is no batch norm in it"),
         (body("MobileNetV3", arch="medium"), "backbone.arch", "got 'medium'"),
         (body("MobileNetV3", arch="large"), "backbone.out_indices", "after 12 would not be used; add 16"),
