@@ -109,8 +109,9 @@ def main() -> None:
         (name, seed): trained(args, example, name, file, changes, seed)
         for seed in args.seeds
         for name, (file, changes) in example.recipes.items()
+        if name in args.only
     }
-    print(table(scores, list(example.recipes), args.seeds, example.metrics))
+    print(table(scores, args.only, args.seeds, example.metrics))
 
 
 def trained(
@@ -190,6 +191,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images, px")
     parser.add_argument("--steps", type=int, metavar="N", help="of every run; with --smoke 2")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="images in a step")
+    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="some of the recipes, by their names in the table")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--storage", default="runs/mmseg", help="checkpoints and results go under it")
     parser.add_argument("--smoke", action="store_true", help="small and short, on generated images")
@@ -198,6 +200,9 @@ def parse_arguments() -> argparse.Namespace:
     example = EXAMPLES[args.example]
     if args.data is not None and args.classes is None:
         parser.error("give --classes with --data")
+    if unknown := set(args.only or ()) - set(example.recipes):
+        parser.error(f"--only {', '.join(map(repr, sorted(unknown)))}: the recipes are {', '.join(map(repr, example.recipes))}")
+    args.only = args.only or list(example.recipes)
     args.storage = str(Path(args.storage).expanduser().resolve())
     args.classes = args.classes or list(example.classes)
     args.size = tuple(args.size or ((96, 80) if args.smoke else example.size))
