@@ -17,6 +17,7 @@ from rayseg.engine import LocalReporter
 from rayseg.errors import ShapeError
 from rayseg.models import MixVisionTransformer, SampleDropout, SampleDropPath, UPerHead, mmseg, prepare, sample_keys
 from rayseg.models.mmseg.attention import Attention, DropPath
+from rayseg.models.mmseg.segformer import bicubic
 from tests.models.test_mmseg import BASE, SMALL, disturbed
 
 MIT: dict[str, Any] = {"type": "MixVisionTransformer", "embed_dims": 4, "num_layers": [1, 1, 2, 1]}
@@ -144,6 +145,17 @@ def test_a_pyramid_of_features_is_added_from_the_deepest_up() -> None:
     levels = [part("fpn_convs.0")(shallow), up(part("fpn_convs.1")(middle), shallow), up(deep, shallow)]
     expected = part("conv_seg")(part("fpn_bottleneck")(torch.cat(levels, 1)))
     torch.testing.assert_close(head(features), expected)
+
+
+@given(*(st.integers(1, 7) for _ in range(4)), st.booleans())
+def test_bicubic_is_torch_s_with_its_gradient(height: int, width: int, tall: int, wide: int, align_corners: bool) -> None:
+    x = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(2, 3, tall, wide, dtype=torch.float64)
+    expected = F.interpolate(x, (tall, wide), mode="bicubic", align_corners=align_corners)
+    found = bicubic(x, (tall, wide), align_corners=align_corners)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(each, x, upstream)[0] for each in (found, expected)))
+    assert bicubic(x.bfloat16(), (tall, wide), align_corners=align_corners).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("decode_head", [SEGFORMER, UPER])

@@ -9,11 +9,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d
+from rayseg.models.mmseg.conv import ConvModule, class_layer, dropout2d, resize
 from rayseg.models.mmseg.feature import require
 from rayseg.models.mmseg.inputs import SeveralInputs
 
-__all__ = ["SegformerHead"]
+__all__ = ["SegformerHead", "bicubic"]
+
+
+def _weights(size: int, wanted: int, like: Tensor, *, align_corners: bool) -> Tensor:
+    """``(wanted, size)``: row i has the weights of what is interpolated at i, those of ``F.interpolate`` along one side."""
+    points = torch.eye(size, device=like.device, dtype=torch.promote_types(like.dtype, torch.float32))
+    return F.interpolate(points[None, None], (wanted, size), mode="bicubic", align_corners=align_corners)[0, 0]
+
+
+def bicubic(x: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
+    """``(N, C, h, w)`` to ``(N, C, *size)`` by products of matrices; of torch's own there is no deterministic gradient on GPUs.
+
+    Example:
+        >>> bicubic(torch.ones(1, 2, 3, 3), (4, 5), align_corners=False).shape
+        torch.Size([1, 2, 4, 5])
+    """
+    rows, columns = (
+        _weights(given, wanted, x, align_corners=align_corners) for given, wanted in zip(x.shape[2:], size, strict=True)
+    )
+    with torch.autocast(x.device.type, enabled=False):
+        return (rows @ x.to(rows.dtype) @ columns.T).to(x.dtype)
 
 
 class SegformerHead(nn.Module):
@@ -26,7 +46,7 @@ class SegformerHead(nn.Module):
         in_channels: of these features, checked where they are given.
         in_index: which features; the logits have the stride of the first. All of them unless said.
         dropout_ratio: probability that a channel is dropped before the last layer.
-        interpolate_mode: how features are brought to a size; PyTorch has no deterministic gradient of ``bicubic`` on GPUs.
+        interpolate_mode: how features are brought to a size.
         align_corners: of that, and how the logits are brought to the size of the image; see :class:`EncoderDecoder`.
 
     Raises:
@@ -66,4 +86,5 @@ class SegformerHead(nn.Module):
         return logits
 
     def _resized(self, x: Tensor, like: Tensor) -> Tensor:
-        return F.interpolate(x, like.shape[2:], mode=self.interpolate_mode, align_corners=self.align_corners)
+        enlarge = bicubic if self.interpolate_mode == "bicubic" else resize
+        return enlarge(x, like.shape[2:], align_corners=self.align_corners)
