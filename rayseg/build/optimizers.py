@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from rayseg.build.parts import Parts
 from rayseg.build.resolve import Problems, Resolved, bind_some, call_hidden, caught, nearest, takes
 from rayseg.config import ExperimentConfig, GroupRule
-from rayseg.engine.checkpoint import what_is_refused
 from rayseg.errors import ConfigError, Problem
+from rayseg.models.torch_files import what_is_refused
 from rayseg.optim import Rule, apply_schedule, parameter_groups
 
 __all__ = ["check_optimizer", "idle_optimizer", "make_groups", "make_optimizer", "try_optimizer"]

@@ -17,7 +17,6 @@ import json
 import math
 import os
 import pickle
-import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from typing import Any, Literal
 import torch
 
 from rayseg.errors import CheckpointError
+from rayseg.models.torch_files import what_is_refused
 
 __all__ = [
     "ResumeState",
@@ -37,7 +37,6 @@ __all__ = [
     "read_manifest",
     "step_of",
     "strip_older",
-    "what_is_refused",
     "write_checkpoint",
 ]
 
@@ -202,17 +201,6 @@ def read_checkpoint(directory: Path, name: str = "train.pt", *, map_location: to
     except pickle.UnpicklingError as error:
         message = f"{directory / name}: holds more than tensors and plain values ({what_is_refused(error)}); start anew"
         raise CheckpointError(message) from error
-
-
-def what_is_refused(error: Exception) -> str:
-    """What ``weights_only`` did not read, out of torch's page of text.
-
-    Example:
-        >>> what_is_refused(pickle.UnpicklingError("... Unsupported global: GLOBAL collections.deque was not ..."))
-        'collections.deque'
-    """
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    return found[1] if found else f"{type(error).__name__}: {error}"
 
 
 def _digest(path: Path) -> str:

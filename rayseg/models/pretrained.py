@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rayseg.errors import CheckpointError, ConfigError, Problem
+from rayseg.models.torch_files import StandIn, read_torch_file
 from rayseg.models.weights import WeightReport, best_prefixes, some
 
 __all__ = ["efficientnet_lite0_state", "load_backbone", "read_state", "torchvision_state"]
@@ -22,15 +21,17 @@ _log = logging.getLogger(__name__)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file of torch or safetensors, on the CPU.
+    """The state dict in a file of torch or safetensors, on the CPU; nothing that lies in the file is run.
 
-    ``state_dict`` or ``model`` around it and ``module.`` before names are taken off.
+    ``state_dict`` or ``model`` around it and ``module.`` before names are taken off. What trainers such as MMEngine keep beside
+    the weights is passed over.
 
     Raises:
-        CheckpointError: no such file, not readable with ``weights_only``, or no tensors by name in it.
+        CheckpointError: no such file, objects in it that are no tensors, plain values or a known trainer's, or no tensors by
+            name.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     torch.save({"state_dict": {"module.conv.weight": torch.ones(1)}}, f"{folder}/weights.pth")
         ...     read_state(f"{folder}/weights.pth")
@@ -38,13 +39,15 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """
     try:
         content: Any = _content(Path(path))
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as a state dict: {str(error).splitlines()[0]}; save one with torch.save"
-        ) from error
+    except (OSError, EOFError, RuntimeError) as error:
+        told = [*str(error).splitlines(), type(error).__name__][0]
+        raise CheckpointError(f"{path}: cannot be read as a state dict: {told}; save one with torch.save") from error
+    whole = content
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
+    if stand_ins := [name for name, value in _items(content) if isinstance(value, StandIn) and content is not whole]:
+        raise CheckpointError(f"{path}: {some(stand_ins)} are no tensors; save them as tensors by torch.save")
     state = {name.removeprefix("module."): value for name, value in _items(content) if isinstance(value, Tensor)}
     if not state:
         raise CheckpointError(f"{path}: got {type(content).__name__} without tensors by name, expected a state dict")
@@ -53,7 +56,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
 def _content(path: Path) -> Any:
     if path.suffix != ".safetensors":
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch_file(path)
     try:
         library = importlib.import_module("safetensors.torch")
     except ImportError as error:
@@ -113,6 +116,7 @@ def load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], *, source: s
         CheckpointError: a tensor of the backbone is missing or has another shape. Batch counters may be missing.
 
     Example:
+        >>> import torch
         >>> load_backbone(nn.Linear(2, 2, bias=False), {"backbone.weight": torch.eye(2)}, source="mine.pth").loaded
         ('weight',)
     """
