@@ -7,7 +7,8 @@ With I the pixels of a class that were found, L those labelled and P those predi
     fscore     (1 + b^2) p r / (b^2 p + r) of precision p and recall r; with b = 1 it is dice
     boundary   the iou of pixels near the border of the class, counted apart
 
-A mean runs over the classes for which the score exists.
+They take a confusion matrix ``(C, C)`` of counts, rows the truth and columns the prediction, and give ``(C,)`` float64, NaN for
+a class for which there is no score. A mean runs over the classes for which the score exists.
 
 Letters: C classes.
 """
@@ -38,79 +39,60 @@ DEFAULT_METRICS: tuple[Metric, ...] = ("mIoU",)
 
 
 def iou(confusion: Tensor) -> Tensor:
-    """Intersection over union of each class.
-
-    Args:
-        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
-
-    Returns:
-        ``(C,)`` float64; NaN for a class that is neither in the truth nor in the prediction.
+    """Intersection over union of each class; NaN for one that is neither in the truth nor in the prediction.
 
     Example:
         >>> iou(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
         tensor([0.7500, 0.8000,    nan], dtype=torch.float64)
     """
-    counts = confusion.to(torch.float64)
-    found = counts.diagonal()
-    return found / (counts.sum(1) + counts.sum(0) - found)
+    found, labelled, predicted = _pixels(confusion)
+    return found / (labelled + predicted - found)
 
 
 def accuracy(confusion: Tensor) -> Tensor:
-    """Share of each class's labelled pixels that were found (its recall).
-
-    Args:
-        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
-
-    Returns:
-        ``(C,)`` float64; NaN for a class that is not in the truth.
+    """Share of each class's labelled pixels that were found, its recall; NaN for one that is not in the truth.
 
     Example:
         >>> accuracy(torch.tensor([[3, 1], [0, 0]]))
         tensor([0.7500,    nan], dtype=torch.float64)
     """
-    counts = confusion.to(torch.float64)
-    return counts.diagonal() / counts.sum(1)
+    found, labelled, _ = _pixels(confusion)
+    return found / labelled
 
 
 def dice(confusion: Tensor) -> Tensor:
-    """Dice coefficient of each class (Dice 1945), which is its F1.
-
-    Args:
-        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
-
-    Returns:
-        ``(C,)`` float64; NaN for a class that is neither in the truth nor in the prediction.
+    """Dice coefficient of each class (Dice 1945), its F1; NaN for one that is neither in the truth nor in the prediction.
 
     Example:
         >>> dice(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
         tensor([0.8571, 0.8889,    nan], dtype=torch.float64)
     """
-    counts = confusion.to(torch.float64)
-    return 2 * counts.diagonal() / (counts.sum(1) + counts.sum(0))
+    found, labelled, predicted = _pixels(confusion)
+    return 2 * found / (labelled + predicted)
 
 
 def precision(confusion: Tensor) -> Tensor:
-    """Share of the pixels predicted as a class that are of it.
-
-    Args:
-        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
-
-    Returns:
-        ``(C,)`` float64; NaN for a class that is never predicted.
+    """Share of the pixels predicted as a class that are of it; NaN for one that is never predicted.
 
     Example:
         >>> precision(torch.tensor([[3, 1], [0, 4]]))
         tensor([1.0000, 0.8000], dtype=torch.float64)
     """
+    found, _, predicted = _pixels(confusion)
+    return found / predicted
+
+
+def _pixels(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """I, L and P of each class, float64: exact up to 2^53."""
     counts = confusion.to(torch.float64)
-    return counts.diagonal() / counts.sum(0)
+    return counts.diagonal(), counts.sum(1), counts.sum(0)
 
 
 def fscore(confusion: Tensor, *, beta: float = 1.0, zero_division: float = 0.0) -> Tensor:
     """F-score of each class (van Rijsbergen 1979), from its counts: ``(1 + b^2) I / (b^2 L + P)``.
 
     Args:
-        confusion: ``(C, C)`` counts; rows are the truth, columns the prediction.
+        confusion: counts.
         beta: b; recall weighs b times as much as precision.
         zero_division: value of a class of which some pixels exist and none was found. MMSegmentation has NaN there, which
             takes the class out of the mean and makes the mean larger.
@@ -124,11 +106,9 @@ def fscore(confusion: Tensor, *, beta: float = 1.0, zero_division: float = 0.0) 
         >>> fscore(torch.tensor([[0, 2], [0, 4]]), zero_division=float("nan"))
         tensor([   nan, 0.8000], dtype=torch.float64)
     """
-    counts = confusion.to(torch.float64)
-    found = counts.diagonal()
-    occurs = counts.sum(1) + counts.sum(0) > 0
-    values = (1 + beta**2) * found / (beta**2 * counts.sum(1) + counts.sum(0))
-    return values.where((found > 0) | ~occurs, zero_division)
+    found, labelled, predicted = _pixels(confusion)
+    values = (1 + beta**2) * found / (beta**2 * labelled + predicted)
+    return values.where((found > 0) | (labelled + predicted == 0), zero_division)
 
 
 def boundary_iou(counts: Tensor) -> Tensor:

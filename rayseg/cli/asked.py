@@ -7,7 +7,7 @@ from typing import Any
 
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["MODEL_KEYS", "PREDICTION_KEYS", "require_used"]
+__all__ = ["EVALUATION_KEYS", "MODEL_KEYS", "PREDICTION_KEYS", "require_used"]
 
 #: On which the model and what it is given depend.
 MODEL_KEYS = (*(f"data.{key}" for key in ("class_names", "dataset", "mean", "std", "train_split")), "model")
@@ -17,6 +17,17 @@ PREDICTION_KEYS = (
     *(f"eval.{key}" for key in ("batch_size", "crop_size", "mode", "resize", "stride", "tta")),
     "data.palette",
     "scaling.gpu",
+)
+#: On which scores depend, those of the losses too.
+EVALUATION_KEYS = (
+    *PREDICTION_KEYS,
+    *(f"data.{key}" for key in ("ignore_index", "num_workers", "test_split", "val_split")),
+    *(f"eval.{key}" for key in ("beta", "boundary_ratio", "metrics")),
+    *(f"train.{key}" for key in ("kernels", "precision")),
+    "heads",
+    "ignore_classes",
+    "losses",
+    "sampling",
 )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Mapping
 
 from rayseg.build import evaluate
+from rayseg.cli.asked import EVALUATION_KEYS, require_used
 from rayseg.cli.output import say, table
 from rayseg.config import parse_assignments
+from rayseg.errors import ConfigError, Problem
+from rayseg.metrics import METRICS
 
 __all__ = ["run"]
 
@@ -18,7 +22,18 @@ def run(args: Namespace) -> int:
     Raises:
         RaysegError: what was wrong with the checkpoint or the data.
     """
-    metrics = evaluate(args.checkpoint, split=args.split, overrides=parse_assignments(args.overrides))
+    overrides = parse_assignments(args.overrides)
+    require_used(overrides, EVALUATION_KEYS, "an evaluation")
+    if args.all and "eval.metrics" in overrides:
+        raise ConfigError(
+            [Problem("eval.metrics", "says which metrics, and --all says every one; leave one out")], "the command line"
+        )
+    if args.all:
+        overrides = {**overrides, "eval.metrics": list(METRICS)}
+    metrics = evaluate(args.checkpoint, split=args.split, overrides=overrides)
+    if args.json:
+        say(json.dumps(metrics, indent=2))
+        return 0
     whole = {name: value for name, value in metrics.items() if not _is_class_score(name)}
     say(table((name, f"{value:.4f}") for name, value in whole.items()))
     say()
@@ -37,6 +52,7 @@ def _class_rows(metrics: Mapping[str, float]) -> list[list[str]]:
         if _is_class_score(name):
             _, kind, class_name = name.split("/", 2)
             by_class.setdefault(class_name, {})[kind] = value
-    kinds = list(dict.fromkeys(kind for scores in by_class.values() for kind in scores))
-    rows = [[name, *(f"{scores[kind]:.4f}" for kind in kinds)] for name, scores in by_class.items()]
+    found = {kind for scores in by_class.values() for kind in scores}
+    kinds = [kind for kind in dict.fromkeys(kind for kinds in METRICS.values() for kind in kinds) if kind in found]
+    rows = [[name, *(f"{scores[kind]:.4f}" if kind in scores else "-" for kind in kinds)] for name, scores in by_class.items()]
     return [["class", *kinds], *rows]

@@ -85,16 +85,19 @@ def _eval(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     _overrides(parser)
     parser.add_argument("--split", metavar="NAME", help="val, test, ...; default: data.val_split of the config")
+    parser.add_argument("--all", action="store_true", help="every metric, that of borders too; default: eval.metrics")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def _predict(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
-    parser.add_argument("images", nargs="+", metavar="IMAGES", help="picture files, or folders of them")
+    parser.add_argument("images", nargs="+", metavar="IMAGES", help="pictures, videos, or folders of them")
     parser.epilog = "Among IMAGES also key=value, such as eval.tta.flip=true: how the model is asked."
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="for the masks: palette PNGs whose values are class indices"
     )
-    parser.add_argument("--overlay", action="store_true", help="also NAME_overlay.png: the classes over the picture")
+    parser.add_argument("--overlay", action="store_true", help="also NAME_overlay.png, or .mp4: the classes over the picture")
+    parser.add_argument("--legend", action="store_true", help="with --overlay: names and colours of the classes below")
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
@@ -189,7 +192,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sweep": Command("search recipes around an experiment", _sweep),
         "confirm": Command("train a sweep's best recipes again over paired seeds, and say what is better", _confirm),
         "eval": Command("scores of a checkpoint over a split", _eval),
-        "predict": Command("masks of pictures", _predict),
+        "predict": Command("masks of pictures and videos", _predict),
         "export": Command("a checkpoint for other programs: ONNX, torch.export, MMSegmentation's layout", _export),
         "data": Command("look at the data of a config: stats, preview, convert", actions=_DATA),
         "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),

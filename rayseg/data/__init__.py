@@ -40,11 +40,13 @@ from rayseg.data.transforms import (
     pad_to,
 )
 from rayseg.data.vessels import SyntheticVessels
+from rayseg.data.video import VIDEOS, frame_rate, require_video, video_frames, video_writer
 
 __all__ = [
     "DATASETS",
     "LAYOUTS",
     "TRANSFORMS",
+    "VIDEOS",
     "ArrowSegmentation",
     "ConcatSegmentation",
     "Converted",
@@ -69,16 +71,20 @@ __all__ = [
     "convert_split",
     "count_labels",
     "eval_batches",
+    "frame_rate",
     "label_table",
     "micro_batches",
     "normalize",
     "pad_to",
     "permutation",
+    "require_video",
     "sample_of",
     "step_keys",
     "steps_of",
     "train_batches",
     "training_sample",
+    "video_frames",
+    "video_writer",
 ]
 
 #: Built-in datasets by the names that a config uses; each is called as ``(split, **own)``.

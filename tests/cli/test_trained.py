@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from rayseg.data import SyntheticStreets
 from rayseg.engine import read_checkpoint
 from rayseg.errors import CheckpointError, ConfigError, DataError
 from rayseg.launch import TrainResult, train
+from rayseg.metrics import METRICS
 from rayseg.models import small_unet
 from rayseg.report import iou_of_counts
 
@@ -188,6 +190,30 @@ def test_the_command_eval_prints_the_scores(checkpoint: Path, capsys: pytest.Cap
     assert rows["test/mIoU"] == [f"{scores['test/mIoU']:.4f}"]
     assert rows["class"] == ["IoU", "Acc"]
     assert rows["road"] == [f"{scores['test/IoU/road']:.4f}", f"{scores['test/Acc/road']:.4f}"]
+
+
+def test_the_command_eval_has_every_metric_and_speaks_to_programs(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(checkpoint), "--all", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics == rayseg.evaluate(checkpoint, overrides={"eval.metrics": list(METRICS)})
+    assert main(["eval", str(checkpoint), "--all"]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line}
+    assert rows["class"] == ["IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"]
+    never = [name for name in SyntheticStreets("train").class_names if f"val/Precision/{name}" not in metrics]
+    assert never
+    assert {rows[name][4] for name in never} == {"-"}
+    kinds = ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU")
+    assert {f"val/m{kind}" for kind in kinds} | {f"val/{kind}/road" for kind in kinds if kind != "Precision"} <= metrics.keys()
+
+
+def test_the_command_eval_refuses_what_changes_no_score(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(checkpoint), "optim.lr=0.1", "train.steps=3", "losses.ce.weight=2"]) == 2
+    told = capsys.readouterr().err
+    assert "optim.lr: is not used in an evaluation" in told
+    assert "train.steps: is not used" in told
+    assert "losses.ce.weight" not in told
+    assert main(["eval", str(checkpoint), "--all", "eval.metrics=[mDice]"]) == 2
+    assert "leave one out" in capsys.readouterr().err
 
 
 def test_the_command_predict_writes_masks_whose_values_are_classes(
