@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,25 @@ def test_the_examples_of_mmsegmentation_run_from_config_files_in_its_words(
     first, again = run_twice("mmseg_examples.py", example, cwd=tmp_path)
     assert re.findall(r"^\| ([^|]+) \| 0 \| [\d.]+ \|", first, re.MULTILINE) == recipes
     assert again == first
+
+
+@pytest.mark.parametrize(("script", "more"), [("class_weight", ["--confirm", "1"]), ("loss_mix", []), ("schedule", [])])
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_search_prints_its_table(
+    script: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, whose cluster they share."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "experiments"), *sys.path])
+    small = [
+        "model.width=4",
+        "data.dataset.length=8",
+        "data.dataset.size=[32,64]",
+        "train.batch_size=4",
+        "tracking.mlflow=null",
+    ]
+    words = ["--smoke", "--num-samples", "1", "--storage", str(tmp_path), "--name", script, *more, *small]
+    import_module(f"{script}_sweep").main(words)
+    printed = capsys.readouterr().out
+    assert re.search(r"^rank +val/mIoU +trial", printed, re.MULTILINE)
+    assert f"best recipe: {tmp_path / script / 'best.yaml'}" in printed
+    assert (f"confirmed recipe: {tmp_path / script / 'confirmed.yaml'}" in printed) == bool(more)

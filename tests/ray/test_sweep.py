@@ -124,6 +124,27 @@ def test_optuna_searches_after_the_baseline(tiny: Tiny) -> None:
     assert len({row["optim.lr"] for row in found.table}) == 3
 
 
+def test_a_sweep_that_is_repeated_gives_the_same_table(tiny: Tiny) -> None:
+    space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce.label_smoothing": uniform(0.0, 0.2)}
+
+    def rows(name: str, at_a_time: int) -> list[dict[str, Any]]:
+        base = tiny(name, **{"tracking.mlflow": None, "seed": 3})
+        found = rayseg.sweep(base, space, num_samples=2, scheduler=None, max_concurrent=at_a_time)
+        own = [{**row, "trial": row["trial"] == "baseline"} for row in found.table]
+        return [{key: value for key, value in row.items() if not key.startswith(("perf/", "dir", "run_id"))} for row in own]
+
+    first, again = rows("first", 3), rows("again", 1)
+    assert first == again
+    assert len({row["val/loss"] for row in first}) == 3
+    made, remade = (json.loads((storage_of(tiny, name) / "provenance.json").read_text()) for name in ("first", "again"))
+    assert made == remade
+    assert made[0]["seed"] == 3
+
+
+def storage_of(tiny: Tiny, name: str) -> Path:
+    return Path(tiny(name).tracking.storage) / name
+
+
 @pytest.mark.parametrize(
     ("space", "told"),
     [
