@@ -98,6 +98,10 @@ def _generation(config: Mapping[str, Any]) -> Generation:
 
 def _model(model: Section) -> None:
     config = model.report.config
+    if isinstance(model.values.get("decode_head"), list | tuple):
+        model.lose("decode_head", "is a list: cascades of heads are not here yet; write model: {type: ...}", "model")
+        model.report.lose("model.decode_head", "has the losses of a cascade; write losses, and heads", "losses")
+        return
     main = model.section("decode_head")
     if "auxiliary_head" in main:
         main.lose("auxiliary_head", _MOVED + "tutorial on ignoring a label has this slip)")
