@@ -129,7 +129,6 @@ MIT: dict[str, Any] = {
     "sr_ratios": (2, 1),
     "out_indices": (0, 1),
     "drop_rate": 0.1,
-    "attn_drop_rate": 0.2,
     "drop_path_rate": 0.5,
     "with_cp": True,
 }
@@ -231,6 +230,9 @@ CASES = {
     "a transformer": Case({"ce": CE}, norm="group", network=partial(network, MIT, SEGFORMER), dtypes=BOTH),
     "a transformer in two micro-batches": Case(
         {"ce": CE}, norm="group", num_micro=2, network=partial(network, MIT, SEGFORMER)
+    ),
+    "a transformer that drops attention": Case(
+        {"ce": CE}, norm="group", network=partial(network, {**MIT, "attn_drop_rate": 0.2, "with_cp": False}, SEGFORMER)
     ),
     **{f"a {head['type']}": Case({"ce": CE}, network=partial(network, RESNET, head)) for head in HEADS},
     **{
