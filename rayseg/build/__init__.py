@@ -11,7 +11,7 @@ from rayseg.build.image_scores import ImageScores, evaluate_images
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components
 from rayseg.build.start import Start
-from rayseg.build.trained import Trained, evaluate, load_trained, predict
+from rayseg.build.trained import Trained, evaluate, load_trained, predict, trained_config
 
 __all__ = [
     "Components",
@@ -38,6 +38,7 @@ __all__ = [
     "read_weight_files",
     "same_labels",
     "torch_settings",
+    "trained_config",
     "with_weight_files",
     "worker_counts",
 ]

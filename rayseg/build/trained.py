@@ -30,7 +30,7 @@ from rayseg.data._decode import decode_image
 from rayseg.errors import CheckpointError, ConfigError, DataError, Problem
 from rayseg.inference import predict_images
 
-__all__ = ["Trained", "evaluate", "evaluator_of", "load_trained", "predict"]
+__all__ = ["Trained", "evaluate", "evaluator_of", "load_trained", "predict", "trained_config"]
 
 #: Parts of a config that training needs and a trained model does not.
 _TRAINING_ONLY = ("optim", "schedule", "hooks", "data.transforms")
@@ -168,14 +168,27 @@ def predict(
     return predict_images(trained.model, map(pixels_of, images), mean=data.mean, std=data.std, inference=inference)
 
 
-def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
-    """Weights and config of a directory whose every file is as it was written."""
-    state = read_model(checkpoint)
+def trained_config(checkpoint: str | Path, overrides: Mapping[str, Any] | None = None) -> ExperimentConfig:
+    """The config of a checkpoint, with overrides.
+
+    Raises:
+        CheckpointError: it has none.
+        ConfigError: an override cannot be applied.
+
+    Example:
+        >>> trained_config("runs/camvid/checkpoints/step_00000300").model.type  # doctest: +SKIP
+        'small_unet'
+    """
     file = Path(checkpoint).expanduser() / "config.yaml"
     if not file.is_file():
         raise CheckpointError(f"{checkpoint}: has no config.yaml, so its model is unknown; name a checkpoint of rayseg.train")
     config = ExperimentConfig.from_dict(read_config_file(file), where=str(file))
-    return state, config.with_(dict(overrides or {}))
+    return config.with_(dict(overrides or {}))
+
+
+def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
+    """Weights and config of a directory whose every file is as it was written."""
+    return read_model(checkpoint), trained_config(checkpoint, overrides)
 
 
 def _raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:

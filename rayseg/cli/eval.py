@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from typing import Any
 
 from rayseg.build import evaluate
 from rayseg.cli.asked import EVALUATION_KEYS, require_used
@@ -30,7 +31,7 @@ def run(args: Namespace) -> int:
         )
     if args.all:
         overrides = {**overrides, "eval.metrics": list(METRICS)}
-    metrics = evaluate(args.checkpoint, split=args.split, overrides=overrides)
+    metrics = _scores(args.checkpoint, args.workers, split=args.split, overrides=overrides)
     if args.json:
         say(json.dumps(metrics, indent=2))
         return 0
@@ -39,6 +40,16 @@ def run(args: Namespace) -> int:
     say()
     say(table(_class_rows(metrics)))
     return 0
+
+
+def _scores(checkpoint: str, workers: int, **asked: Any) -> dict[str, float]:
+    if workers < 0:
+        raise ConfigError([Problem("--workers", f"must be 0 or more, got {workers}")], "the command line")
+    if workers == 0:
+        return evaluate(checkpoint, **asked)
+    from rayseg.launch import evaluate_on_ray  # noqa: PLC0415  (Ray is slow to import)
+
+    return evaluate_on_ray(checkpoint, workers=workers, **asked)
 
 
 def _is_class_score(name: str) -> bool:

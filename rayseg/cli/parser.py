@@ -85,6 +85,7 @@ def _eval(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     _overrides(parser)
     parser.add_argument("--split", metavar="NAME", help="val, test, ...; default: data.val_split of the config")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="of Ray, which share the images; default: none")
     parser.add_argument("--all", action="store_true", help="every metric, that of borders too; default: eval.metrics")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 

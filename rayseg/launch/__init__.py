@@ -2,9 +2,10 @@
 
 from rayseg.launch.confirm import confirm
 from rayseg.launch.confirmed import Confirmation
+from rayseg.launch.evaluate import evaluate_on_ray
 from rayseg.launch.run import TrainResult
 from rayseg.launch.summary import SweepResult
 from rayseg.launch.sweep import sweep
 from rayseg.launch.train import train
 
-__all__ = ["Confirmation", "SweepResult", "TrainResult", "confirm", "sweep", "train"]
+__all__ = ["Confirmation", "SweepResult", "TrainResult", "confirm", "evaluate_on_ray", "sweep", "train"]
