@@ -86,7 +86,7 @@ def _status(trial: EndedTrial, lengths: Plan) -> RunStatus:
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
     """Leaderboard and best recipe on the sweep's own run."""
-    for name in ("best.yaml", "table.parquet", "table.txt", "sweep.json"):
+    for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json"):
         records.log_artifact(parent, name, (summary.directory / name).read_bytes())
     scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
     records.log_batch(parent, [(summary.best_step, scores)])

@@ -14,6 +14,7 @@ from rayseg.errors import RaysegError
 from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
+from rayseg.launch.trial_effects import TrialEffects, trial_effects
 from rayseg.report import rank_table, render_table, write_parquet
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
@@ -79,6 +80,14 @@ class SweepResult:
             [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
         )
 
+    def effects(self) -> TrialEffects:
+        """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
+
+        Raises:
+            RaysegError: too few trials have a score at one step.
+        """
+        return trial_effects(self.table, self.searched, self.metric, self.best_config.checkpoint.mode)
+
 
 def shortest_endings(keys: Sequence[str]) -> dict[str, str]:
     """Dotted keys by the fewest last parts that tell them apart.
@@ -137,10 +146,19 @@ def _write(found: SweepResult) -> None:
     write_yaml(found.best_config, found.directory / "best.yaml")
     write_parquet(found.table, found.directory / "table.parquet")
     (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
+    (found.directory / "effects.txt").write_text(f"{_effects_of(found)}\n", encoding="utf-8")
     kept = {each.name: getattr(found, each.name) for each in fields(found) if each.name not in _NOT_KEPT}
     staged = found.directory / ".summary.json"
     staged.write_text(json.dumps(kept), encoding="utf-8")
     staged.replace(found.directory / "summary.json")
+
+
+def _effects_of(found: SweepResult) -> TrialEffects | str:
+    """Or why there are none."""
+    try:
+        return found.effects()
+    except RaysegError as reason:
+        return str(reason)
 
 
 def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rayseg.report.confirmation import Candidate, RecipeRuns, compare, seeds_wanted, standing
 from rayseg.report.confirmed_text import render_candidates
+from rayseg.report.effects import Effect, effects
 from rayseg.report.image_bootstrap import ImageInterval, bootstrap_images, iou_of_counts
 from rayseg.report.paired import (
     Difference,
@@ -20,6 +21,7 @@ from rayseg.report.table import changed_values, rank_table, render_table, write_
 __all__ = [
     "Candidate",
     "Difference",
+    "Effect",
     "ImageInterval",
     "Judgement",
     "PairRules",
@@ -28,6 +30,7 @@ __all__ = [
     "bootstrap_images",
     "changed_values",
     "compare",
+    "effects",
     "iou_of_counts",
     "judge",
     "paired_difference",

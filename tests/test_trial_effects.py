@@ -1,0 +1,38 @@
+"""What a sweep's table says of its keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rayseg.engine.history import History
+from rayseg.errors import RaysegError
+from rayseg.launch.trial_effects import trial_effects
+
+
+def _table(folder: Path, trials: int) -> list[dict[str, Any]]:
+    """Trials whose score at step 10 falls with the rate; later ones, which not all came to, say the opposite."""
+    rows: list[dict[str, Any]] = [{"trial": "baseline", "rank": 1, "lr": None, "directory": str(folder / "none")}]
+    for number in range(trials):
+        history = History(folder / str(number) / "metrics.jsonl")
+        history.record(10, {"val/mIoU": 0.5 - 0.01 * number})
+        if number % 2:
+            history.record(20, {"val/mIoU": 0.5 + 0.05 * number})
+        rows.append({"trial": str(number), "rank": 2, "lr": 0.01 * 2**number, "directory": str(folder / str(number))})
+    return [*rows, {"trial": "x", "rank": None, "lr": 1.0, "directory": str(folder / "none")}]
+
+
+def test_trials_are_compared_at_the_last_step_that_all_came_to(tmp_path: Path) -> None:
+    found = trial_effects(_table(tmp_path, 9), ["lr"], "val/mIoU", "max")
+    assert (found.step, found.trials, found.keys[0].best) == (10, 9, "less")
+    assert trial_effects(_table(tmp_path, 9), ["lr"], "val/mIoU", "min").keys[0].best == "more"
+    assert "lr          1" in str(found)
+
+
+def test_few_trials_and_other_scores_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RaysegError, match="5 trials are too few"):
+        trial_effects(_table(tmp_path, 5), ["lr"], "val/mIoU", "max")
+    with pytest.raises(RaysegError, match="no evaluation of val/loss at one step"):
+        trial_effects(_table(tmp_path, 9), ["lr"], "val/loss", "max")
