@@ -12,11 +12,11 @@ from rayseg.build.objects import make_freezing, make_model, make_plan
 from rayseg.build.parts import Parts, is_region, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.build.start import weights_of
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import fill, say, table
-from rayseg.config import ExperimentConfig, parse_assignments
+from rayseg.config import ExperimentConfig
 from rayseg.engine import Plan
 from rayseg.errors import ConfigError
-from rayseg.load import load_config
 from rayseg.losses import LOSSES, PIXEL_LOSSES
 
 __all__ = ["run"]
@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
     Raises:
         ConfigError: with every problem.
     """
-    config = load_config(args.config, parse_assignments(args.overrides))
+    config = loaded(args)
     if problems := check(config):
         raise ConfigError(problems, args.config)
     say(f"{args.config}: ok")

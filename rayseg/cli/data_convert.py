@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rayseg.build.data import open_split, palette_of
 from rayseg.build.resolve import Problems
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import say, table
-from rayseg.config import parse_assignments
 from rayseg.data import Progress, convert_split
 from rayseg.errors import ConfigError, Problem
-from rayseg.load import load_config
 
 __all__ = ["run"]
 
@@ -29,7 +28,7 @@ def run(args: Namespace) -> int:
     if args.images_per_file < 1:
         message = f"must be 1 or more, got {args.images_per_file}"
         raise ConfigError([Problem("--images-per-file", message)], "the command line")
-    config = load_config(args.config, parse_assignments(args.overrides))
+    config = loaded(args)
     out = Path(args.out).expanduser()
     rows = [["split", "images", "files", "kept", "MB"]]
     for split in dict.fromkeys(args.split or (config.data.train_split, config.data.val_split)):

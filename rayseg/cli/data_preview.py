@@ -15,11 +15,11 @@ from rayseg.build.data import crop_size, open_split, palette_of
 from rayseg.build.objects import make_transforms
 from rayseg.build.parts import resolve_parts
 from rayseg.build.resolve import Problems
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import say, table
-from rayseg.config import DataConfig, ExperimentConfig, parse_assignments
+from rayseg.config import DataConfig, ExperimentConfig
 from rayseg.data import Dataset, check_sample, training_sample
 from rayseg.errors import ConfigError, DataError, Problem
-from rayseg.load import load_config
 from rayseg.tracking import default_palette, encode_png, legend, overlay, tiled
 from rayseg.types import Sample
 
@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
         DataError: a sample is not what the config says, or the picture cannot be written.
     """
     _check_words(args)
-    config = load_config(args.config, parse_assignments(args.overrides))
+    config = loaded(args)
     split = args.split or config.data.train_split
     dataset, names = open_split(config, split)
     augmented = split == config.data.train_split and not args.raw

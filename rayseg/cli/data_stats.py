@@ -11,10 +11,9 @@ import torch
 
 from rayseg.build.counting import count_split
 from rayseg.build.data import open_split
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import fill, say, table
-from rayseg.config import parse_assignments
 from rayseg.data import LabelCounts
-from rayseg.load import load_config
 from rayseg.losses import CLASS_WEIGHT_RULES
 
 __all__ = ["run"]
@@ -27,7 +26,7 @@ def run(args: Namespace) -> int:
         ConfigError: with every fault of the data.
         DataError: a sample is not what the config says.
     """
-    config = load_config(args.config, parse_assignments(args.overrides))
+    config = loaded(args)
     train = config.data.train_split
     counted: dict[str, LabelCounts] = {}
     names: tuple[str, ...] = ()

@@ -33,9 +33,16 @@ def _overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar=_OVERRIDES, help="such as optim.lr=0.02; the values are YAML")
 
 
+def _foreign(parser: argparse.ArgumentParser) -> None:
+    foreign = parser.add_argument_group("configs of MMSegmentation")
+    foreign.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="its own keys, over its file")
+    foreign.add_argument("--not-strict", action="store_true", help="warn of what cannot be carried over, and leave it out")
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a .yaml, .json, .toml or .py file")
     _overrides(parser)
+    _foreign(parser)
 
 
 def _show(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +56,7 @@ def _show(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--schedule", action="store_true", help="learning rate and momentum over the run, as a plot")
     form.add_argument("--schema", action="store_true", help="the JSON Schema of config files, for editors")
     parser.add_argument("--png", metavar="PATH", help="with --schedule: also as a picture")
-    foreign = parser.add_argument_group("configs of MMSegmentation")
-    foreign.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="its own keys, over its file")
-    foreign.add_argument("--not-strict", action="store_true", help="warn of what cannot be carried over, and leave it out")
+    _foreign(parser)
 
 
 def _sweep(parser: argparse.ArgumentParser) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import say
 from rayseg.cli.space import read_space
-from rayseg.config import parse_assignments
 from rayseg.launch.sweep import sweep
-from rayseg.load import load_config
 from rayseg.space import describe
 
 __all__ = ["run"]
@@ -20,7 +19,7 @@ def run(args: Namespace) -> int:
     Raises:
         RaysegError: what was wrong with the base or the space, or went wrong.
     """
-    base, space = load_config(args.config, parse_assignments(args.overrides)), read_space(args.space)
+    base, space = loaded(args), read_space(args.space)
     say(f"{describe(space)}\n")
     result = sweep(
         base,

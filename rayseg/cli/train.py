@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from rayseg.cli.loading import loaded
 from rayseg.cli.output import say, table
-from rayseg.config import parse_assignments
 from rayseg.launch import train
-from rayseg.load import load_config
 
 __all__ = ["run"]
 
@@ -18,7 +17,7 @@ def run(args: Namespace) -> int:
     Raises:
         RaysegError: what was wrong with the config, or went wrong.
     """
-    result = train(load_config(args.config, parse_assignments(args.overrides)))
+    result = train(loaded(args))
     whole = {name: value for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1}
     scores = [(name, f"{value:.4f}") for name, value in whole.items()]
     say("\nafter the last step" if result.stopped is None else f"\nended early: {result.stopped}")

@@ -71,12 +71,25 @@ def test_what_is_shown_runs_alone(
     assert check(ours) == []
 
 
+def test_every_command_takes_options_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, "optimizer = dict(type='SGD', lr=0.01)\nworkflow = [('val', 1)]\nfp16 = dict(what=1)")
+    ours = ["data.dataset={type: synthetic, length: 8, size: [32, 48]}", "train.steps=2", "tracking.mlflow=null"]
+    assert main(["check", str(file), *ours]) == 2
+    assert "fp16.what: nothing here stands for it" in capsys.readouterr().err
+    options = ["--not-strict", "--cfg-options", "optimizer.momentum=0.8", "model.backbone.depth=34"]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert main(["check", str(file), *ours, *options]) == 0
+    assert any("left out: fp16.what" in str(each.message) for each in said)
+
+
 def test_every_config_that_is_installed_is_the_same_after_it_is_written_and_read() -> None:
     found = [file for tree in config_trees(os.environ) for file in sorted(tree.rglob("*.py")) if "_base_" not in file.parts]
     if not found:
         pytest.skip("no config files of mmsegmentation; set RAYSEG_MMSEG_CONFIGS to a directory of them")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for file in found:
         if "bisenetv2_fcn_4xb4-ohem" in file.name or "levir" in file.name:  # says models=; has images of six channels
             continue
         config = ExperimentConfig.from_dict(translate(read_mmseg_config(file), file.name).tree)
-        assert ExperimentConfig.from_dict(yaml.safe_load(to_yaml(config.to_dict()))) == config, file
+        assert ExperimentConfig.from_dict(yaml.load(to_yaml(config.to_dict()), loader)) == config, file
