@@ -19,6 +19,7 @@ from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.inference import probe_windows
 from rayseg.build.kernels import check_kernels
 from rayseg.build.metric_names import check_metric, check_metric_options
+from rayseg.build.networks import imported_parts
 from rayseg.build.objects import (
     make_mix,
     make_model,
@@ -94,7 +95,8 @@ def hidden_arguments(config: ExperimentConfig, components: Components | None = N
         ['model']
     """
     calls = resolve_parts(config, components or {}, Problems()).calls()
-    return [path for path, call in calls.items() if call_hidden(call.target)]
+    targets = {path: call.target for path, call in calls.items()} | dict(imported_parts(config.model.kwargs))
+    return [path for path, target in targets.items() if call_hidden(target)]
 
 
 def worker_counts(config: ExperimentConfig) -> tuple[int, ...]:

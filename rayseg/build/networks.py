@@ -96,3 +96,23 @@ def _momenta(written: Any, path: str) -> Iterator[str]:
             yield f"{path}norm_cfg.momentum"
         else:
             yield from _momenta(value, f"{path}{key}.")
+
+
+def imported_parts(value: Any, path: str = "model") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Parts inside a network that an import path names, such as a backbone, each with its place.
+
+    Args:
+        value: arguments of a network; what cannot be imported is left out.
+        path: where they stand.
+
+    Example:
+        >>> list(imported_parts({"backbone": {"type": "math:sqrt"}, "depth": 3}))
+        [('model.backbone', <built-in function sqrt>)]
+    """
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, each in inner:
+        here = f"{path}.{key}"
+        kind = each.get("type") if isinstance(each, Mapping) else None
+        if isinstance(kind, str) and ":" in kind and (target := find(kind, here, Problems(), {})) is not None:
+            yield here, target
+        yield from imported_parts(each, here)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rayseg.build import check
+from rayseg.build import check, hidden_arguments
 from rayseg.models import mmseg
 from tests.models.test_mmseg import BASE, FCN, SMALL
 
@@ -80,6 +80,9 @@ def test_they_stand_in_the_places_of_ours(
 def test_an_experiment_has_them(tmp_path: Path) -> None:
     config = BASE.with_({"tracking.storage": str(tmp_path), "model.backbone": {**BODY, "depth": 1}, "model.decode_head": HEAD})
     assert check(config) == []
+    assert hidden_arguments(config) == ["model.backbone"]
+    listed = {"model.auxiliary_head": [HEAD, BODY], "model.backbone": SMALL}
+    assert hidden_arguments(config.with_(listed)) == ["model.auxiliary_head.1"]
 
 
 @pytest.mark.parametrize(
