@@ -38,7 +38,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "+ head lr x10": HEAD_RATE,
     "all of them": {**CLASS_WEIGHTS, **OHEM, **DICE, **HEAD_RATE},
 }
-SMOKE = {"data.dataset.length": 24, "train.steps": 6, "eval.every.steps": 6, "schedule.warmup.length.steps": 2}
+SMOKE = {
+    "data.dataset.length": 8,
+    "data.dataset.size": [64, 128],
+    "train.steps": 6,
+    "eval.every.steps": 6,
+    "schedule.warmup.length.steps": 2,
+}
 COLUMNS = ("val/mIoU", "test/mIoU", "test/aAcc")
 
 

@@ -146,7 +146,7 @@ def fitted(args: argparse.Namespace, example: Example) -> dict[str, Any]:
     made_up = {**example.data, "length": 4} if args.smoke else dict(example.data)
     if args.example == "drive":
         made_up["size"] = args.size
-    warmup = {"schedule.phases.linear.length": {"steps": max(1, args.steps // 80)}} if args.example == "stdc" else {}
+    warmup = {"schedule.phases.linear_0.length": {"steps": max(1, args.steps // 80)}} if args.example == "stdc" else {}
     return {
         "data.dataset": made_up if args.data is None else real(args),
         "data.ignore_index": args.void,

@@ -89,6 +89,7 @@ def ray_cluster() -> Iterator[None]:
 
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(num_cpus=4, num_gpus=0, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    own = {"address": "local", "num_cpus": 4, "num_gpus": 0}  # not one that somebody else has on this machine
+    ray.init(**own, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     yield
     ray.shutdown()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from rayseg.data._cache import cache_directory, file_digest
 from rayseg.data._rows import COLUMNS, column_of, files_of, mask_of, names_in, palette_in, sample_of_row
-from rayseg.data.dataset import Palette
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -29,6 +28,11 @@ class ArrowSegmentation:
         path: directory with ``<split>.arrow`` or ``<split>-*.arrow``; columns ``name``, ``image``, ``mask``.
         classes: class names in the order of the labels; None: those of the schema (``classes``, a JSON list).
         palette: one RGB triple per class; None: those of the schema (``palette``), where the names are too.
+
+    Attributes:
+        root: the directory.
+        class_names: one name per class.
+        palette: one RGB triple per class, or None.
 
     Raises:
         DataError: no such file, some of them missing, no rows, missing columns, or no class names.
@@ -48,35 +52,20 @@ class ArrowSegmentation:
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self._where = f"arrow {split}"
-        self._root = Path(path).expanduser()
-        self._files = files_of(self._root, split, ".arrow")
+        self.root = Path(path).expanduser()
+        self._files = files_of(self.root, split, ".arrow")
         if not self._files:
-            whole = self._root / f"{split}.arrow"
+            whole = self.root / f"{split}.arrow"
             raise DataError(f"{self._where}: no file {whole} (or {split}-*.arrow); rayseg data convert writes them")
         self._opened: tuple[int, Any] | None = None
         metadata = self._table().schema.metadata or {}
         names = names_in(metadata) if classes is None else tuple(classes)
         if names is None:
             raise DataError(f"{self._where}: no class names in {self._files[0]}; give classes, in the order of the labels")
-        self._class_names = names
-        self._palette = palette_in(metadata) if classes is None else None
+        self.class_names = names
+        self.palette = palette_in(metadata) if classes is None else None
         if palette is not None:
-            self._palette = tuple((r, g, b) for r, g, b in palette)
-
-    @property
-    def root(self) -> Path:
-        """The directory."""
-        return self._root
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class."""
-        return self._class_names
-
-    @property
-    def palette(self) -> Palette | None:
-        """One RGB triple per class, or None."""
-        return self._palette
+            self.palette = tuple((r, g, b) for r, g, b in palette)
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -42,6 +42,11 @@ class FolderSegmentation:
         layout: a known data set's directories, suffixes, classes and colours; ``pairs``: ``train/`` and ``trainannot/`` unless
             told, without class names.
 
+    Attributes:
+        root: the directory that holds images and masks.
+        class_names: one name per class.
+        palette: one RGB triple per class, or None.
+
     Raises:
         DataError: unknown layout, missing directories, images without masks, no images, or a map of labels that are not there.
 
@@ -71,39 +76,24 @@ class FolderSegmentation:
         if layout not in LAYOUTS:
             raise DataError(f"folders {split}: no layout {layout!r}; expected one of {', '.join(LAYOUTS)}")
         chosen = LAYOUTS[layout]
-        self._root = Path(root).expanduser()
+        self.root = Path(root).expanduser()
         self._split = split
         self._image_suffix = image_suffix or chosen.image_suffix
         self._mask_suffix = mask_suffix or chosen.mask_suffix
         known = colours_of(layout)
-        self._class_names, self._palette = _classes_of(split, known, classes, palette)
+        self.class_names, self.palette = _classes_of(split, known, classes, palette)
         self._table = label_table(
             f"folders {split}",
             reduce_zero_label=chosen.reduce_zero_label if reduce_zero_label is None else reduce_zero_label,
             label_map=label_map,
             old_names=tuple(known),
-            names=self._class_names,
+            names=self.class_names,
             ignore_index=ignore_index,
         )
         told = Part(images or chosen.part.images, masks or chosen.part.masks, listing or chosen.part.listing)
         more = chosen.more.get(split) if told == chosen.part else None
         name = chosen.splits.get(split, split)
         self._pairs = [pair for part in (told, more) if part is not None for pair in self._found(part, name)]
-
-    @property
-    def root(self) -> Path:
-        """The directory that holds images and masks."""
-        return self._root
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class."""
-        return self._class_names
-
-    @property
-    def palette(self) -> Palette | None:
-        """One RGB triple per class, or None."""
-        return self._palette
 
     def __len__(self) -> int:
         """Number of images."""
@@ -135,8 +125,8 @@ class FolderSegmentation:
         return digest.hexdigest()
 
     def _found(self, part: Part, split: str) -> list[Pair]:
-        images, masks = (self._root / place.format(split=split) for place in (part.images, part.masks))
-        listing = None if part.listing is None else self._root / part.listing.format(split=split)
+        images, masks = (self.root / place.format(split=split) for place in (part.images, part.masks))
+        listing = None if part.listing is None else self.root / part.listing.format(split=split)
         return find_pairs(f"folders {self._split}", images, masks, self._image_suffix, self._mask_suffix, listing)
 
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from rayseg.data._cache import cache_directory, cached_json, file_digest, write_atomically
 from rayseg.data._rows import COLUMNS, column_of, files_of, mask_of, names_in, palette_in, sample_of_row
-from rayseg.data.dataset import Palette
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -44,6 +43,11 @@ class ParquetSegmentation:
         palette: one RGB triple per class. None: those of the metadata (``palette``), where the names are too.
         cache: directory for the Arrow files; None: ``$RAYSEG_CACHE``, else ``~/.cache/rayseg``.
 
+    Attributes:
+        root: the directory of the first file.
+        class_names: one name per class.
+        palette: one RGB triple per class, or None.
+
     Raises:
         DataError: no such file, no rows, or missing columns.
 
@@ -66,29 +70,15 @@ class ParquetSegmentation:
         self._where = f"parquet {split}"
         self._cache = cache_directory(cache)
         self._files = _matching_files(split, path)
+        self.root = self._files[0].parent
         self._filter = split if not Path(path).expanduser().is_dir() and "{split}" not in path else None
         self._digest = _digest_of(self._files, self._filter, self._cache)
         self._opened: tuple[int, Any] | None = None
         self._length: int = self._table().num_rows
-        self._class_names = tuple(classes) if classes is not None else self._found_names()
-        self._palette = palette_in(self._table().schema.metadata or {}) if classes is None else None
+        self.class_names = tuple(classes) if classes is not None else self._found_names()
+        self.palette = palette_in(self._table().schema.metadata or {}) if classes is None else None
         if palette is not None:
-            self._palette = tuple((r, g, b) for r, g, b in palette)
-
-    @property
-    def root(self) -> Path:
-        """The directory of the first file."""
-        return self._files[0].parent
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class."""
-        return self._class_names
-
-    @property
-    def palette(self) -> Palette | None:
-        """One RGB triple per class, or None."""
-        return self._palette
+            self.palette = tuple((r, g, b) for r, g, b in palette)
 
     def __len__(self) -> int:
         """Number of rows of this split."""

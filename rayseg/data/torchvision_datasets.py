@@ -60,6 +60,11 @@ class TorchvisionSegmentation:
         label_map: label after that, by number or by the known name -> number, name in ``classes``, or null for void.
         ignore_index: the void label; in an experiment ``data.ignore_index``.
 
+    Attributes:
+        root: the directory.
+        class_names: one name per class.
+        palette: one RGB triple per class, or None.
+
     Raises:
         DataError: no such class, options that it does not take, no class names, or what the class itself complains about.
 
@@ -83,41 +88,26 @@ class TorchvisionSegmentation:
         ignore_index: int = 255,
     ) -> None:
         self._where = f"{dataset} {split}"
-        self._root = Path(root).expanduser()
+        self.root = Path(root).expanduser()
         made_by = _class_of(self._where, dataset)
         known = _KNOWN.get(made_by.__name__) if made_by.__module__.startswith("torchvision.") else None
         colours = {} if known is None else colours_of(known.layout)
         if classes is None and not colours:
             raise DataError(f"{self._where}: no class names; give classes, in the order of the labels")
-        self._class_names = tuple(colours if classes is None else classes)
-        self._palette = _palette(self._class_names, colours, palette)
+        self.class_names = tuple(colours if classes is None else classes)
+        self.palette = _palette(self.class_names, colours, palette)
         self._table = label_table(
             self._where,
             reduce_zero_label=reduce_zero_label,
             label_map=label_map,
             old_names=tuple(colours),
-            names=self._class_names,
+            names=self.class_names,
             ignore_index=ignore_index,
         )
         if known is not None and known.layout == "cityscapes":
             self._table = _from_ids(made_by, self._table, ignore_index)
         given = {**({} if known is None else known.options), **(options or {})}
-        self._dataset = _made(self._where, made_by, self._root, split, given)
-
-    @property
-    def root(self) -> Path:
-        """The directory."""
-        return self._root
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class."""
-        return self._class_names
-
-    @property
-    def palette(self) -> Palette | None:
-        """One RGB triple per class, or None."""
-        return self._palette
+        self._dataset = _made(self._where, made_by, self.root, split, given)
 
     def __len__(self) -> int:
         """Number of items."""

@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 
 def connect() -> None:
     """Join the cluster that ``RAY_ADDRESS`` names (Ray sets it in every job), or start a local one for this process."""
-    for name, value in {**_ENVIRONMENT, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800" if can_grow() else "60"}.items():
+    for name, value in {**_ENVIRONMENT, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800" if can_grow() else "600"}.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial that failed is told by our own line, and in the table

@@ -112,8 +112,7 @@ def _stage(
     done = read_stage(directory, stage)
     if done is not None:
         return done
-    lengths = plan_of(request.base, request.components)
-    ended = closing_children(plan, lengths, lambda: run_points(request, plan, points, f"tune-{stage}"))
+    ended = closing_children(plan, lambda: run_points(request, plan, points, f"tune-{stage}"))
     died = [each for each in ended if each.fault is not None and fault_of(each.directory) is None]
     if died:
         told = "; ".join(f"{each.directory.name}: {(each.fault or '').strip().partition(chr(10))[0]}" for each in died)

@@ -106,7 +106,11 @@ def _tuner(
             verbose=0,
             callbacks=[watch, GroupKeeper(plan.directory)] if on_workers(request.base) else [watch],
             failure_config=ray.tune.FailureConfig(max_failures=request.base.scaling.max_failures),
-            checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=1),
+            checkpoint_config=ray.tune.CheckpointConfig(
+                num_to_keep=request.base.checkpoint.keep,
+                checkpoint_score_attribute=request.metric,
+                checkpoint_score_order=request.mode,
+            ),
         ),
     )
 

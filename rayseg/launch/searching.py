@@ -9,7 +9,6 @@ from typing import Any
 
 import ray
 from rayseg.build import counts_of, plan_of
-from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk
@@ -17,7 +16,6 @@ from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.run import stopped_by
 from rayseg.launch.search import run_trials
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
@@ -38,7 +36,7 @@ def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
         with closing(finisher(records, parent)):
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
-            trials = closing_children(plan, lengths, lambda: run_trials(request, plan, lengths))
+            trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
             summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
@@ -60,7 +58,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
     )
 
 
-def closing_children(plan: TrialPlan, lengths: Plan, run: Callable[[], list[EndedTrial]]) -> list[EndedTrial]:
+def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> list[EndedTrial]:
     """Run trials; afterwards no child run is open, whatever became of the process that had it."""
     status: RunStatus = "FAILED"
     trials: list[EndedTrial] = []
@@ -71,23 +69,18 @@ def closing_children(plan: TrialPlan, lengths: Plan, run: Callable[[], list[Ende
         status = "KILLED"
         raise
     finally:
-        ended = {trial.trial_id: _status(trial, lengths) for trial in trials}
+        ended: dict[str, RunStatus] = {trial.trial_id: "FAILED" if trial.fault else "FINISHED" for trial in trials}
         for trial_id, note in ray.get(plan.desk.notes.remote("trial/")).items():
             finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
 
 
-def _status(trial: EndedTrial, lengths: Plan) -> RunStatus:
-    if trial.fault:
-        return "FAILED"
-    rows = History(trial.directory / "metrics.jsonl").rows()
-    whole = rows[-1][0] >= lengths.total_steps or stopped_by(trial.directory) is not None
-    return "FINISHED" if whole else "KILLED"
-
-
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
-    """Leaderboard and best recipe on the sweep's own run."""
+    """Leaderboard and best recipe on the sweep's own run; on each trial's how it ended, in the words of the table."""
     for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json"):
         records.log_artifact(parent, name, (summary.directory / name).read_bytes())
     scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
     records.log_batch(parent, [(summary.best_step, scores)])
+    for row in summary.table:
+        if row["run_id"] is not None:
+            records.set_tags(row["run_id"], {"rayseg.ended": row["status"]})
     records.set_tags(parent, {"rayseg.best": summary.best_name, "rayseg.trials": str(len(summary.table))})

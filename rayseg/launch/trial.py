@@ -164,7 +164,7 @@ class Trial:
                 if on_workers(config):
                     self._train_on_workers(info, config, last)
                 else:
-                    _train_here(info, tracker, last)
+                    self._train_here(info, tracker, last, config)
             except SystemExit as end:
                 if last.step < self.plan.total_steps:
                     raise
@@ -174,6 +174,16 @@ class Trial:
 
     def _own(self, info: RunInfo, config: ExperimentConfig) -> list[Tracker]:
         return own_trackers(config, Path(info.directory), group=Path(self.plan.directory).name)
+
+    def _train_here(self, info: RunInfo, tracker: Tracker, last: _LastStep, config: ExperimentConfig) -> None:
+        kept = Path(self.plan.directory) / ray.tune.get_context().get_experiment_name() / self.trial_id
+        strips = kept if config.checkpoint.optimizer == "newest" else None
+        reporter = TuneReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), strips)
+        try:
+            run_worker(info, reporter, tracker)
+        finally:
+            last.step = reporter.step
+            reporter.close()
 
     def _train_on_workers(self, info: RunInfo, config: ExperimentConfig, last: _LastStep) -> None:
         gate = ray.remote(Gate).options(num_cpus=0).remote()
@@ -213,12 +223,3 @@ class _LastStep:
     """The step of the last evaluation that Tune was told of."""
 
     step: int = 0
-
-
-def _train_here(info: RunInfo, tracker: Tracker, last: _LastStep) -> None:
-    reporter = TuneReporter(tracker, History(Path(info.directory) / "metrics.jsonl"))
-    try:
-        run_worker(info, reporter, tracker)
-    finally:
-        last.step = reporter.step
-        reporter.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ray.tune
 
+from rayseg.engine.checkpoint import strip_older
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.tracking import Tracker
@@ -23,11 +24,14 @@ class TuneReporter:
     Args:
         tracker: where the trial records.
         history: file of evaluations in the trial's directory.
+        strips: the directory in which Tune keeps the trial's checkpoints, where only the newest of them is to hold what a
+            run needs to go on; None: all do.
     """
 
-    def __init__(self, tracker: Tracker, history: History) -> None:
+    def __init__(self, tracker: Tracker, history: History, strips: Path | None = None) -> None:
         self._tracker = tracker
         self._history = history
+        self._strips = strips
         self._open = ExitStack()
         self._last: dict[str, float] = {}
         self.step = 0
@@ -54,9 +58,17 @@ class TuneReporter:
         saved = None if checkpoint is None else ray.tune.Checkpoint.from_directory(str(checkpoint))
         try:
             ray.tune.report({"step": step, **self._last}, checkpoint=saved)
+        except SystemExit:  # Tune ends the trial here, when the checkpoint is stored
+            self._strip(saved, step)
+            raise
         finally:
             if checkpoint is not None:
                 shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        self._strip(saved, step)
+
+    def _strip(self, saved: ray.tune.Checkpoint | None, step: int) -> None:
+        if saved is not None and self._strips is not None:
+            strip_older(self._strips, step)
 
     def latest(self) -> Path | None:
         """The checkpoint that Tune resumes this trial from."""

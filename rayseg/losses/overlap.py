@@ -65,6 +65,19 @@ def _check(where: str, loss: Dice | Jaccard | Tversky | FocalTversky, **own: str
     require(where, {"smooth": _negative(loss.smooth), **wrong, **own})
 
 
+def _sums(
+    loss: Dice | Jaccard | Tversky | FocalTversky,
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int,
+    log_probs: Tensor | None = None,
+    class_sums: ClassSums | None = None,
+) -> RegionSums:
+    """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already: their method."""
+    return sums_of(loss.activation, logits, target, ignore_index, log_probs, class_sums)
+
+
 @dataclass(frozen=True)
 class Dice:
     r"""Dice loss: one minus the weighted mean over classes of :math:`(2I + s) / (\sum p^e + \sum t + s)`.
@@ -101,17 +114,7 @@ class Dice:
     def __post_init__(self) -> None:
         _check("dice", self, power=None if self.power in {1, 2} else f"must be 1 or 2, got {self.power!r}")
 
-    def sums(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        ignore_index: int,
-        log_probs: Tensor | None = None,
-        class_sums: ClassSums | None = None,
-    ) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
-        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
+    sums = _sums
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -151,17 +154,7 @@ class Jaccard:
     def __post_init__(self) -> None:
         _check("jaccard", self)
 
-    def sums(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        ignore_index: int,
-        log_probs: Tensor | None = None,
-        class_sums: ClassSums | None = None,
-    ) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
-        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
+    sums = _sums
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -211,17 +204,7 @@ class Tversky:
     def __post_init__(self) -> None:
         _check("tversky", self, alpha=_negative(self.alpha), beta=_negative(self.beta))
 
-    def sums(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        ignore_index: int,
-        log_probs: Tensor | None = None,
-        class_sums: ClassSums | None = None,
-    ) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
-        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
+    sums = _sums
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""
@@ -269,17 +252,7 @@ class FocalTversky:
         gamma = None if self.gamma > 0 else f"must be above 0, got {self.gamma!r}"
         _check("focal_tversky", self, gamma=gamma, alpha=_negative(self.alpha), beta=_negative(self.beta))
 
-    def sums(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        ignore_index: int,
-        log_probs: Tensor | None = None,
-        class_sums: ClassSums | None = None,
-    ) -> RegionSums:
-        """Sums ``(N, C)`` of logits ``(N, C, H, W)`` and labels ``(N, H, W)``, or those that somebody has already."""
-        return sums_of(self.activation, logits, target, ignore_index, log_probs, class_sums)
+    sums = _sums
 
     def from_sums(self, sums: RegionSums, class_weight: Tensor | None) -> Tensor:
         """Loss ``(...)`` of sums ``(..., C)``; ``class_weight`` is ``(C,)``."""

@@ -1,10 +1,14 @@
-"""A driver that a test kills: ``driver.py sweep|train STORAGE``. The run and the sweep are long, the steps slow."""
+"""A driver that a test kills, or that loses a node: ``driver.py sweep|train|node STORAGE``. Runs are long, steps slow."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import rayseg
@@ -23,6 +27,43 @@ class Slow:
         time.sleep(self._seconds)
 
 
+class LosesNode:
+    """Ends the node of the process by SIGKILL after a step, once, unless it is the driver's."""
+
+    def __init__(self, marker: str, head: str, after: int) -> None:
+        self._marker, self._head, self._after = Path(marker), head, after
+
+    def after_step(self, run: Any, _parts: Any) -> None:
+        import ray
+
+        if (
+            run.state.step == self._after
+            and ray.get_runtime_context().get_node_id() != self._head
+            and not self._marker.exists()
+        ):
+            self._marker.touch()
+            os.kill(os.getppid(), signal.SIGKILL)  # the parent of a worker is its node's daemon
+            time.sleep(60)  # and ends its workers
+
+
+@contextmanager
+def two_nodes() -> Iterator[str]:
+    """A cluster of two nodes with one CPU each, joined; the id of the driver's."""
+    from ray.cluster_utils import Cluster
+
+    import ray
+
+    quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": quick})
+    cluster.add_node(num_cpus=1)
+    try:
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield str(ray.get_runtime_context().get_node_id())
+    finally:
+        ray.shutdown()
+        cluster.shutdown()  # which also forgets the address that it has left for others
+
+
 def experiment(storage: str, name: str, **overrides: Any) -> ExperimentConfig:
     """Twelve steps, an evaluation at every third."""
     recorded = {"tracking.storage": storage, "tracking.name": name, "tracking.mlflow": {"experiment": "tests"}}
@@ -37,9 +78,18 @@ def main(what: str, storage: str) -> None:
     if what == "train":
         rayseg.train(experiment(storage, "run", **{"scaling.workers": 2}), components={"slow": Slow})
         return
-    space = {"optim.lr": choice([1e-2, 1e-3, 1e-4])}
-    base = experiment(storage, "sweep")
-    found = rayseg.sweep(base, space, searcher="grid", scheduler=None, max_concurrent=2, components={"slow": Slow})
+    if what == "node":
+        with two_nodes() as head:
+            lost = {"type": "lost", "marker": f"{storage}/lost", "head": head, "after": 5}
+            search(experiment(storage, "sweep", **{"hooks.lost": lost}), [1e-2])
+        return
+    search(experiment(storage, "sweep"), [1e-2, 1e-3, 1e-4])
+
+
+def search(base: ExperimentConfig, rates: list[float]) -> None:
+    """A trial for each rate, and the baseline."""
+    parts, space = {"slow": Slow, "lost": LosesNode}, {"optim.lr": choice(rates)}
+    found = rayseg.sweep(base, space, searcher="grid", scheduler=None, max_concurrent=2, components=parts)
     sys.stdout.write(f"{found}\n")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,22 @@ import pytest
 import ray
 import rayseg
 from rayseg.config import ExperimentConfig
+from rayseg.engine.checkpoint import step_of
 from rayseg.errors import ConfigError
 from rayseg.launch import SweepResult
 from rayseg.space import Space, choice, log_uniform, uniform
-from tests.ray.parts import troubled
+from tests.ray.parts import BEST, NAMES, scalars, troubled
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
-SPACE = {"losses.ce.trouble": choice(["none", "nan", "killed"]), "optim.lr": choice([1e-2, 1e-7])}
+SPACE = {"losses.ce.trouble": choice(["none", "worse", "nan", "killed", "memory"]), "optim.lr": choice([1e-2])}
 
 
 @pytest.fixture(scope="module")
 def base(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> ExperimentConfig:
     marks = {"type": "tests.ray.parts:Marks", "folder": str(tmp_path_factory.mktemp("marks"))}
     overrides = {"losses": {"ce": {"type": "troubled", "trouble": "none"}}, "hooks.marks": marks, "scaling.max_failures": 0}
-    return tiny("sweep", **overrides, **{"train.log_every": 1})
+    return tiny("sweep", **overrides, **{"train.log_every": 1, "checkpoint.optimizer": "newest"})
 
 
 def _run(base: ExperimentConfig, space: Any = None, **more: Any) -> SweepResult:
@@ -50,21 +52,25 @@ def _children(mlflow: Any, result: SweepResult) -> dict[str, Any]:
 
 
 def test_every_trial_is_in_the_table_and_ranked(result: SweepResult) -> None:
-    assert Counter(row["status"] for row in result.table) == {"full": 2, "stopped early": 1, "failed": 4}
+    assert Counter(row["status"] for row in result.table) == {"full": 2, "stopped early": 1, "failed": 3}
     scores = [row["val/loss"] for row in result.table if row["rank"] is not None]
     assert scores == sorted(scores)
-    assert [row["rank"] for row in result.table] == [1, 2, 3, None, None, None, None]
-    assert {row["losses.ce.trouble"] for row in result.table if row["status"] == "failed"} == {"nan", "killed"}
-    assert pq.read_table(result.directory / "table.parquet").num_rows == 7
+    assert [row["rank"] for row in result.table] == [1, 2, 3, None, None, None]
+    faults = {row["losses.ce.trouble"]: row["fault"] for row in result.table if row["status"] == "failed"}
+    assert faults.keys() == {"nan", "killed", "memory"}
+    assert faults["nan"].startswith("NonFiniteLossError: ")
+    assert "CUDA out of memory" in faults["memory"]
+    assert pq.read_table(result.directory / "table.parquet").num_rows == 6
     assert "stopped early" in (result.directory / "table.txt").read_text()
 
 
 def test_every_child_run_is_closed_as_what_it_was(result: SweepResult, mlflow: Any) -> None:
     children = _children(mlflow, result)
-    wanted = {"full": "FINISHED", "stopped early": "KILLED", "failed": "FAILED"}
-    assert {name: run.info.status for name, run in children.items()} == {
-        row["trial"]: wanted[row["status"]] for row in result.table
-    }
+    wanted = {"full": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED"}
+    assert len(children) == len(result.table)
+    for row in result.table:
+        assert children[row["trial"]].info.status == wanted[row["status"]]
+        assert children[row["trial"]].data.tags["rayseg.ended"] == row["status"]
     assert mlflow.get_run(result.run_id).info.status == "FINISHED"
     assert [name for name, run in children.items() if run.data.tags["rayseg.baseline"] == "true"] == ["baseline"]
     for row in result.table:
@@ -75,18 +81,24 @@ def test_the_values_that_were_sampled_are_those_that_were_built(result: SweepRes
     records = {path.parent.name: json.loads(path.read_text()) for path in (result.directory / "tune").glob("*/params.json")}
     chosen = {trial: record["point"] for trial, record in records.items() if not record["point"].get("baseline")}
     built = {row["trial"]: Path(row["directory"]) / "applied.json" for row in result.table if row["trial"] != "baseline"}
-    assert len(chosen) == 6
+    assert len(chosen) == 5
     for trial, point in chosen.items():
         assert json.loads(built[trial].read_text()) == point
     runs = {row["trial"]: row["run_id"] for row in result.table}
     assert "applied.json" in {each.path for each in mlflow.list_artifacts(runs[next(iter(chosen))])}
 
 
+def test_a_trial_keeps_the_checkpoints_that_the_base_asks_for(result: SweepResult) -> None:
+    trials = [sorted(path.glob("checkpoint_*/manifest.json")) for path in (result.directory / "tune").glob("*/")]
+    kept = [{step_of(each.parent): (each.parent / "train.pt").exists() for each in trial} for trial in trials]
+    assert sorted(kept, key=len)[-3:] == [{3: True}, {3: False, 6: True}, {3: False, 6: True}]  # one is stopped at step 3
+
+
 def test_the_process_of_a_trial_is_used_again(result: SweepResult, base: ExperimentConfig) -> None:
     marks = sorted(Path(base.hooks["marks"].kwargs["folder"]).iterdir(), key=lambda path: int(path.name.split("-")[1]))
     processes = [path.name.split("-")[0] for path in marks]
-    assert len(processes) == 7
-    assert len(set(processes[:6])) == 1
+    assert len(processes) == 6
+    assert len(set(processes[:5])) == 1  # the fifth was killed
 
 
 def test_the_best_recipe_runs_as_it_is(result: SweepResult) -> None:
@@ -113,15 +125,22 @@ def test_nothing_is_left(result: SweepResult) -> None:
     assert not [each for each in ray.util.placement_group_table().values() if each["state"] == "CREATED"]
 
 
-def test_optuna_searches_after_the_baseline(tiny: Tiny) -> None:
+def test_optuna_searches_after_the_baseline_for_the_score_of_a_class(tiny: Tiny, mlflow: Any) -> None:
     pytest.importorskip("optuna")
     space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce": choice([{"type": "cross_entropy"}, {"type": "dice"}])}
-    base = tiny("optuna", **{"losses": {"ce": {"type": "cross_entropy"}}, "tracking.mlflow": None, "train.steps": 3})
+    has_tensorboard = find_spec("tensorboard") is not None
+    more = {"data.class_names": NAMES, "checkpoint.best": BEST, "train.steps": 3, "tracking.tensorboard": has_tensorboard}
+    base = tiny("optuna", **{"losses": {"ce": {"type": "cross_entropy"}}, **more})
     found = rayseg.sweep(base, space, searcher="optuna", num_samples=2, scheduler=None, baseline={"optim.lr": 0.005})
     assert Counter(row["status"] for row in found.table) == {"full": 3}
     (first,) = [row for row in found.table if row["trial"] == "baseline"]
     assert first["optim.lr"] == 0.005
     assert len({row["optim.lr"] for row in found.table}) == 3
+    assert [row[BEST] for row in found.table] == sorted((row[BEST] for row in found.table), reverse=True)
+    assert found.best_metrics[BEST] == found.table[0][BEST]
+    for row in found.table:
+        assert "val/IoU/side walk _ kerb" in mlflow.get_run(row["run_id"]).data.metrics
+        assert not has_tensorboard or scalars(Path(row["directory"]))[BEST] == [3]
 
 
 def test_a_sweep_that_is_repeated_gives_the_same_table(tiny: Tiny) -> None:

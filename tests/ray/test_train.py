@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,21 @@ from torch.nn import functional as F
 
 import rayseg
 from rayseg.config import ExperimentConfig, flatten
-from rayseg.engine.checkpoint import is_whole
-from rayseg.errors import ConfigError, DataError, NonFiniteLossError
+from rayseg.engine.checkpoint import is_whole, step_of
+from rayseg.errors import ConfigError, DataError
 from rayseg.launch import TrainResult
-from tests.ray.parts import troubled
+from tests.ray.parts import BEST, NAMES, scalars, troubled
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
 
+HAS_TENSORBOARD = find_spec("tensorboard") is not None
+
 
 @pytest.fixture(scope="module")
 def runs(ray_cluster: None, tiny: Tiny) -> dict[int, TrainResult]:
-    """The same experiment by 0, 1 and 2 workers."""
-    return {workers: rayseg.train(tiny(f"workers-{workers}", **{"scaling.workers": workers})) for workers in (0, 1, 2)}
+    """The same experiment by 0, 1 and 3 workers; a batch of 4 gives 3 of them uneven shares, and so do 10 images."""
+    return {workers: rayseg.train(tiny(f"workers-{workers}", **{"scaling.workers": workers})) for workers in (0, 1, 3)}
 
 
 def _weights(result: TrainResult) -> dict[str, Tensor]:
@@ -42,7 +45,7 @@ def _steps(mlflow: Any, result: TrainResult, metric: str) -> list[int]:
     return [each.step for each in mlflow.get_metric_history(result.run_id, metric)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_does_not_change_the_scores(runs: dict[int, TrainResult], workers: int) -> None:
     steps, alone = [step for step, _ in runs[0].history], runs[0].metrics
     assert [step for step, _ in runs[workers].history] == steps == [3, 6]
@@ -52,7 +55,7 @@ def test_the_number_of_workers_does_not_change_the_scores(runs: dict[int, TrainR
         torch.testing.assert_close(weight, _weights(runs[0])[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_the_files_are_the_same(runs: dict[int, TrainResult], workers: int) -> None:
     result = runs[workers]
     assert {"config.yaml", "metrics.jsonl", "mlflow_run_id"} <= {path.name for path in result.directory.iterdir()}
@@ -65,7 +68,7 @@ def test_the_files_are_the_same(runs: dict[int, TrainResult], workers: int) -> N
         assert {"model.pt", "train.pt", "config.yaml", "manifest.json"} <= {path.name for path in checkpoint.iterdir()}
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_the_record_is_whole_and_closed(runs: dict[int, TrainResult], mlflow: Any, workers: int) -> None:
     result = runs[workers]
     run = mlflow.get_run(result.run_id)
@@ -78,30 +81,48 @@ def test_the_record_is_whole_and_closed(runs: dict[int, TrainResult], mlflow: An
     assert _steps(mlflow, result, "train/loss") == [2, 4, 6]
 
 
-def test_a_killed_worker_changes_nothing(runs: dict[int, TrainResult], mlflow: Any, tiny: Tiny, tmp_path: Path) -> None:
-    killer = {"type": "tests.ray.parts:KillOnce", "marker": str(tmp_path / "killed"), "after": 5}
-    result = rayseg.train(tiny("killed", **{"scaling.workers": 2, "hooks.killer": killer}))
-    assert (tmp_path / "killed").exists()
-    assert [step for step, _ in result.history] == [3, 6]
-    assert mlflow.get_run(result.run_id).info.status == "FINISHED"
-    assert _steps(mlflow, result, "val/mIoU") == [3, 6]
-    assert _steps(mlflow, result, "train/loss") == [2, 4, 6]
-    expected, found = _weights(runs[2]), _weights(result)
+@pytest.fixture(scope="module")
+def killed(ray_cluster: None, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """The same by 3 workers, the second of which is killed; the best checkpoint goes by a class whose name has spaces."""
+    marker = tmp_path_factory.mktemp("killed") / "killed"
+    killer = {"type": "tests.ray.parts:KillOnce", "marker": str(marker), "after": 5}
+    more = {"checkpoint": {"best": BEST, "keep": 1}, "data.class_names": NAMES, "tracking.tensorboard": HAS_TENSORBOARD}
+    result = rayseg.train(tiny("killed", **{"scaling.workers": 3, "hooks.killer": killer, **more}))
+    assert marker.exists()
+    return result
+
+
+def test_a_killed_worker_changes_nothing(runs: dict[int, TrainResult], killed: TrainResult, mlflow: Any) -> None:
+    assert [step for step, _ in killed.history] == [3, 6]
+    assert mlflow.get_run(killed.run_id).info.status == "FINISHED"
+    assert _steps(mlflow, killed, "val/mIoU") == [3, 6]
+    assert _steps(mlflow, killed, "train/loss") == [2, 4, 6]
+    expected, found = _weights(runs[3]), _weights(killed)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-@pytest.mark.parametrize(("trouble", "error"), [("raises", DataError), ("nan", NonFiniteLossError)])
-def test_a_fault_is_raised_as_itself_and_once(
-    mlflow: Any, tiny: Tiny, tmp_path: Path, trouble: str, error: type[Exception]
-) -> None:
+def test_the_best_checkpoint_is_that_of_a_class(killed: TrainResult) -> None:
+    scores = {step: metrics[BEST] for step, metrics in killed.history}
+    assert killed.checkpoint is not None
+    assert scores[step_of(killed.checkpoint)] == max(scores.values())
+
+
+@pytest.mark.skipif(not HAS_TENSORBOARD, reason="tensorboard is not installed")
+def test_a_killed_worker_s_tensorboard_has_each_step_once(killed: TrainResult) -> None:
+    shown = scalars(killed.directory)
+    assert (shown[BEST], shown["val/mIoU"]) == ([3, 6], [3, 6])
+    assert shown["train/loss"] == [2, 4, 6]
+
+
+def test_a_fault_is_raised_as_itself_and_once(mlflow: Any, tiny: Tiny, tmp_path: Path) -> None:
     log = tmp_path / "calls"
-    loss = {"type": "troubled", "trouble": trouble, "log": str(log)}
-    config = tiny(f"fault-{trouble}", **{"scaling.workers": 2, "losses": {"ce": loss}, "train.log_every": 1})
-    with pytest.raises(error) as caught:
+    loss = {"type": "troubled", "trouble": "raises", "log": str(log)}
+    config = tiny("fault", **{"scaling.workers": 2, "losses": {"ce": loss}, "train.log_every": 1})
+    with pytest.raises(DataError) as caught:
         rayseg.train(config, components={"troubled": troubled(os.getpid())})
-    assert caught.type is error
+    assert caught.type is DataError
     assert log.read_text().splitlines().count("0") <= 1
-    run_id = (Path(config.tracking.storage) / f"fault-{trouble}" / "mlflow_run_id").read_text()
+    run_id = (Path(config.tracking.storage) / "fault" / "mlflow_run_id").read_text()
     assert mlflow.get_run(run_id).info.status == "FAILED"
 
 
