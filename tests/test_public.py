@@ -41,6 +41,7 @@ def test_importing_rayseg_needs_no_tensors_no_ray_and_no_mlflow() -> None:
     assert not _imported("import rayseg; rayseg.ExperimentConfig; rayseg.load_config") & {"torch", "numpy", *HEAVY}
 
 
+@pytest.mark.ray
 def test_parts_below_launch_import_neither_ray_nor_mlflow() -> None:
     parts = [name for name in LIGHT if find_spec(f"rayseg.{name}") is not None]
     assert not _imported(f"import {', '.join(f'rayseg.{name}' for name in parts)}") & set(HEAVY)
