@@ -15,7 +15,20 @@ from torch import Tensor, nn
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
-from rayseg.losses import Boundary, Dice, DiceFlat, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard, Lovasz, LovaszHinge, Tversky, boundaries, cross_entropy
+from rayseg.losses import (
+    Boundary,
+    Dice,
+    DiceFlat,
+    DiceMmseg0x,
+    DiceMmseg1x,
+    FocalTversky,
+    Jaccard,
+    Lovasz,
+    LovaszHinge,
+    Tversky,
+    boundaries,
+    cross_entropy,
+)
 from rayseg.mix import Head, Mix, Term
 from rayseg.models import Freeze, Freezing, NormKind, mmseg, prepare
 from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
@@ -175,7 +188,11 @@ CASES = {
         }
     ),
     "every Dice in two micro-batches": Case(
-        {"1.x": Term(DiceMmseg1x("softmax", naive=True)), "flat": Term(DiceFlat()), "focal": Term(FocalTversky(per_image=True))},
+        {
+            "1.x": Term(DiceMmseg1x("softmax", naive=True)),
+            "flat": Term(DiceFlat()),
+            "focal": Term(FocalTversky(per_image=True)),
+        },
         num_micro=2,
     ),
     "lovasz": Case({"lovasz": Term(Lovasz(), class_weight=CLASS_WEIGHT)}, dtypes=BOTH),
@@ -191,7 +208,9 @@ CASES = {
     "top k by loss, other losses and sampler on the auxiliary head": Case(
         MIXED, partial(top_k, ratio=0.3, by="loss"), auxiliary=SMOOTH, auxiliary_sampler=partial(ohem, thresh=None, min_kept=7)
     ),
-    "mmseg's ohem": Case({"ce": Term(cross_entropy, normalize="all")}, partial(ohem_mmseg, thresh=0.3, min_kept=9), dtypes=BOTH),
+    "mmseg's ohem": Case(
+        {"ce": Term(cross_entropy, normalize="all")}, partial(ohem_mmseg, thresh=0.3, min_kept=9), dtypes=BOTH
+    ),
     "mmseg's ohem, more than there are": Case({"ce": CE}, partial(ohem_mmseg, thresh=0.1, min_kept=10_000)),
     "mmseg's ohem by loss, for the batch": Case(
         {"ce": Term(cross_entropy, normalize="kept", class_weight=CLASS_WEIGHT)}, partial(ohem_mmseg, min_kept=31, per="batch")
@@ -200,7 +219,9 @@ CASES = {
     "a share that falls from all to a tenth": Case(
         MIXED, partial(top_k), num_micro=2, schedule={"ratio": Ramp(1.0, 0.1, begin=0, end=2)}
     ),
-    "a count that grows": Case(MIXED, partial(ohem, thresh=None), schedule={"min_kept": Ramp(2, 60, begin=0, end=3, shape="exp")}),
+    "a count that grows": Case(
+        MIXED, partial(ohem, thresh=None), schedule={"min_kept": Ramp(2, 60, begin=0, end=3, shape="exp")}
+    ),
     "sgd with momentum": Case(MIXED, SAMPLER, optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)),
     "clipped by norm": Case(MIXED, SAMPLER, clip={"max_norm": 0.1}, dtypes=BOTH),
     "clipped by the largest element and by value": Case(
@@ -228,9 +249,7 @@ CASES = {
         {"ce": CE}, num_micro=2, optimizer=DECAYING, freeze={"stem": STEM}
     ),
     "a transformer": Case({"ce": CE}, norm="group", network=partial(network, MIT, SEGFORMER), dtypes=BOTH),
-    "a transformer in two micro-batches": Case(
-        {"ce": CE}, norm="group", num_micro=2, network=partial(network, MIT, SEGFORMER)
-    ),
+    "a transformer in two micro-batches": Case({"ce": CE}, norm="group", num_micro=2, network=partial(network, MIT, SEGFORMER)),
     "a transformer that drops attention": Case(
         {"ce": CE}, norm="group", network=partial(network, {**MIT, "attn_drop_rate": 0.2, "with_cp": False}, SEGFORMER)
     ),
@@ -268,9 +287,7 @@ def foreground(masks: Tensor, *, ignore_index: int) -> Tensor:
 
 
 def make_mix(case: Case) -> Mix:
-    main = Head(
-        case.terms, case.sampler, sampler_schedule=case.schedule, target=foreground if case.channels == 1 else None
-    )
+    main = Head(case.terms, case.sampler, sampler_schedule=case.schedule, target=foreground if case.channels == 1 else None)
     auxiliary = main if case.auxiliary is None else Head(case.auxiliary, case.auxiliary_sampler)
     detail = {"detail": Head(case.detail, target=boundaries)} if case.detail else {}
     return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4), **detail})

@@ -54,7 +54,11 @@ COMBINED: dict[str, dict[str, Any]] = {
 }
 ONE_CHANNEL = {
     "model.binary": True,
-    "losses": {"bce": {"type": "binary_cross_entropy", "pos_weight": 2.0}, "hinge": {"type": "lovasz_hinge"}, "dice": {"type": "dice"}},
+    "losses": {
+        "bce": {"type": "binary_cross_entropy", "pos_weight": 2.0},
+        "hinge": {"type": "lovasz_hinge"},
+        "dice": {"type": "dice"},
+    },
     "sampling": {"type": "ohem", "min_kept": 0.2},
 }
 

@@ -1,4 +1,4 @@
-"""Every loss of the table with every normaliser and sampler: value and gradient are those of the global batch, or of each rank."""
+"""Every loss of the table with every normaliser and sampler: value and gradient are the global batch's, or each rank's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses with one value per pixel, one-channel heads, soft targets and a teacher: one step is a function of the global batch."""
+"""Losses of one value per pixel, one-channel heads, soft targets, a teacher: one step is a function of the global batch."""
 
 from __future__ import annotations
 
