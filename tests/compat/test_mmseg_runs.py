@@ -110,6 +110,10 @@ def test_iterations_become_steps_with_all_their_images() -> None:
     ExperimentConfig.from_dict(found.tree)
 
 
+def test_where_no_batch_is_said_that_of_a_step_is_asked_for() -> None:
+    assert "write train.batch_size, that of a step" in new(optim_wrapper=ACCUMULATING).notes[-1]
+
+
 def test_epochs_stay_epochs_where_gradients_are_accumulated() -> None:
     found = new(optim_wrapper=ACCUMULATING, train_cfg={"by_epoch": True, "max_epochs": 3}, train_dataloader={"batch_size": 2})
     assert found.tree["train"] == {"epochs": 3.0, "steps": None, "batch_size": 32, "micro_batch": 2}

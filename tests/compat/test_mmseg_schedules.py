@@ -291,3 +291,8 @@ def test_a_schedule_that_ends_before_the_run_is_a_known_trap() -> None:
     found = new([{"type": "PolyLR", "by_epoch": False, "begin": 0, "end": 30}])
     assert found.lost == ()
     assert "from there on 0 of the rate is left" in found.notes[-1]
+
+
+def test_where_no_length_is_said_the_last_one_has_the_rest() -> None:
+    listed = [{"type": "PolyLR", "by_epoch": False, "begin": 0, "end": 40000}]
+    assert translate({"default_scope": "mmseg", "param_scheduler": listed}).tree["schedule"]["type"] == "poly"

@@ -60,6 +60,7 @@ def in_steps(report: Report) -> None:
     if "train.ema" in config:
         config["train.ema"] = _average(config["train.ema"], count)
     rounded = f"; rounded up: {', '.join(uneven)}" if uneven else ""
+    rounded += "" if "train.batch_size" in config else "; the file says no batch: write train.batch_size, that of a step"
     message = (
         f"{count} iterations are one step here, and lengths are divided by {count}{rounded}. The rate of a step is that of its "
         "first iteration, there of its last; losses are divided over the whole step, there over an iteration; batch norms see "

@@ -112,7 +112,7 @@ def _sequence(pieces: Sequence[Piece], total: Length | None) -> dict[str, Any]:
         known = steps if piece.by_epoch == in_epochs else None
         piece.fit(value, known)
         left = None if known is None else known - piece.begin
-        lasts = piece.last_of(left)
+        lasts = None if total is None and piece is pieces[-1] else piece.last_of(left)
         phases.append(piece.spec if lasts is None else {**piece.spec, "length": length(lasts, piece.by_epoch)})
         value = value * piece.last if lasts is not None else value
         clock = math.inf if lasts is None else piece.begin + lasts
