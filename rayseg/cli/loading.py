@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import Namespace
 
+from rayseg.cli.output import complain
 from rayseg.compat import parse_cfg_options
 from rayseg.config import ExperimentConfig, parse_assignments
 from rayseg.load import load_config
@@ -12,7 +14,7 @@ __all__ = ["loaded"]
 
 
 def loaded(args: Namespace) -> ExperimentConfig:
-    """The config file of the arguments under their overrides.
+    """The config file of the arguments under their overrides; what is to be known of it is said on stderr.
 
     Args:
         args: ``config``, ``overrides``, and for configs of MMSegmentation ``cfg_options`` and ``not_strict``.
@@ -20,9 +22,10 @@ def loaded(args: Namespace) -> ExperimentConfig:
     Raises:
         ConfigError: with every fault of it.
     """
-    return load_config(
-        args.config,
-        parse_assignments(args.overrides),
-        cfg_options=parse_cfg_options(args.cfg_options),
-        strict=not args.not_strict,
-    )
+    overrides, options = parse_assignments(args.overrides), parse_cfg_options(args.cfg_options)
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        config = load_config(args.config, overrides, cfg_options=options, strict=not args.not_strict)
+    for each in noted:
+        complain(f"to be known: {each.message}")
+    return config
