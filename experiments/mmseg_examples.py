@@ -124,7 +124,7 @@ def trained(
     config = rayseg.load_config(
         CONFIGS / file,
         {**fitted(args, example), **run, **length, **changes, **parse_assignments(args.overrides)},
-        cfg_options={f"model.{key}": value for key, value in options(args, example).items()},
+        cfg_options=options(args, example),
     )
     result = rayseg.train(config)
     scores = {key.removeprefix("val/"): value for key, value in result.metrics.items()}
@@ -133,12 +133,15 @@ def trained(
 
 
 def options(args: argparse.Namespace, example: Example) -> dict[str, Any]:
-    """Changes to the network and its samplers in MMSegmentation's words."""
-    found: dict[str, Any] = {f"{head}.num_classes": len(args.classes) for head in example.heads}
-    if args.example == "stdc":
-        kept = round(_KEPT_SHARE * example.crop[0] * example.crop[1])
-        found |= {f"{head}.sampler.min_kept": kept for head in example.heads}
-    return {**found, **(example.small if args.smoke else {})}
+    """Changes in MMSegmentation's words: network, samplers, the clock of a schedule that has a warm-up."""
+    model: dict[str, Any] = {f"{head}.num_classes": len(args.classes) for head in example.heads}
+    model |= example.small if args.smoke else {}
+    if args.example == "drive":
+        return {f"model.{key}": value for key, value in model.items()}
+    kept, warmup = round(_KEPT_SHARE * example.crop[0] * example.crop[1]), max(1, args.steps // 80)
+    model |= {f"{head}.sampler.min_kept": kept for head in example.heads}
+    ends = {"param_scheduler.0.end": warmup, "param_scheduler.1.begin": warmup, "param_scheduler.1.end": args.steps}
+    return {**{f"model.{key}": value for key, value in model.items()}, **ends, "train_cfg.max_iters": args.steps}
 
 
 def fitted(args: argparse.Namespace, example: Example) -> dict[str, Any]:
@@ -146,7 +149,6 @@ def fitted(args: argparse.Namespace, example: Example) -> dict[str, Any]:
     made_up = {**example.data, "length": 4} if args.smoke else dict(example.data)
     if args.example == "drive":
         made_up["size"] = args.size
-    warmup = {"schedule.phases.linear_0.length": {"steps": max(1, args.steps // 80)}} if args.example == "stdc" else {}
     return {
         "data.dataset": made_up if args.data is None else real(args),
         "data.ignore_index": args.void,
@@ -156,7 +158,6 @@ def fitted(args: argparse.Namespace, example: Example) -> dict[str, Any]:
         "data.transforms.random_resize.scale": args.size,
         "data.transforms.random_crop.size": example.crop,
         "eval.resize": None,
-        **warmup,
         "train.batch_size": args.batch,
         "train.threads": 1,
         "tracking.text": False,
