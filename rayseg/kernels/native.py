@@ -14,7 +14,7 @@ from rayseg.errors import ShapeError
 from rayseg.kernels.compiler import compiled_library
 from rayseg.kernels.statistics import Gradients, Inputs, Raw
 
-__all__ = ["Native", "compiled_backend"]
+__all__ = ["Native", "compiled_backend", "digit_counts"]
 
 _SOURCE = Path(__file__).parent / "csrc" / "statistics.cpp"
 _NO_CLASS, _NO_MEMORY = 1, 2
@@ -86,6 +86,29 @@ class Native:
         return gradient
 
 
+#: The library, once a backend was made of it in this process.
+_in_use: list[Any] = []
+
+
+def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | None:
+    """How often each digit of 11 bits occurs, as ``kth_largest`` counts them; None where no backend in C++ is in use.
+
+    Args:
+        bits: ``(M,)`` int32 on the CPU, contiguous; the sign is ignored.
+        place: of the digit, from the lowest.
+        found: ``()`` the higher digits that a value must have to be counted; None: any.
+
+    Example:
+        >>> compiled_backend() is None or digit_counts(torch.tensor([5, 5, 7], dtype=torch.int32), 0, None)[:8]
+        tensor([0, 0, 0, 0, 0, 2, 0, 1])
+    """
+    if not _in_use or bits.dtype != torch.int32:
+        return None
+    counts = torch.empty(1 << 11, dtype=torch.int64)
+    _in_use[0].rayseg_digit_counts(_pointer(bits), ctypes.c_int64(len(bits)), place, _pointer(found), _pointer(counts))
+    return counts
+
+
 def compiled_backend() -> Native | None:
     """The backend in C++, compiled if nobody has done so before; None where that cannot be, which is logged once.
 
@@ -95,4 +118,7 @@ def compiled_backend() -> Native | None:
         'fused'
     """
     library = compiled_library(_SOURCE)
-    return None if library is None else Native(library)
+    if library is None:
+        return None
+    _in_use[:] = [library]
+    return Native(library)

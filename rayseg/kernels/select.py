@@ -16,20 +16,35 @@ import torch
 from torch import Tensor
 
 from rayseg.kernels.histogram import histogram
+from rayseg.kernels.native import digit_counts
 
 __all__ = ["kth_largest"]
 
 _DIGIT_BITS = 11
 _NUM_DIGITS = 1 << _DIGIT_BITS
+_PIECE = 1 << 16
 
 
 def _identity(counts: Tensor) -> Tensor:
     return counts
 
 
-def _ordered_bits(values: Tensor) -> Tensor:
-    """Integers ``(M,)`` ordered like ``values`` ``(M,)``, float32 or float64; the absolute value turns -0.0 into 0.0."""
-    return values.detach().abs().contiguous().view(torch.int64 if values.dtype == torch.float64 else torch.int32)
+def _digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor:
+    """How often each digit ``(2048,)`` occurs at a place among the values whose higher digits are those ``found`` so far.
+
+    The bits ``(M,)`` of a float without its sign, which turns -0.0 into 0.0, are ordered like it. On a CPU a piece at a time,
+    so that what comes in between stays in a cache.
+    """
+    if bits.device.type == "cpu" and (counts := digit_counts(bits, place, found)) is not None:
+        return counts
+    counts = torch.zeros(_NUM_DIGITS + 1, dtype=torch.int64, device=bits.device)
+    for piece in torch.split(bits, _PIECE if bits.device.type == "cpu" else max(1, len(bits))):
+        positive = piece & torch.iinfo(piece.dtype).max
+        digits = (positive >> place * _DIGIT_BITS) & (_NUM_DIGITS - 1)
+        if found is not None:
+            digits = digits.where(positive >> (place + 1) * _DIGIT_BITS == found, _NUM_DIGITS)
+        counts += histogram(digits.to(torch.int64), _NUM_DIGITS + 1)
+    return counts[:_NUM_DIGITS]
 
 
 def _find_digit(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,15 +73,12 @@ def kth_largest(values: Tensor, k: Tensor, *, reduce: Callable[[Tensor], Tensor]
         >>> kth_largest(torch.tensor([0.5, 2.0, 1.0]), torch.tensor(2))
         tensor(1.)
     """
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
-    bits = _ordered_bits(values)
-    candidate = torch.ones_like(bits, dtype=torch.bool)
-    found = torch.zeros((), dtype=torch.int64, device=bits.device)
+    values = values.detach().to(torch.promote_types(values.dtype, torch.float32)).contiguous()
+    bits = values.view(torch.int64 if values.dtype == torch.float64 else torch.int32)
+    found: Tensor | None = None
     rank = k
     for place in reversed(range(-(-8 * bits.element_size() // _DIGIT_BITS))):
-        digits = (bits >> place * _DIGIT_BITS) & (_NUM_DIGITS - 1)
-        counts = histogram(torch.where(candidate, digits, _NUM_DIGITS).to(torch.int64), _NUM_DIGITS + 1)
-        digit, rank = _find_digit(reduce(counts[:_NUM_DIGITS]), rank)
-        candidate &= digits == digit
-        found = (found << _DIGIT_BITS) | digit
+        digit, rank = _find_digit(reduce(_digit_counts(bits, place, found)), rank)
+        found = digit if found is None else (found << _DIGIT_BITS) | digit
+    assert found is not None
     return found.clamp(min=0).to(bits.dtype).view(values.dtype)

@@ -19,7 +19,7 @@ from rayseg.kernels.statistics import Gradients, Inputs, Raw
 __all__ = ["Strips"]
 
 #: Elements of a strip at full size; it is read several times, so it should stay in a cache.
-_STRIP_ELEMENTS = 1 << 20
+_STRIP_ELEMENTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Axis:
 
     def expand(self, values: Tensor) -> Tensor:
         """Values ``(C, S, w)`` to ``(C, S, W)``."""
-        return torch.lerp(values[..., self.low], values[..., self.high], self.share)
+        return torch.lerp(values.index_select(-1, self.low), values.index_select(-1, self.high), self.share)
 
     def fold(self, gradient: Tensor, size_in: int) -> Tensor:
         """The transpose of :meth:`expand`: ``(C, S, W)`` to ``(C, S, w)``."""
@@ -94,20 +94,23 @@ def _columns(inputs: Inputs) -> _Axis:
 
 def _class_sums(strip: _Strip, log_probs: Tensor, nll: Tensor, void: bool) -> Tensor:
     """Sums ``(6, C)`` in float64 over a strip."""
-    probs = log_probs.exp().flatten(1)
+    probs = log_probs.exp()
     sums = probs.new_zeros(6, len(probs), dtype=torch.float64)
     label, valid = strip.label.flatten(), strip.valid.flatten()
     sums[0].scatter_add_(0, label, nll.neg().exp().flatten().double() * valid)
     sums[3].scatter_add_(0, label, valid.double())
-    mask = valid.to(probs.dtype)
-    sums[1] = probs @ mask
-    if void:
-        sums[4] = probs @ (1 - mask)
-    probs = probs.square_()
-    sums[2] = probs @ mask
-    if void:
-        sums[5] = probs @ (1 - mask)
+    mask = strip.valid.to(probs.dtype)
+    for index in (1, 2):
+        sums[index] = _sum_where(mask, probs)
+        if void:
+            sums[index + 3] = _sum_where(1 - mask, probs)
+        probs = probs.square_()
     return sums
+
+
+def _sum_where(weight: Tensor, values: Tensor) -> Tensor:
+    """Sums ``(C,)`` in float64 of values ``(C, R, W)`` times weights ``(R, W)``, float32 within a row only."""
+    return (values * weight).sum(-1).double().sum(-1)
 
 
 def _at_full_size(strip: _Strip, inputs: Inputs, gradients: Gradients) -> Tensor:
@@ -125,7 +128,7 @@ def _at_full_size(strip: _Strip, inputs: Inputs, gradients: Gradients) -> Tensor
         of_sums = gradients.sums[strip.image]  # (6, C)
         each = _slope_of_sums(strip, probs, of_sums, inputs.wanted.void)
         p_true = probs.gather(0, strip.label[None])[0]
-        of_label = of_sums[0][strip.label] * p_true * strip.valid
+        of_label = of_sums[0].index_select(0, strip.label.flatten()).view_as(p_true) * p_true * strip.valid
         through_p = through_p - of_label - (probs * each).sum(0)
         at_label = at_label + of_label
         slope = each.add_(through_p).mul_(probs)
@@ -139,8 +142,8 @@ def _slope_of_sums(strip: _Strip, probs: Tensor, of_sums: Tensor, void: bool) ->
     def slope(linear: Tensor, square: Tensor) -> Tensor:
         return torch.addcmul(linear[:, None, None], probs, square[:, None, None], value=2)
 
-    labelled = slope(of_sums[1], of_sums[2]).mul_(strip.valid)
-    return labelled.add_(slope(of_sums[4], of_sums[5]).mul_(~strip.valid)) if void else labelled
+    labelled = slope(of_sums[1], of_sums[2])
+    return labelled.where(strip.valid, slope(of_sums[4], of_sums[5])) if void else labelled.mul_(strip.valid)
 
 
 @dataclass(frozen=True)

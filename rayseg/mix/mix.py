@@ -89,10 +89,10 @@ class Mix:
             if head.samples_at(step):
                 pixels = sampled(head, pixels, step)
                 scheduled |= {
-                    _prefixed(head_name, f"ohem/{name}"): pixels.kept.new_full((), float(value))
+                    _prefixed(head_name, f"ohem/{name}"): pixels.nll.new_full((), float(value))
                     for name, value in head.sampler_arguments(step).items()
                 }
-                kept[_prefixed(head_name, "ohem/kept")] = sums.add(torch.stack([pixels.kept.sum(), pixels.num_valid]))
+                kept[_prefixed(head_name, "ohem/kept")] = sums.add(torch.stack([pixels.num_kept, pixels.num_valid]))
             for term_name, term in head.terms.items():
                 name = _prefixed(head_name, f"loss/{term_name}")
                 given = None if normalisers is None else normalisers[name]

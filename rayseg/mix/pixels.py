@@ -30,7 +30,6 @@ class Pixels:
     logits: Tensor  # (N, K, H, W)
     target: Tensor  # (N, H, W)
     valid: Tensor  # (N, H, W) bool
-    kept: Tensor  # (N, H, W) pixel weights, 0 where ignored
     log_probs: Tensor | None  # (N, C, H, W); None where the head is fused
     nll: Tensor  # (N, H, W), 0 where ignored
     ignore_index: int
@@ -39,16 +38,32 @@ class Pixels:
     alone: bool = False  # validation: no loss may wait for other workers
     mean_nll: Tensor | None = None  # (N, H, W), 0 where ignored; where the head is fused and wants it
     class_sums: ClassSums | None = None  # (N, C) each; the same
+    sampled: Tensor | None = None  # (N, H, W) weights of the sampler, 0 where ignored; None: every labelled pixel counts
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """``(N, H, W)`` pixel weights, 0 where ignored."""
+        return self.valid.to(self.nll.dtype) if self.sampled is None else self.sampled
+
+    @property
+    def weight_of_values(self) -> Tensor | None:
+        """What values of losses are multiplied by; None where that changes nothing: a fused head's are 0 where ignored."""
+        return self.sampled if self.log_probs is None else self.kept
 
     @cached_property
     def safe_target(self) -> Tensor:
         """``(N, H, W)`` with class 0 where ignored, so that it may index class weights."""
         return self.target.where(self.valid, torch.zeros_like(self.target))
 
-    @property
+    @cached_property
     def num_valid(self) -> Tensor:
         """Number of labelled pixels, in the dtype of the logits."""
-        return self.valid.sum().to(self.kept.dtype)
+        return self.valid.sum().to(self.nll.dtype)
+
+    @property
+    def num_kept(self) -> Tensor:
+        """Sum of the pixel weights."""
+        return self.num_valid if self.sampled is None else self.sampled.sum()
 
     @property
     def open_logits(self) -> Tensor:
@@ -117,14 +132,11 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | No
     log_probs = log_probabilities(full)
     safe = target.where(valid, torch.zeros_like(target))
     nll = -log_probs.gather(1, safe[:, None])[:, 0].masked_fill(~valid, 0.0)
-    return Pixels(full, target, valid, valid.to(full.dtype), log_probs, nll, head.ignore_index, masks, images, alone=alone)
+    return Pixels(full, target, valid, log_probs, nll, head.ignore_index, masks, images, alone=alone)
 
 
 def _fused_pixels(fused: Fused, logits: Tensor, target: Tensor, valid: Tensor, ignore_index: int, masks: Tensor) -> Pixels:
     """The statistics of the logits ``(N, K, h, w)`` instead of logits at full size."""
     found = pixel_statistics(logits, target, ignore_index=ignore_index, wanted=fused.wanted, backend=fused.backend)
     nowhere = found.nll.new_full((), torch.nan).expand(*logits.shape[:2], *target.shape[1:])
-    kept = valid.to(found.nll.dtype)
-    return Pixels(
-        nowhere, target, valid, kept, None, found.nll, ignore_index, masks, mean_nll=found.mean_nll, class_sums=found.sums
-    )
+    return Pixels(nowhere, target, valid, None, found.nll, ignore_index, masks, mean_nll=found.mean_nll, class_sums=found.sums)

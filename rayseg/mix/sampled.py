@@ -39,4 +39,5 @@ def sampled(head: Head, pixels: Pixels, step: int) -> Pixels:
             **accepted_inputs(head.sampler, offered),
             **head.sampler_arguments(step),
         )
-    return replace(pixels, kept=pixels.kept * weights.to(pixels.kept.dtype))
+    weights = weights.to(pixels.nll.dtype)
+    return replace(pixels, sampled=weights if pixels.log_probs is None else pixels.kept * weights)

@@ -12,7 +12,7 @@ from torch import Tensor
 from rayseg.collective import differentiable_sum
 from rayseg.errors import ShapeError
 from rayseg.losses.region import RegionLoss, sums_of
-from rayseg.mix.heads import Head, Normalize, Term, accepted_inputs
+from rayseg.mix.heads import Head, Term, accepted_inputs
 from rayseg.mix.pixels import Pixels, weights_of_all
 
 __all__ = ["Finish", "Sums", "contribute", "pixel_loss", "ratio"]
@@ -154,8 +154,11 @@ def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head,
         raise ShapeError(
             f"a loss returned {tuple(value.shape)}; expected {tuple(pixels.target.shape)}, (numerator, denominator) or a scalar"
         )
-    value = _class_weighted(value if "pixel_weight" in passed else value * pixels.kept, term, pixels, passed)
-    return value.sum(), _normaliser(term.normalize, head, pixels, pixels.like(term.class_weight))
+    class_weight = pixels.like(term.class_weight)
+    of_label = None if class_weight is None else class_weight[pixels.safe_target]
+    of_pixel = None if "pixel_weight" in passed else pixels.weight_of_values
+    numerator = _weighted_sum(value, of_pixel, None if "class_weight" in passed else of_label)
+    return numerator, _normaliser(term, head, pixels, of_label)
 
 
 def _pair(value: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -165,16 +168,22 @@ def _pair(value: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
     raise ShapeError(f"a loss returned a tuple of ({found}); {_FORMS}")
 
 
-def _normaliser(normalize: Normalize, head: Head, pixels: Pixels, class_weight: Tensor | None) -> Tensor:
-    if normalize == "weights":
-        return (pixels.kept if class_weight is None else pixels.kept * class_weight[pixels.safe_target]).sum()
-    if normalize == "all_weights" and class_weight is not None:
+def _weighted_sum(value: Tensor, *weights: Tensor | None) -> Tensor:
+    for weight in weights:
+        value = value if weight is None else value * weight
+    return value.sum()
+
+
+def _normaliser(term: Term, head: Head, pixels: Pixels, of_label: Tensor | None) -> Tensor:
+    if term.normalize == "weights":
+        return pixels.num_kept if of_label is None else (pixels.kept * of_label).sum()
+    if term.normalize == "all_weights" and (class_weight := pixels.like(term.class_weight)) is not None:
         return weights_of_all(class_weight, head, pixels.masks)
-    if normalize == "kept":
-        return pixels.kept.sum()
-    if normalize == "valid":
+    if term.normalize == "kept":
+        return pixels.num_kept
+    if term.normalize == "valid":
         return pixels.num_valid
-    return pixels.kept.new_tensor(float(pixels.target.numel()))
+    return pixels.nll.new_tensor(float(pixels.target.numel()))
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def negative_log_likelihood(logits: Tensor, target: Tensor, ignore_index: int, n
     valid = target != ignore_index
     if nll is None:  # torch's nll_loss is refused on GPUs in deterministic mode; gather is not
         nll = -log_probabilities(logits).gather(1, target.where(valid, 0)[:, None])[:, 0]
-    return nll.detach().clamp(min=0).where(valid, 0)
+    return nll.detach().clamp(min=0).masked_fill_(~valid, 0)
 
 
 def hardness(by: By, nll: Tensor, pixel_loss: PixelLoss | None, target: Tensor, ignore_index: int, asked: Problem) -> Tensor:

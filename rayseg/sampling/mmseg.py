@@ -76,7 +76,7 @@ def ohem_mmseg(
         hard = hardness("loss", nll, pixel_loss, target, ignore_index, Problem("thresh", "null"))
         keep = hard >= kth_largest(hard.flatten(), wanted, reduce=reduce)
     else:
-        probability = nll.neg().exp().where(valid, 0)
+        probability = nll.neg().exp_().masked_fill_(~valid, 0)
         # The j-th smallest, from 0, of m is the (m - j)-th largest; without a label all are 0.
         least = kth_largest(probability.flatten(), labelled - wanted.minimum(labelled - 1), reduce=reduce)
         keep = probability < least.clamp(min=thresh)

@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #ifndef VBYTES
 #define VBYTES 16
 #endif
@@ -37,7 +41,13 @@ inline float sum_of_lanes(Floats values) {
   return sum;
 }
 
+// Whether a lane is not 0.
 inline bool any(Ints mask) {
+#if VBYTES == 64 && defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif VBYTES == 32 && defined(__AVX2__)
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#endif
   int32_t found = 0;
   for (int lane = 0; lane < kLanes; lane++) found |= mask[lane];
   return found != 0;

@@ -55,9 +55,9 @@ inline bool is_uniform(const int32_t* labels) { return !any(load(labels) != labe
 // The values of a (C, columns) array at the label of each lane; of class 0 where there is none.
 inline Floats at_labels(const float* values, const int32_t* labels, int columns) {
   if (labels[0] >= 0 && is_uniform(labels)) return load(values + labels[0] * columns);
-  Floats found{};
+  float found[kLanes];
   for (int lane = 0; lane < kLanes; lane++) found[lane] = values[std::max(labels[lane], 0) * columns + lane];
-  return found;
+  return load(found);
 }
 
 // Writes exp(z - max) to `values`; returns max, and adds to the sums of exp(z - max) and of z - max over the classes.
@@ -229,6 +229,14 @@ void backward_of_pixels(BackwardState& state, const Slopes& slopes, int64_t clas
   }
 }
 
+// The values of an array (C) at the label of each lane; 0 where there is none.
+inline Floats of_labels(const float* values, const int32_t* labels) {
+  if (labels[0] >= 0 && is_uniform(labels)) return all(values[labels[0]]);
+  float found[kLanes];
+  for (int lane = 0; lane < kLanes; lane++) found[lane] = labels[lane] >= 0 ? values[labels[lane]] : 0.0f;
+  return load(found);
+}
+
 // With sums: of_sums is (6, C). Lanes that are void look at the last two rows of it, if `void_sums`.
 template <bool kVoidLanes>
 void backward_of_sums(BackwardState& state, const Slopes& slopes, const float* of_sums, int64_t classes, int x, Ints label) {
@@ -247,8 +255,7 @@ void backward_of_sums(BackwardState& state, const Slopes& slopes, const float* o
     mean += probability * slope_of_sums(c, probability);
   }
   const int32_t* labels = state.labels + x;
-  Floats at_label = at_labels(values, labels, state.columns);
-  for (int lane = 0; lane < kLanes; lane++) at_label[lane] *= labels[lane] >= 0 ? of_sums[labels[lane]] : 0.0f;
+  const Floats at_label = at_labels(values, labels, state.columns) * of_labels(of_sums, labels);
   const Floats through = slopes.through - (mean + at_label), extra = at_label - slopes.of_nll;
   const Floats each = slopes.of_mean * (1.0f / classes);
   for (int64_t c = 0; c < classes; c++) {
@@ -262,6 +269,8 @@ void backward_of_sums(BackwardState& state, const Slopes& slopes, const float* o
 void backward_lanes(const Backward& job, BackwardState& state, const float* of_sums, float share, int x, int64_t at,
                     int64_t count) {
   const int64_t classes = job.geometry.classes;
+  __builtin_prefetch(job.nll + at + job.geometry.width);
+  if (job.of_nll != nullptr) __builtin_prefetch(job.of_nll + at + job.geometry.width);
   const Ints label = load(state.labels + x), labelled = label >= 0;
   const Floats nothing{};
   const Floats of_nll = job.of_nll == nullptr || !any(labelled) ? nothing : labelled ? load_some(job.of_nll + at, count) : nothing;
@@ -270,16 +279,10 @@ void backward_lanes(const Backward& job, BackwardState& state, const float* of_s
   const bool needed = of_sums != nullptr ? any(labelled) || of_void : any((of_nll != 0.0f) | (of_mean != 0.0f));
   if (!needed) return;
   state.touched = true;
-  Floats at_label{};
   const int32_t* labels = state.labels + x;
-  const bool uniform = labels[0] >= 0 && is_uniform(labels);
-  for (int lane = 0; !uniform && lane < kLanes; lane++) {
-    const int64_t from = std::max(labels[lane], 0) * state.columns + x + lane;
-    const float top = state.rows.upper()[from];
-    at_label[lane] = top + share * (state.rows.lower()[from] - top);
-  }
-  if (uniform) at_label = logit(state, labels[0] * state.columns + x, share);
-  Floats log_sum = at_label + load_some(job.nll + at, count);
+  const Floats top = at_labels(state.rows.upper() + x, labels, state.columns);
+  const Floats bottom = at_labels(state.rows.lower() + x, labels, state.columns);
+  Floats log_sum = top + share * (bottom - top) + load_some(job.nll + at, count);
   if (of_void) {
     log_sum = log_sum_of(state.rows, share, state.values.data() + x, classes, state.columns, x, labels);
   }
@@ -291,30 +294,63 @@ void backward_lanes(const Backward& job, BackwardState& state, const float* of_s
   backward_of_sums<false>(state, slopes, of_sums, classes, x, label);
 }
 
-// The transpose of expansion: a row of a tile, added to a row of the gradient, and set to 0.
-void fold(const Backward& job, float* from, const Axis& across, int64_t image, int64_t row, int64_t left, int used, int columns) {
-  const Geometry& geometry = job.geometry;
-  const int inside = (int)std::min<int64_t>(used, geometry.width - left);
-  const int32_t *low = &across.low[left], *high = &across.high[left];
-  const float* share = &across.share[left];
-  for (int64_t c = 0; c < geometry.classes; c++) {
-    float* to = job.gradient + ((image * geometry.classes + c) * geometry.height_in + row) * geometry.width_in;
-    float* values = from + c * columns;
-    for (int x = 0; x < inside;) {
-      const int32_t start = low[x], end = high[x];
-      float sum = 0, upper = 0;
-      for (; x < inside && low[x] == start; x++) {
-        sum += values[x];
-        upper += share[x] * values[x];
+// The transpose of expansion: how much of each output goes to each of the kLanes inputs of its window.
+class Fold {
+ public:
+  Fold(const Geometry& geometry, const Axis& across) : geometry_(geometry), across_(across) {
+    for (int64_t x = 0; x < geometry.width; x++) {
+      const int32_t start = across.window(x / kLanes * kLanes);
+      float weights[kLanes] = {};
+      if (start >= 0) {
+        weights[across.low[x] - start] += 1 - across.share[x];
+        weights[across.high[x] - start] += across.share[x];
       }
-      to[start] += sum - upper;
-      to[end] += upper;
+      weights_.insert(weights_.end(), weights, weights + kLanes);
     }
-    std::fill(values, values + used, 0.0f);
+    weights_.resize((geometry.width + kLanes) * kLanes, 0.0f);
   }
-}
 
-Status backward_strip(const Backward& job, BackwardState& state, const Axis& down, const Axis& across, int64_t image,
+  // Adds a row of a tile, (C, columns), to a row of the gradient, whose class 0 is at `to`, and sets it to 0.
+  void operator()(float* from, float* to, int64_t left, int used, int columns) const {
+    for (int x = 0; x < used; x += kLanes) {
+      const int32_t start = across_.window(left + x);
+      for (int64_t c = 0; c < geometry_.classes; c++) {
+        float* row = to + c * geometry_.height_in * geometry_.width_in;
+        const float* values = from + c * columns + x;
+        if (start >= 0) {
+          store(row + start, load(row + start) + mixed(values, &weights_[(left + x) * kLanes]));
+        } else {
+          add_each(row, values, left + x);
+        }
+      }
+    }
+    std::fill(from, from + geometry_.classes * columns, 0.0f);
+  }
+
+ private:
+  static Floats mixed(const float* values, const float* weights) {
+    Floats even{}, odd{};
+    for (int lane = 0; lane < kLanes; lane += 2) {
+      even += values[lane] * load(weights + lane * kLanes);
+      odd += values[lane + 1] * load(weights + (lane + 1) * kLanes);
+    }
+    return even + odd;
+  }
+
+  void add_each(float* row, const float* values, int64_t x) const {
+    for (int lane = 0; lane < kLanes && x + lane < geometry_.width; lane++) {
+      const float right = across_.share[x + lane] * values[lane];
+      row[across_.low[x + lane]] += values[lane] - right;
+      row[across_.high[x + lane]] += right;
+    }
+  }
+
+  const Geometry& geometry_;
+  const Axis& across_;
+  std::vector<float> weights_;
+};
+
+Status backward_strip(const Backward& job, BackwardState& state, const Axis& down, const Fold& fold, int64_t image,
                       int64_t first, int64_t last) {
   const Geometry& geometry = job.geometry;
   const int64_t classes = geometry.classes;
@@ -323,7 +359,8 @@ Status backward_strip(const Backward& job, BackwardState& state, const Axis& dow
     const int used = (int)std::min<int64_t>(state.columns, (geometry.width - left + kLanes - 1) / kLanes * kLanes);
     int64_t upper = down.low[first], lower = down.high[first];
     const auto flush = [&](float* from, int64_t row) {
-      if (state.touched) fold(job, from, across, image, row, left, used, state.columns);
+      float* to = job.gradient + (image * classes * geometry.height_in + row) * geometry.width_in;
+      if (state.touched) fold(from, to, left, used, state.columns);
     };
     state.rows.start(job.logits + image * classes * geometry.height_in * geometry.width_in, left, used);
     for (int64_t y = first; y < last; y++) {
@@ -360,6 +397,28 @@ int64_t separate_strip_rows(const Geometry& geometry, const Axis& down) {
     if (separate) return rows;
   }
   return geometry.height;
+}
+
+constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits, kTables = 4;
+constexpr int64_t kMostCounted = int64_t{1} << 30;
+
+// Several tables, so that equal digits in a row need not wait for each other; the last entry is for what is not counted.
+template <bool kPrefix>
+void count_digits(const int32_t* bits, int64_t count, int shift, int64_t prefix, int64_t* counts) {
+  uint32_t tables[kTables][kDigits + 1] = {};
+  const auto add = [&](int64_t i, int table) {
+    const uint64_t value = (uint32_t)bits[i] & 0x7fffffffu;
+    const uint32_t digit = (uint32_t)(value >> shift) & (kDigits - 1);
+    tables[table][kPrefix && (int64_t)(value >> (shift + kDigitBits)) != prefix ? kDigits : digit]++;
+  };
+  int64_t i = 0;
+  for (; i + kTables <= count; i += kTables) {
+    for (int table = 0; table < kTables; table++) add(i + table, table);
+  }
+  for (; i < count; i++) add(i, 0);
+  for (int digit = 0; digit < kDigits; digit++) {
+    for (int table = 0; table < kTables; table++) counts[digit] += tables[table][digit];
+  }
 }
 
 }  // namespace
@@ -401,6 +460,7 @@ int rayseg_backward(const Geometry* geometry, const float* logits, const int64_t
   const int columns = columns_of_tile(geometry->classes);
   const Axis down(geometry->height_in, geometry->height, geometry->align_corners, 0);
   const Axis across(geometry->width_in, geometry->width, geometry->align_corners, kMostColumns);
+  const Fold fold(*geometry, across);
   const Backward job{*geometry, logits, target, of_sums != nullptr && void_sums, nll, of_nll, of_mean, of_sums, gradient};
   const int64_t rows = separate_strip_rows(*geometry, down), strips = (geometry->height + rows - 1) / rows;
   std::fill(gradient, gradient + geometry->images * geometry->classes * geometry->height_in * geometry->width_in, 0.0f);
@@ -412,12 +472,27 @@ int rayseg_backward(const Geometry* geometry, const float* logits, const int64_t
         [&] { return std::make_unique<BackwardState>(*geometry, across, columns); },
         [&](auto& state, int64_t task) {
           const int64_t first = (2 * (task % each) + parity) * rows;
-          return backward_strip(job, *state, down, across, task / each, first, std::min(geometry->height, first + rows));
+          return backward_strip(job, *state, down, fold, task / each, first, std::min(geometry->height, first + rows));
         });
   }
   return status;
 } catch (const std::exception&) {
   return kNoMemory;
+}
+
+// How often each digit of 11 bits occurs at a place among the values, less their signs, that have the prefix above it; without
+// one, among all.
+void rayseg_digit_counts(const int32_t* bits, int64_t count, int place, const int64_t* prefix, int64_t* counts) {
+  std::fill(counts, counts + kDigits, 0);
+  const int shift = place * kDigitBits;
+  for (int64_t first = 0; first < count; first += kMostCounted) {
+    const int64_t size = std::min(kMostCounted, count - first);
+    if (prefix == nullptr) {
+      count_digits<false>(bits + first, size, shift, 0, counts);
+    } else {
+      count_digits<true>(bits + first, size, shift, *prefix, counts);
+    }
+  }
 }
 
 }  // extern "C"

@@ -43,6 +43,12 @@ struct Axis {
       share.push_back((float)(place - below));
     }
   }
+
+  // Where a vector of inputs starts that holds all that outputs [i, i + kLanes) are made of; -1 where there is none.
+  int32_t window(int64_t i) const {
+    const int32_t start = std::min(low[i], high.back() + 1 - kLanes);
+    return start >= 0 && high[i + kLanes - 1] - start < kLanes ? start : -1;
+  }
 };
 
 // Memory whose start suits vectors.
@@ -95,27 +101,31 @@ class RowPair {
 
  private:
   void expand(float* to, int64_t row) const {
-    for (int64_t c = 0; c < geometry_.classes; c++) {
-      const float* from = image_ + (c * geometry_.height_in + row) * geometry_.width_in;
-      for (int x = 0; x < used_; x += kLanes) expand_lanes(to + c * columns_ + x, from, left_ + x);
-    }
+    for (int x = 0; x < used_; x += kLanes) expand_lanes(to + x, image_ + row * geometry_.width_in, left_ + x);
   }
 
+  // The columns of kLanes pixels, of every class; what they are made of lies in one vector, if the logits are not the larger.
   void expand_lanes(float* to, const float* from, int64_t x) const {
-    const int32_t start = across_.low[x];
+    const int64_t plane = geometry_.height_in * geometry_.width_in;
     const Floats share = load(&across_.share[x]);
 #ifndef __clang__
-    if (start + kLanes <= geometry_.width_in && across_.high[x + kLanes - 1] - start < kLanes) {
-      const Floats near = load(from + start);
-      const Floats low = __builtin_shuffle(near, load(&across_.low[x]) - start);
-      const Floats high = __builtin_shuffle(near, load(&across_.high[x]) - start);
-      store(to, low + share * (high - low));
+    const int32_t start = across_.window(x);
+    if (start >= 0) {
+      const Ints low = load(&across_.low[x]) - start, high = load(&across_.high[x]) - start;
+      for (int64_t c = 0; c < geometry_.classes; c++) {
+        const float* near = from + c * plane + start;
+        __builtin_prefetch(near + geometry_.width_in);
+        const Floats left = __builtin_shuffle(load(near), low), right = __builtin_shuffle(load(near), high);
+        store(to + c * columns_, left + share * (right - left));
+      }
       return;
     }
 #endif
-    for (int lane = 0; lane < kLanes; lane++) {
-      const float low = from[across_.low[x + lane]], high = from[across_.high[x + lane]];
-      to[lane] = low + share[lane] * (high - low);
+    for (int64_t c = 0; c < geometry_.classes; c++) {
+      for (int lane = 0; lane < kLanes; lane++) {
+        const float left = from[c * plane + across_.low[x + lane]], right = from[c * plane + across_.high[x + lane]];
+        to[c * columns_ + lane] = left + share[lane] * (right - left);
+      }
     }
   }
 
@@ -129,9 +139,11 @@ class RowPair {
   int used_ = 0;
 };
 
-// Labels of the columns of a tile, kVoid where ignored, kOutside beyond the row; false where one is no class.
+// Labels of the columns of a tile, kVoid where ignored, kOutside beyond the row; false where one is no class. The next row, which
+// lies where no prefetching of the machine's own would look, is asked for.
 inline bool read_labels(int32_t* labels, const int64_t* from, int64_t left, int used, const Geometry& geometry) {
   const int inside = (int)std::min<int64_t>(used, geometry.width - left);
+  for (int x = 0; x < inside; x += 8) __builtin_prefetch(from + left + x + geometry.width);
   int64_t wrong = 0;
   for (int x = 0; x < inside; x++) {
     const int64_t label = from[left + x];
