@@ -111,6 +111,8 @@ def export(
         N x 3 x H x W, H and W any from 64 px
     """
     path, form = Path(output).expanduser(), form or _form_of(output)
+    if form == "torch_export" and path.suffix != ".pt2":
+        raise ConfigError([Problem("output", f"torch wants such a file to end in .pt2, got {path.name!r}")], "the export")
     if form != "mmseg" and form != "state_dict":  # noqa: PLR1714  (mypy)
         require_packages(form)
     trained = checkpoint

@@ -18,6 +18,8 @@ __all__ = ["capture"]
 _LEAST = 64
 #: What sides have to be multiples of, tried in turn: nothing, then the usual strides of networks.
 _MULTIPLES = (1, 8, 16, 32)
+#: Letters of torch's reason: sizes are long formulas there.
+_MOST_TOLD = 300
 
 
 def capture(module: nn.Module, *, fixed: tuple[int, int] | None = None) -> tuple[ExportedProgram, Sizes]:
@@ -47,9 +49,16 @@ def capture(module: nn.Module, *, fixed: tuple[int, int] | None = None) -> tuple
             return _captured(module, sizes), sizes
         except Exception as error:  # noqa: BLE001  (a guard of torch, or whatever the network's own code makes of a symbol)
             reason = error
-    told = str(reason).strip().splitlines()[0]
-    remedy = "give one size (--size HEIGHT WIDTH)" if fixed is None else "give another size, or change the model's forward"
-    raise RaysegError(f"export: torch.export makes no graph of the model: {told}; {remedy}") from reason
+    size = "give one size (--size HEIGHT WIDTH)" if fixed is None else "give another size"
+    remedy = f"{size}, or change the model's forward: len(x) and int() make one number of what may differ, x.shape does not"
+    raise RaysegError(f"export: torch.export makes no graph of the model: {_told(reason)}; {remedy}") from reason
+
+
+def _told(reason: Exception | None) -> str:
+    """The first thing that torch has against it, from a page of text."""
+    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    return (listed or lines or [type(reason).__name__])[0][:_MOST_TOLD]
 
 
 def _attempts(fixed: tuple[int, int] | None) -> Iterator[Sizes]:

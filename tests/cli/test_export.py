@@ -67,6 +67,7 @@ def test_only_models_with_mmsegmentation_s_names_have_its_layout(checkpoint: str
     ("words", "told"),
     [
         (["--output", "a.pth"], "does not tell the format"),
+        (["--output", "a.bin", "--format", "torch_export"], "to end in .pt2, got 'a.bin'"),
         (["--output", "a.pt", "--format", "state_dict", "--size", "4", "4"], "--size: says something about programs"),
         (["--output", "a.pt", "--format", "state_dict", "--returns", "classes"], "--returns: says something"),
         (["--output", "a.onnx", "optim.lr=1"], "optim.lr: is not used in an export"),

@@ -27,6 +27,7 @@ PATHS = {
     "out_channels": 8,
     "ffm_cfg": {"in_channels": 24, "out_channels": 16, "scale_factor": 4},
 }
+MIT = {"type": "MixVisionTransformer", "embed_dims": 4, "num_layers": [1, 1, 1, 1]}
 UNET = {"type": "UNet", "base_channels": 4}
 FCN = {"type": "FCNHead", "channels": 4}
 EVERY = "N x 3 x H x W, H and W any from 64 px"
@@ -55,6 +56,14 @@ NETWORKS: Mapping[str, tuple[str, dict[str, Any], str]] = {
         "N x 3 x H x W, H and W multiples of 16 from 64 px",
     ),
     "stdc": ("mmseg", {"backbone": PATHS, "decode_head": {**FCN, "in_index": 3}}, EVERY),
+    "segformer": ("mmseg", {"backbone": MIT, "decode_head": {"type": "SegformerHead", "channels": 4}}, EVERY),
+    "uper": (
+        "mmseg",
+        {"backbone": SMALL, "decode_head": {"type": "UPerHead", "channels": 4, "pool_scales": [1, 2]}},
+        "N x 3 x H x W, H and W multiples of 8 from 64 px",
+    ),
+    "vgg": ("mmseg", {"backbone": {"type": "VGG", "depth": 11}, "decode_head": {**FCN, "in_index": -1}}, EVERY),
+    "mobile": ("mmseg", {"backbone": {"type": "MobileNetV2", "widen_factor": 0.1}, "decode_head": FCN}, EVERY),
     "lraspp": ("torchvision_lraspp_mobilenet_v3_large", {}, EVERY),
     "deeplab": ("torchvision_deeplabv3_mobilenet_v3_large", {"aux": True}, EVERY),
     "torchvision's fcn": ("torchvision_fcn_resnet50", {}, EVERY),
@@ -86,7 +95,7 @@ def test_the_program_of_a_network_computes_what_the_network_does(name: str, tmp_
     if name in IN_ONNX and find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
         forms.append("onnx")
     for form in forms:
-        path = tmp_path / f"program.{form}"
+        path = tmp_path / f"{form}.pt2"
         write_program(program, path, form=form, returns="logits", sizes=sizes, about={"class_names": ["a"]})
         found = agreement(network, run_program(path, form), pictures(sizes))
         assert found.within(1e-4), f"{form}: {found}"

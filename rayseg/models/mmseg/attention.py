@@ -86,7 +86,7 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The branch, scaled where it is kept."""
-        return x * F.dropout(x.new_ones(len(x), *[1] * (x.dim() - 1)), self.drop_prob, self.training)
+        return x * F.dropout(x.new_ones(x.shape[0], *[1] * (x.dim() - 1)), self.drop_prob, self.training)
 
     def extra_repr(self) -> str:
         """The argument."""

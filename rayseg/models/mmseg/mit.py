@@ -44,7 +44,7 @@ class _Layer(NamedTuple):
 
 def _map(x: Tensor, sides: Sequence[int]) -> Tensor:
     """``(N, L, D)`` to ``(N, D, h, w)``, contiguous, or gradients of kernels would lie otherwise than DDP's buckets."""
-    return x.transpose(1, 2).contiguous().view(len(x), x.shape[2], *sides)
+    return x.transpose(1, 2).contiguous().view(x.shape[0], x.shape[2], *sides)  # len() would be one number in a graph
 
 
 def _positions(x: Tensor) -> Tensor:
