@@ -20,8 +20,19 @@ def test_a_file_that_is_not_committed_is_named(tmp_path: Path) -> None:
     clean = git_state(tmp_path)
     assert clean is not None
     assert (len(clean["commit"]), clean["dirty"], clean["changed"]) == (40, False, [])
-    (tmp_path / "loss.py").touch()
+    (tmp_path / "table.txt").touch()
+    assert git_state(tmp_path) == clean  # a run writes, too
+    (tmp_path / "loss.py").write_text("POWER = 1\n")
     assert git_state(tmp_path) == {**clean, "dirty": True, "changed": ["loss.py"]}
+    subprocess.run(["git", "add", "loss.py"], cwd=tmp_path, check=True)
+    once = git_state(tmp_path)
+    (tmp_path / "loss.py").write_text("POWER = 2\n")
+    subprocess.run(["git", "add", "loss.py"], cwd=tmp_path, check=True)
+    twice = git_state(tmp_path)
+    assert once is not None
+    assert twice is not None
+    assert once["diff"] != twice["diff"]
+    assert once["changed"] == twice["changed"] == ["loss.py"]
 
 
 def test_where_git_is_not_installed_there_is_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 ::
 
     NAME/confirm/asked.json            numbers and recipes
+    NAME/confirm/provenance.json       code, packages and data, an entry for each start at which they had changed
     NAME/confirm/first.json, more.json the runs of the first seeds, and of those that the spread asked for
     NAME/confirm/confirm-RECIPE-seedN  a run
     NAME/confirm/images/*.npz          pixels found, labelled and predicted by image and class, by split
@@ -81,6 +82,7 @@ class Confirmation:
         runs: a row per run: recipe, seed, scores of both splits; also ``runs.parquet``.
         directory: everything that was written.
         run_id: MLflow run of the sweep, or None.
+        changed: whether code, packages or data changed while it went on; then pairs may not be of one kind.
     """
 
     candidates: tuple[Candidate, ...]
@@ -92,10 +94,16 @@ class Confirmation:
     runs: list[dict[str, Any]]
     directory: Path
     run_id: str | None
+    changed: bool
 
     def __str__(self) -> str:
         """Table, differences, classes, and what stands."""
-        return render_candidates(self.candidates, self.metric, self.mode, self.rules)
+        told = render_candidates(self.candidates, self.metric, self.mode, self.rules)
+        return (
+            f"{told}\nCAUTION: code, packages or data changed between its runs: confirm/provenance.json"
+            if self.changed
+            else told
+        )
 
 
 def read_stage(directory: Path, stage: Stage) -> list[SeedRun] | None:
@@ -124,7 +132,10 @@ def wanted_seeds(runs: Sequence[SeedRun], rules: PairRules, metric: str) -> dict
     by_recipe = {name: _runs_of(name, runs, metric) for name in dict.fromkeys(run.recipe for run in runs)}
     baseline = by_recipe.pop(BASELINE)
     if baseline.fault is not None:
-        raise RaysegError(f"the baseline failed, so nothing can be compared with it: {baseline.fault}")
+        raise RaysegError(
+            f"the baseline failed, so nothing can be compared with it ({baseline.fault}); "
+            "repair that, and remove the directory 'confirm' of the sweep to begin anew"
+        )
     found = {name: seeds_wanted(baseline, own, metric, rules) for name, own in by_recipe.items()}
     return {BASELINE: max(found.values()), **found}
 
@@ -148,7 +159,8 @@ def make_confirmation(
     (recipe,) = (each for each in recipes if each.name == stands)
     config = base.with_({**recipe.changed, "tracking.name": None})
     rows = [{"recipe": run.recipe, "seed": run.seed, "fault": run.fault, **_scores(directory, run)} for run in runs]
-    return Confirmation(candidates, stands, config, metric, mode, rules, rows, directory / "confirm", _run_id(directory))
+    own, changed = directory / "confirm", _has_changed(directory)
+    return Confirmation(candidates, stands, config, metric, mode, rules, rows, own, _run_id(directory), changed)
 
 
 def write_confirmation(found: Confirmation) -> None:
@@ -156,7 +168,7 @@ def write_confirmation(found: Confirmation) -> None:
     write_yaml(found.config, found.directory.parent / "confirmed.yaml")
     write_parquet(found.runs, found.directory / "runs.parquet")
     _write(found.directory / "confirmation.txt", f"{found}\n")
-    kept = {"metric": found.metric, "standing": found.standing, "rules": asdict(found.rules)}
+    kept = {"metric": found.metric, "standing": found.standing, "rules": asdict(found.rules), "changed": found.changed}
     _write(
         found.directory / "confirmation.json",
         json.dumps({**kept, "candidates": [asdict(each) for each in found.candidates]}, indent=2),
@@ -213,6 +225,11 @@ def _load(path: Path, name: str) -> NDArray[Any]:
 def _class_names(directory: Path) -> tuple[str, ...]:
     first = next((directory / "confirm" / "images").glob("*.npz"), None)
     return () if first is None else tuple(str(name) for name in _load(first, "class_names"))
+
+
+def _has_changed(directory: Path) -> bool:
+    path = directory / "confirm" / "provenance.json"
+    return path.is_file() and len(json.loads(path.read_text(encoding="utf-8"))) > 1
 
 
 def _run_id(directory: Path) -> str | None:

@@ -63,6 +63,7 @@ def run_confirmation(
         parent = open_record(records, base, directory, tags={"rayseg.kind": "sweep"})
         with closing(finisher(records, parent)):
             record_provenance(base, components, directory, records, parent)
+            record_provenance(base, components, directory / "confirm", None, None)
             plan = _plan(request, directory, desk, parent, recipes)
             runs = _trained(request, plan, directory, rules, recipes)
             _count_images(base, directory, _compared(runs, rules, keep.best), components)

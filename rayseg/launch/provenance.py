@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -22,7 +23,9 @@ _MAX_CHANGED = 50
 
 
 def git_state(directory: Path) -> dict[str, Any] | None:
-    """Commit of a work tree and the files that differ from it; None where there is no repository, or no git.
+    """Commit of a work tree and the code that differs from it; None where there is no repository, or no git.
+
+    Files that git does not know count where they are Python: what a run writes is no change of code.
 
     Example:
         >>> import tempfile
@@ -32,8 +35,11 @@ def git_state(directory: Path) -> dict[str, Any] | None:
     commit = _git(directory, "rev-parse", "HEAD")
     if commit is None:
         return None
-    changed = (_git(directory, "status", "--porcelain") or "").splitlines()
-    return {"commit": commit.strip(), "dirty": bool(changed), "changed": [line[3:] for line in changed[:_MAX_CHANGED]]}
+    lines = (_git(directory, "status", "--porcelain", "--untracked-files=all") or "").splitlines()
+    changed = [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
+    found = {"commit": commit.strip(), "dirty": bool(changed), "changed": changed[:_MAX_CHANGED]}
+    diff = _git(directory, "diff", "HEAD") or ""
+    return {**found, "diff": hashlib.blake2b(diff.encode(), digest_size=16).hexdigest()}
 
 
 def _git(directory: Path, *words: str) -> str | None:

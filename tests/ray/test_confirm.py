@@ -134,6 +134,17 @@ def test_a_confirmation_that_has_ended_returns_its_result(
     assert pq.read_table(told.directory / "runs.parquet").num_rows == 10
 
 
+def test_code_that_changed_between_its_runs_is_told(found: SweepResult, told: Confirmation) -> None:
+    path = told.directory / "provenance.json"
+    one = path.read_text()
+    assert not told.changed
+    try:
+        path.write_text(json.dumps(json.loads(one) * 2))
+        assert "CAUTION: code, packages or data changed" in str(rayseg.confirm(found.directory, **RULES))
+    finally:
+        path.write_text(one)
+
+
 def test_to_ask_until_the_answer_pleases_is_refused(found: SweepResult) -> None:
     with pytest.raises(ConfigError, match=r"begun with max_seeds 3, now 9; put it back, or remove"):
         rayseg.confirm(found.directory, **{**RULES, "max_seeds": 9})
