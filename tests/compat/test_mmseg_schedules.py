@@ -161,7 +161,7 @@ pieces = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.lists(pieces, min_size=1, max_size=3))
 def test_what_is_not_refused_is_solved(listed: list[dict[str, Any]]) -> None:
     found = new(listed)
