@@ -164,6 +164,10 @@ def known(program: str, words: list[str]) -> bool:
     if script.startswith("-"):
         return True
     source = (ROOT / script).read_text(encoding="utf-8")
+    beside = [
+        path for path in (ROOT / script).parent.glob("*.py") if re.search(rf"^from {path.stem} import", source, re.MULTILINE)
+    ]
+    source += "".join(path.read_text(encoding="utf-8") for path in beside)
     return all(f'"{word.split("=")[0]}"' in source for word in rest if word.startswith("--"))
 
 
