@@ -8,6 +8,7 @@
 ``merging``      a child over its bases
 ``places``       where bases are, and the newer names of old files
 ``options``      ``--cfg-options``
+``unread``       names that nothing reads
 ``translation``  what it says, in our words
 ``sections``     what of it was read, and what was not
 ``heads``        losses and samplers

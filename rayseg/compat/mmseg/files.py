@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,12 @@ from rayseg.compat.mmseg.imports import is_pure_python, without_imports
 from rayseg.compat.mmseg.merging import duplicates, merged, without_marks
 from rayseg.compat.mmseg.options import with_cfg_options
 from rayseg.compat.mmseg.places import config_trees, find_config, find_module
+from rayseg.compat.mmseg.unread import KEYS, near_misses, unread, unread_options
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["KEYS", "is_mmseg_config", "mmseg_config_file", "read_mmseg_config"]
+__all__ = ["is_mmseg_config", "mmseg_config_file", "read_mmseg_config"]
 
 _WHERE = "MMSegmentation config"
-#: Names at the top level of a config file that MMSegmentation 0.x or 1.x reads.
-# fmt: off
-KEYS = frozenset(
-    {
-        "auto_resume", "auto_scale_lr", "checkpoint_config", "cudnn_benchmark", "custom_hooks", "custom_imports",
-        "data", "data_preprocessor", "default_hooks", "default_scope", "device", "dist_params", "env_cfg",
-        "evaluation", "experiment_name", "find_unused_parameters", "fp16", "gpu_ids", "hooks", "launcher",
-        "load_from", "log_config", "log_level", "log_processor", "lr_config", "model", "momentum_config",
-        "optim_wrapper", "optimizer", "optimizer_config", "param_scheduler", "randomness", "resume", "resume_from",
-        "runner", "seed", "sync_bn", "test_cfg", "test_dataloader", "test_evaluator", "test_pipeline", "total_epochs",
-        "total_iters", "train_cfg", "train_dataloader", "train_pipeline", "tta_model", "tta_pipeline", "val_cfg",
-        "val_dataloader", "val_evaluator", "vis_backends", "visualizer", "work_dir", "workflow",
-    }
-)
-# fmt: on
 _FILE_VARIABLES = ("fileDirname", "fileBasename", "fileBasenameNoExtension", "fileExtname")
 _BASE = re.compile(r"(['\"]?)\{\{\s*_base_\.([\w.]+)\s*\}\}\1")
 _ENVIRONMENT = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
@@ -103,7 +89,10 @@ def read_mmseg_config(
         Top-level name to value: dicts, lists, tuples, text, numbers, booleans, None.
 
     Raises:
-        ConfigError: a file is not there, is no config, contradicts its bases, or has a name that nothing reads.
+        ConfigError: a file is not there, is no config, contradicts its bases, or it or an option has a name that nothing reads.
+
+    Warns:
+        UserWarning: a variable of a base has another value here, and nothing reads it.
 
     Example:
         >>> import pathlib, tempfile
@@ -116,9 +105,11 @@ def read_mmseg_config(
     variables = os.environ if environ is None else environ
     reader = _Reader(variables, config_trees(variables))
     tree = reader.read(find_config(str(path), Path(), reader.trees), ())
-    problems = [*reader.problems, *_near_misses(tree, reader.used)]
+    problems = [*reader.problems, *near_misses(tree, reader.used), *unread_options(cfg_options or {}, tree)]
     if problems:
         raise ConfigError(problems, f"{_WHERE} {path}")
+    for message in reader.unread:
+        warnings.warn(f"{Path(path).name}: {message}", stacklevel=2)
     return with_cfg_options(tree, cfg_options or {})
 
 
@@ -130,6 +121,7 @@ class _Reader:
     trees: Sequence[Path]
     used: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def read(self, file: Path, above: tuple[Path, ...], *, pure: bool = False) -> dict[str, Any]:
         """What a file gives, over its bases."""
@@ -145,7 +137,9 @@ class _Reader:
         own = evaluate(text, base, str(file))
         self.used |= own.used
         kept = {key: value for key, value in own.items() if key not in {"_base_", "_deprecation_"} and not key.startswith("__")}
-        return merged(kept, base, self.problems) if bases else without_marks(kept)
+        tree = merged(kept, base, self.problems) if bases else without_marks(kept)
+        self.unread += unread(own, base, tree)
+        return tree
 
     def _pure(self, text: str, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         """A file in MMEngine's pure-Python style: its names, those of its bases, and what it changed of them."""
@@ -197,13 +191,3 @@ def _statement(text: str, begin: int) -> str:
             continue
         return code
     return text[begin:]
-
-
-def _near_misses(tree: Mapping[str, Any], used: set[str]) -> list[Problem]:
-    """Names that nothing reads and that are nearly those of a section: MMSegmentation would pass over them in silence."""
-    found = []
-    for key, value in tree.items():
-        close = get_close_matches(key, KEYS, n=1, cutoff=0.85)
-        if close and key not in KEYS | used and isinstance(value, dict | list):
-            found.append(Problem(key, f"nothing reads it, and MMSegmentation would not say so; did you mean {close[0]!r}?"))
-    return found

@@ -7,7 +7,6 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from rayseg.compat.mmseg.accumulating import in_steps
-from rayseg.compat.mmseg.files import KEYS
 from rayseg.compat.mmseg.heads import head_recipe
 from rayseg.compat.mmseg.optimizing import optimizing
 from rayseg.compat.mmseg.pictures import pictures
@@ -15,6 +14,7 @@ from rayseg.compat.mmseg.running import run_length, running
 from rayseg.compat.mmseg.schedulers import schedules
 from rayseg.compat.mmseg.sections import Generation, Report, Section
 from rayseg.compat.mmseg.starting import pretrained, resuming
+from rayseg.compat.mmseg.unread import KEYS
 from rayseg.errors import Problem
 
 __all__ = ["Translation", "translate"]
