@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +21,13 @@ SAME = {
     "stdc1_4xb12_cityscapes.py": "stdc/stdc1_4xb12-80k_cityscapes-512x1024.py",
 }
 #: Defaults that one file writes out and the other leaves to the network.
-_SPOKEN = {
+_SPOKEN: dict[str, Any] = {
+    "act_cfg": {"type": "ReLU"},
     "conv_cfg": None,
-    "with_cp": False,
+    "dec_dilations": [1, 1, 1, 1],
+    "enc_dilations": [1, 1, 1, 1, 1],
     "in_channels": 3,
-    "enc_dilations": (1, 1, 1, 1, 1),
-    "dec_dilations": (1, 1, 1, 1),
+    "with_cp": False,
 }
 
 
@@ -36,19 +38,18 @@ def quietly(path: Path) -> ExperimentConfig:
         return load_config(path)
 
 
-def meaning(config: ExperimentConfig) -> dict[str, object]:
+def meaning(config: ExperimentConfig) -> dict[str, Any]:
     """The experiment without defaults that may be left out; how it is judged is ours."""
     tree = config.to_dict()
-    backbone = tree["model"]["backbone"]
-    tree["model"]["backbone"] = {
-        key: value for key, value in backbone.items() if key not in _SPOKEN or _plain(value) != _plain(_SPOKEN[key])
-    }
+    tree["model"]["backbone"] = unspoken(tree["model"]["backbone"])
     tree["eval"]["metrics"] = None
     return tree
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def unspoken(tree: dict[str, Any]) -> dict[str, Any]:
+    """A dict of a network, and those in it, without the defaults."""
+    kept = {key: value for key, value in tree.items() if key not in _SPOKEN or value != _SPOKEN[key]}
+    return {key: unspoken(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 @pytest.mark.parametrize("name", SAME)

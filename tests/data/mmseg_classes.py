@@ -29,6 +29,8 @@ SOURCES = {
     "hrf": ("hrf", "HRFDataset"),
     "isaid": ("isaid", "iSAIDDataset"),
     "loveda": ("loveda", "LoveDADataset"),
+    "mapillary_v1": ("mapillary", "MapillaryDataset_v1"),
+    "mapillary_v2": ("mapillary", "MapillaryDataset_v2"),
     "pascal_context": ("pascal_context", "PascalContextDataset"),
     "pascal_context_59": ("pascal_context", "PascalContextDataset59"),
     "pascal_voc": ("voc", "PascalVOCDataset"),

@@ -38,6 +38,8 @@ TREES: list[tuple[LayoutName, str, str, str, int, list[int]]] = [
     ("stare", "val", "images/validation/im0001.png", "annotations/validation/im0001.ah.png", 2, [0, 1, 255]),
     ("chase_db1", "val", "images/validation/Image_11L.png", "annotations/validation/Image_11L_1stHO.png", 2, [0, 1, 255]),
     ("hrf", "train", "images/training/01_dr.png", "annotations/training/01_dr.png", 2, [0, 1, 255]),
+    ("mapillary_v1", "val", "validation/images/a.jpg", "validation/v1.2/labels/a.png", 66, [0, 1, 255]),
+    ("mapillary_v2", "train", "training/images/a.jpg", "training/v2.0/labels/a.png", 124, [0, 1, 255]),
     ("loveda", "train", "img_dir/train/0.png", "ann_dir/train/0.png", 7, [255, 0, 255]),
     ("coco_stuff10k", "train", "images/train2014/a.jpg", "annotations/train2014/a_labelTrainIds.png", 171, [255, 0, 255]),
     ("coco_stuff10k", "val", "images/test2014/a.jpg", "annotations/test2014/a_labelTrainIds.png", 171, [255, 0, 255]),

@@ -25,6 +25,8 @@ _LAYOUTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "HRFDataset": {"": "hrf"},
         "ISPRSDataset": {"": "vaihingen"},
         "LoveDADataset": {"": "loveda"},
+        "MapillaryDataset_v1": {"": "mapillary_v1"},
+        "MapillaryDataset_v2": {"": "mapillary_v2"},
         "NightDrivingDataset": {"": "cityscapes"},
         "PascalContextDataset": {"": "pascal_context"},
         "PascalContextDataset59": {"": "pascal_context_59"},
