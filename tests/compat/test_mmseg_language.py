@@ -239,6 +239,7 @@ def test_files_of_mmsegmentation_are_told_from_ours(text: str, is_one: bool, tmp
     assert is_mmseg_config(written(tmp_path, a=text)) is is_one
 
 
+@pytest.mark.examples  # minutes, where the packages are
 def test_every_config_that_is_installed_is_read_as_mmengine_reads_it() -> None:
     mmengine = pytest.importorskip("mmengine", reason="no mmengine; it and mmsegmentation's config files are needed to compare")
     found = [file for tree in config_trees(os.environ) for file in sorted(tree.rglob("*.py"))]

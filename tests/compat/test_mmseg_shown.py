@@ -82,6 +82,7 @@ def test_every_command_takes_options_in_its_own_words(tmp_path: Path, capsys: py
     assert "to be known: mine_4xb2.py: left out: fp16.what" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.examples  # minutes, where the packages are
 def test_every_config_that_is_installed_is_the_same_after_it_is_written_and_read() -> None:
     found = [file for tree in config_trees(os.environ) for file in sorted(tree.rglob("*.py")) if "_base_" not in file.parts]
     if not found:

@@ -383,6 +383,7 @@ lr_config = dict(min_lr=0.)"""
     assert check(load_config(tmp_path / "child_4xb2.py", ours)) == []
 
 
+@pytest.mark.examples  # minutes, where the packages are
 def test_every_config_of_the_families_that_is_installed_is_an_experiment_whose_network_can_be_built() -> None:
     families = ["pspnet", "fcn", "unet", "deeplabv3", "deeplabv3plus", "stdc", "segformer", "upernet"]
     families += ["mobilenet_v2", "mobilenet_v3"]
