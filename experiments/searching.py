@@ -82,6 +82,7 @@ def search(study: Study, args: argparse.Namespace) -> SweepResult:
     print(f"\n{found}\n\nbest recipe: {found.directory / 'best.yaml'}", flush=True)
     if found.confirmation is not None:
         print(f"\n{found.confirmation}\n\nconfirmed recipe: {found.directory / 'confirmed.yaml'}", flush=True)
+    print(f"\nthe whole sweep on one page: {found.directory / 'report.html'}", flush=True)
     return found
 
 

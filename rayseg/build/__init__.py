@@ -4,7 +4,7 @@ from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
 from rayseg.build.counting import counts_of, same_labels
-from rayseg.build.data import data_digests
+from rayseg.build.data import data_digests, open_split
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.exporting import Exported, export
 from rayseg.build.image_scores import ImageScores, evaluate_images
@@ -32,6 +32,7 @@ __all__ = [
     "export",
     "hidden_arguments",
     "load_trained",
+    "open_split",
     "pick_device",
     "plan_of",
     "predict",

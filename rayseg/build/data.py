@@ -82,12 +82,13 @@ def data_digests(config: ExperimentConfig, components: Components | None = None)
     return {config.data.train_split: data.train.digest(), config.data.val_split: data.val.digest()}
 
 
-def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str, ...]]:
+def open_split(config: ExperimentConfig, split: str, components: Components | None = None) -> tuple[Dataset, tuple[str, ...]]:
     """One split of an experiment and its class names, looked at as :func:`open_data` does; the rest of the config may be wrong.
 
     Args:
         config: the experiment.
         split: of the data set; ``test`` is the one that the config calls so.
+        components: name -> callable given by value.
 
     Raises:
         ConfigError: with every fault of the data.
@@ -98,7 +99,7 @@ def open_split(config: ExperimentConfig, split: str) -> tuple[Dataset, tuple[str
         (200, ('sky', 'building'))
     """
     problems = Problems()
-    parts = resolve_parts(config, {}, problems)
+    parts = resolve_parts(config, components or {}, problems)
     name = config.data.test_split or split if split == "test" else split
     dataset = None if parts.dataset is None else _open_split(parts.dataset, name, "data.dataset", problems)
     names = () if dataset is None else class_names(config, dataset, problems)

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from rayseg.cli.output import say
 from rayseg.launch.confirm import confirm
+from rayseg.launch.reporting import REPORT
 
 __all__ = ["run"]
 
@@ -25,5 +26,6 @@ def run(args: Namespace) -> int:
         max_concurrent=args.concurrent,
     )
     say(f"\n{found}\n")
+    say(f"the whole sweep on one page: {found.directory.parent / REPORT}")
     say(f"it runs as it is: rayseg train {found.directory.parent / 'confirmed.yaml'}")
     return 0

@@ -7,6 +7,7 @@ from argparse import Namespace
 from rayseg.cli.loading import loaded
 from rayseg.cli.output import say
 from rayseg.cli.space import read_space
+from rayseg.launch.reporting import REPORT
 from rayseg.launch.sweep import sweep
 from rayseg.space import describe
 
@@ -33,6 +34,7 @@ def run(args: Namespace) -> int:
         confirm=None if args.confirm is None else {"top": args.confirm},
     )
     say(f"\n{result}\n")
+    say(f"the whole sweep on one page: {result.directory / REPORT}")
     say(f"the best recipe runs as it is: rayseg train {result.directory / 'best.yaml'}")
     if result.confirmation is not None:
         say(f"\n{result.confirmation}\n")

@@ -31,6 +31,7 @@ from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.recipes import Recipe
 from rayseg.launch.records import closing, finisher, open_record
+from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.search import run_points
 from rayseg.launch.searching import closing_children
@@ -68,6 +69,7 @@ def run_confirmation(
             runs = _trained(request, plan, directory, rules, recipes)
             _count_images(base, directory, _compared(runs, rules, keep.best), components)
             found = make_confirmation(base, directory, rules, recipes, runs)
+            write_report(directory, found)
             write_confirmation(found)
             if records is not None and parent is not None:
                 _record(records, parent, found)
@@ -169,7 +171,8 @@ def _record(records: DeskStore, parent: str, found: Confirmation) -> None:
     """Verdicts on the sweep's own run: files, a metric per number, and in its tags what stands."""
     for name in ("confirmation.txt", "confirmation.json", "runs.parquet"):
         records.log_artifact(parent, f"confirm/{name}", (found.directory / name).read_bytes())
-    records.log_artifact(parent, "confirmed.yaml", (found.directory.parent / "confirmed.yaml").read_bytes())
+    for name in ("confirmed.yaml", REPORT):
+        records.log_artifact(parent, name, (found.directory.parent / name).read_bytes())
     numbers = {
         f"confirm/{each.name}/{name}": value
         for each in found.candidates

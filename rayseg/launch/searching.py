@@ -15,8 +15,10 @@ from rayseg.launch.desk import DeskStore, opened_desk
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
+from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.search import run_trials
+from rayseg.launch.showing import make_pictures
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
 from rayseg.space import corners
@@ -38,6 +40,8 @@ def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
             plan = _plan(request, directory, desk, parent, lengths)
             trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
             summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
+            make_pictures(request.base, summary, trials, request.components)
+            write_report(directory)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
     return summary
@@ -75,8 +79,8 @@ def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> li
 
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
-    """Leaderboard and best recipe on the sweep's own run; on each trial's how it ended, in the words of the table."""
-    for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json"):
+    """Leaderboard, best recipe and report on the sweep's own run; on each trial's how it ended, in the words of the table."""
+    for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json", REPORT):
         records.log_artifact(parent, name, (summary.directory / name).read_bytes())
     scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
     records.log_batch(parent, [(summary.best_step, scores)])

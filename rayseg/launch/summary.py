@@ -15,7 +15,7 @@ from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.launch.trial_effects import TrialEffects, trial_effects
-from rayseg.report import rank_table, render_table, write_parquet
+from rayseg.report import rank_table, render_table, shortest_endings, write_parquet
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 
@@ -87,22 +87,6 @@ class SweepResult:
             RaysegError: too few trials have a score at one step.
         """
         return trial_effects(self.table, self.searched, self.metric, self.best_config.checkpoint.mode)
-
-
-def shortest_endings(keys: Sequence[str]) -> dict[str, str]:
-    """Dotted keys by the fewest last parts that tell them apart.
-
-    Example:
-        >>> shortest_endings(["losses.ce.weight", "losses.dice.weight", "optim.lr"])
-        {'losses.ce.weight': 'ce.weight', 'losses.dice.weight': 'dice.weight', 'optim.lr': 'lr'}
-    """
-    endings = {}
-    for key in keys:
-        parts = key.split(".")
-        candidates = [".".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
-        alone = (end for end in candidates if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
-        endings[key] = next(alone, key)
-    return endings
 
 
 def summarise(

@@ -1,11 +1,12 @@
-"""What a sweep's runs say: tables, and differences over paired seeds and over images."""
+"""What a sweep's runs say: tables, differences over paired seeds and over images, effects of keys, one page of it all."""
 
 from __future__ import annotations
 
 from rayseg.report.confirmation import Candidate, RecipeRuns, compare, seeds_wanted, standing
-from rayseg.report.confirmed_text import render_candidates
+from rayseg.report.confirmed_text import explain_candidate, render_candidates
 from rayseg.report.effects import Effect, effects
 from rayseg.report.image_bootstrap import ImageInterval, bootstrap_images, iou_of_counts
+from rayseg.report.page import render_report
 from rayseg.report.paired import (
     Difference,
     Judgement,
@@ -16,7 +17,8 @@ from rayseg.report.paired import (
     pairs_wanted,
     verdicts_of_many,
 )
-from rayseg.report.table import changed_values, rank_table, render_table, write_parquet
+from rayseg.report.records import ShownImage, SweepRecords, TrialRecord
+from rayseg.report.table import changed_values, rank_table, render_table, shortest_endings, write_parquet
 
 __all__ = [
     "Candidate",
@@ -26,19 +28,25 @@ __all__ = [
     "Judgement",
     "PairRules",
     "RecipeRuns",
+    "ShownImage",
+    "SweepRecords",
+    "TrialRecord",
     "Verdict",
     "bootstrap_images",
     "changed_values",
     "compare",
     "effects",
+    "explain_candidate",
     "iou_of_counts",
     "judge",
     "paired_difference",
     "pairs_wanted",
     "rank_table",
     "render_candidates",
+    "render_report",
     "render_table",
     "seeds_wanted",
+    "shortest_endings",
     "standing",
     "verdicts_of_many",
     "write_parquet",

@@ -9,7 +9,7 @@ from rayseg.report.image_bootstrap import ImageInterval
 from rayseg.report.paired import Difference, PairRules
 from rayseg.report.table import render_table
 
-__all__ = ["render_candidates"]
+__all__ = ["explain_candidate", "render_candidates"]
 
 _SAID = {
     "better": "is better than the baseline",
@@ -35,7 +35,7 @@ def render_candidates(candidates: Sequence[Candidate], metric: str, mode: Mode, 
     sure = f"{100 * (1 - rules.error):g} %"
     head = f"{metric} over paired seeds, recipe minus baseline; intervals hold together in {sure} of such comparisons"
     table = render_table([_row(each) for each in candidates])
-    told = [line for each in candidates for line in ["", *_told(each, metric, mode, rules)]]
+    told = [line for each in candidates for line in ["", *explain_candidate(each, metric, mode, rules)]]
     return "\n".join([head, "", table, *told, "", f"to go on with: {standing(candidates, mode)}"])
 
 
@@ -56,7 +56,20 @@ def _row(each: Candidate) -> dict[str, object]:
     }
 
 
-def _told(each: Candidate, metric: str, mode: Mode, rules: PairRules) -> Iterator[str]:
+def explain_candidate(each: Candidate, metric: str, mode: Mode, rules: PairRules) -> Iterator[str]:
+    """What the verdict on a candidate rests on, line by line; all but the first are indented.
+
+    Args:
+        each: the candidate.
+        metric: that was compared.
+        mode: whether more or less of it is better.
+        rules: of the pairs.
+
+    Example:
+        >>> failed = Candidate("a3f_00002", {}, "failed", fault="NonFiniteLossError: the loss became NaN")
+        >>> list(explain_candidate(failed, "val/mIoU", "max", PairRules()))
+        ['a3f_00002 failed: NonFiniteLossError: the loss became NaN']
+    """
     if each.difference is None:
         yield f"{each.name} failed: {each.fault}"
         return

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["changed_values", "rank_table", "render_table", "write_parquet"]
+__all__ = ["changed_values", "rank_table", "render_table", "shortest_endings", "write_parquet"]
 
 #: Columns that a printed table leaves out unless they are asked for: ids are for programs, the rest has its own pages.
 _CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"))
@@ -41,6 +41,22 @@ def changed_values(baseline: Mapping[str, Any], other: Mapping[str, Any]) -> dic
 def _same(left: Any, right: Any) -> bool:
     """Equal, and 1 is not True."""
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def shortest_endings(keys: Sequence[str]) -> dict[str, str]:
+    """Dotted keys by the fewest last parts that tell them apart.
+
+    Example:
+        >>> shortest_endings(["losses.ce.weight", "losses.dice.weight", "optim.lr"])
+        {'losses.ce.weight': 'ce.weight', 'losses.dice.weight': 'dice.weight', 'optim.lr': 'lr'}
+    """
+    endings = {}
+    for key in keys:
+        parts = key.split(".")
+        candidates = [".".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
+        alone = (end for end in candidates if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
+        endings[key] = next(alone, key)
+    return endings
 
 
 def _score(row: Mapping[str, Any], metric: str, mode: str) -> float:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rayseg.errors import ShapeError
 
-__all__ = ["colorize", "contact_sheet", "default_palette", "encode_png", "panel"]
+__all__ = ["colorize", "contact_sheet", "default_palette", "encode_png", "panel", "wrong_pixels"]
 
 Pixels = NDArray[np.uint8]
 Palette = Sequence[Sequence[int]]
@@ -65,8 +65,23 @@ def colorize(mask: Pixels, palette: Palette, ignore_index: int) -> Pixels:
     return table[mask]
 
 
-def _errors(image: Pixels, truth: Pixels, prediction: Pixels, ignore_index: int) -> Pixels:
-    """The image in light grey, wrong pixels red, ignored ones dark."""
+def wrong_pixels(image: Pixels, truth: Pixels, prediction: Pixels, ignore_index: int) -> Pixels:
+    """The image in light grey, wrong pixels red, ignored ones dark.
+
+    Args:
+        image: ``(H, W, 3)`` RGB.
+        truth: ``(H, W)`` labels.
+        prediction: ``(H, W)`` predicted classes.
+        ignore_index: value of the pixels without a label.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Example:
+        >>> truth, found = np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 0]], np.uint8)
+        >>> wrong_pixels(np.zeros((1, 3, 3), np.uint8), truth, found, 255).tolist()
+        [[[96, 96, 96], [196, 46, 54], [24, 24, 24]]]
+    """
     grey = np.asarray(Image.fromarray(image).convert("L"), np.float32) * 0.5 + 96
     seen = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
     valid = truth != ignore_index
@@ -106,7 +121,7 @@ def panel(image: Pixels, truth: Pixels, prediction: Pixels, palette: Palette, ig
         image,
         colorize(truth, palette, ignore_index),
         colorize(prediction, palette, ignore_index),
-        _errors(image, truth, prediction, ignore_index),
+        wrong_pixels(image, truth, prediction, ignore_index),
     ]
     gap = np.full((image.shape[0], _GAP_PX, 3), 255, np.uint8)
     return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)

@@ -115,7 +115,7 @@ def test_runs_are_children_of_the_sweep_and_verdicts_are_on_it(found: SweepResul
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["rayseg.confirmed"] == told.standing
     assert parent.data.metrics[f"confirm/{told.standing}/difference"] == pytest.approx(0.10005)
-    assert {"confirmed.yaml", "confirm"} <= {each.path for each in mlflow.list_artifacts(found.run_id)}
+    assert {"confirmed.yaml", "confirm", "report.html"} <= {each.path for each in mlflow.list_artifacts(found.run_id)}
     runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.run_id}'")
     confirmed = [run for run in runs if run.data.tags["rayseg.kind"] == "confirm"]
     assert Counter(run.info.status for run in confirmed) == {"FINISHED": 9, "FAILED": 1}
@@ -131,6 +131,7 @@ def test_a_confirmation_that_has_ended_returns_its_result(
     assert (str(again), again.candidates, again.config) == (str(told), told.candidates, told.config)
     assert (told.directory / "confirmation.txt").read_text() == f"{told}\n"
     assert json.loads((told.directory / "confirmation.json").read_text())["standing"] == told.standing
+    assert f"Confirmed: {told.standing} is better than the baseline" in (found.directory / "report.html").read_text()
     assert pq.read_table(told.directory / "runs.parquet").num_rows == 10
 
 

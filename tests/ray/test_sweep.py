@@ -64,6 +64,13 @@ def test_every_trial_is_in_the_table_and_ranked(result: SweepResult) -> None:
     assert "stopped early" in (result.directory / "table.txt").read_text()
 
 
+def test_the_report_is_on_the_run_with_pictures_of_baseline_and_best(result: SweepResult, mlflow: Any) -> None:
+    page = (result.directory / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 2 * (1 + 3)
+    assert all(row["trial"] in page for row in result.table)
+    assert "report.html" in {each.path for each in mlflow.list_artifacts(result.run_id)}
+
+
 def test_every_child_run_is_closed_as_what_it_was(result: SweepResult, mlflow: Any) -> None:
     children = _children(mlflow, result)
     wanted = {"full": "FINISHED", "stopped early": "FINISHED", "failed": "FAILED"}

@@ -1,0 +1,59 @@
+"""What the scores follow: shares of keys and of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rayseg.report.effects import Effect
+from rayseg.report.page.markup import absent, section, table, tag, text
+from rayseg.report.records import SweepRecords
+
+__all__ = ["importance"]
+
+_TITLE = "Importance"
+_MAX_PAIRS = 5
+_RANDOM = ("random", "grid")
+
+
+def importance(records: SweepRecords) -> str:
+    """Tables of keys and of the largest pairs, with the values that go with better scores.
+
+    Args:
+        records: of the sweep.
+
+    Example:
+        >>> found = [Effect(("optim.lr",), 0.5, 0.01, "more")]
+        >>> "50 %" in importance(SweepRecords("s", "val/mIoU", "max", {}, [], key_effects=found))
+        True
+    """
+    if not records.key_effects:
+        return absent(_TITLE, records.effects_fault or "no key was varied so that its effect could be told")
+    note = (
+        f"Share of the variance of the trials' ranks at step {records.effects_step}, the last that all came to, without the "
+        "baseline. p: how often chance alone gives any row so much. A number is seen where more, or less, of it is better; an "
+        f"optimum in the middle is not, and a key that was varied little has a small share.{_learned(records.searcher)}"
+    )
+    keys = _table(("key", "share", "p", "better with"), records.key_effects)
+    pairs = records.pair_effects[:_MAX_PAIRS]
+    beyond = tag("p", "Pairs, of what the two leave over alone:", class_="note later")
+    return section(_TITLE, keys, *([beyond, _table(("pair", "share", "p"), pairs)] if pairs else []), note=note)
+
+
+def _learned(searcher: str) -> str:
+    """Of values that were chosen by earlier scores."""
+    told = f" {searcher} chose values by earlier scores, so p means little here."
+    return "" if searcher in _RANDOM else told
+
+
+def _table(names: Sequence[str], found: Sequence[Effect]) -> str:
+    kinds = ("name", "words", None, "words")
+    head = [tag("th", name, class_=kind) for name, kind in zip(names, kinds, strict=False)]
+    return table(head, [_row(each) for each in found])
+
+
+def _row(each: Effect) -> str:
+    share = f"{100 * each.explains:.0f}"
+    bar = tag("span", tag("i", style=f"width:{share}%"), class_="bar")
+    cells = [tag("td", text(" × ".join(each.keys)), class_="name"), tag("td", f"{bar}{share} %", class_="words")]
+    cells += [tag("td", f"{each.p_value:.3f}")]
+    return tag("tr", *cells, *([tag("td", text(each.best), class_="words")] if each.best else []))

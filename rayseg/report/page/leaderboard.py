@@ -1,0 +1,52 @@
+"""Every trial in a row, and what ended those that failed."""
+
+from __future__ import annotations
+
+from rayseg.report.page.markup import number, section, signed, table, tag, text
+from rayseg.report.records import SweepRecords, TrialRecord
+from rayseg.report.table import shortest_endings
+
+__all__ = ["leaderboard"]
+
+
+def leaderboard(records: SweepRecords) -> str:
+    """The ranked table.
+
+    Args:
+        records: of the sweep.
+
+    Example:
+        >>> trial = TrialRecord({"rank": 1, "trial": "a", "step": 9, "status": "full", "val/mIoU": 0.5, "optim.lr": 0.1})
+        >>> "<td>0.5000</td>" in leaderboard(SweepRecords("s", "val/mIoU", "max", {"optim.lr": "0 to 1"}, [trial]))
+        True
+    """
+    names = shortest_endings(list(records.space))
+    head = [tag("th", "rank"), tag("th", "trial", class_="name"), tag("th", text(records.metric)), tag("th", "beside baseline")]
+    head += [tag("th", "step"), tag("th", "ended", class_="words")]
+    head += [tag("th", text(name), title=f"{key}: {records.space[key]}") for key, name in names.items()]
+    rows = [_row(trial, records) for trial in records.trials]
+    faults = [
+        tag("li", tag("b", text(trial.name)), ": ", text(str(trial.row["fault"]).strip()))
+        for trial in records.trials
+        if trial.row.get("fault")
+    ]
+    failed = [tag("p", "Why trials failed:", class_="note"), tag("ul", *faults, class_="told")] if faults else []
+    note = "Scores of last evaluations. A trial that was ended early is ranked by what it had then: look at its step."
+    return section("Leaderboard", table(head, rows), *failed, note=note)
+
+
+def _row(trial: TrialRecord, records: SweepRecords) -> str:
+    row, baseline = trial.row, records.baseline_trial
+    score = f"{trial.score(records.metric):.4f}" if trial.ranked else "–"
+    beside = "–"
+    if trial.ranked and baseline is not None and trial is not baseline:
+        beside = signed(trial.score(records.metric) - baseline.score(records.metric))
+    cells = [
+        tag("td", number(row.get("rank"))),
+        tag("td", text(trial.name), class_="name"),
+        tag("td", score),
+        tag("td", beside),
+    ]
+    cells += [tag("td", number(row["step"])), tag("td", text(row["status"]), class_="words")]
+    cells += [tag("td", text(number(row.get(key)))) for key in records.space]
+    return tag("tr", *cells, class_="baseline" if trial.name == records.baseline else None)

@@ -1,0 +1,158 @@
+"""The page of a sweep: what it says of made-up records, that it is well formed, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from rayseg.report import (
+    Candidate,
+    Effect,
+    PairRules,
+    RecipeRuns,
+    ShownImage,
+    SweepRecords,
+    TrialRecord,
+    compare,
+    render_report,
+)
+from rayseg.report.page.parallel import make_axis
+
+METRIC = "val/mIoU"
+EVIL = '<script src="https://evil.example/x.js">&'
+
+
+class Parsed(HTMLParser):
+    """Text by element, attributes, and whether every element is closed where it should be."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in {"img", "meta"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and self.open:
+            self.texts.append((self.open[-1], data))
+
+    def of(self, tag: str) -> list[str]:
+        return [text for own, text in self.texts if own == tag]
+
+    def count(self, tag: str, class_: str) -> int:
+        return sum(own == tag and class_ in (attrs.get("class") or "").split() for own, attrs in self.elements)
+
+
+def _trial(name: str, rank: int | None, score: float, **row: object) -> TrialRecord:
+    scores = {METRIC: score, "val/IoU/sky": score + 0.1, "val/IoU/road": score - 0.1}
+    own = {"rank": rank, "trial": name, "step": 20, "status": "full", "fault": None, "optim.lr": 0.01, **scores, **row}
+    return TrialRecord(own, [(10, {METRIC: score / 2}), (20, {METRIC: score})] if rank else [])
+
+
+@pytest.fixture(scope="module")
+def records() -> SweepRecords:
+    trials = [
+        _trial("a_1", 1, 0.625),
+        _trial("baseline", 2, 0.5, **{"losses.dice": None}),
+        _trial("a_2", 3, 0.4375, **{"losses.dice": EVIL, "status": "stopped early", "step": 10}),
+        _trial(EVIL, None, math.nan, status="failed", fault=f"NonFiniteLossError: {EVIL}"),
+    ]
+    space = {"optim.lr": "0.001 to 0.1, log", "losses.dice": f"one of None, {EVIL}"}
+    return SweepRecords("recipes", METRIC, "max", space, trials, total_steps=20, seconds=90.0)
+
+
+def test_the_page_is_well_formed_says_its_values_and_asks_for_nothing(records: SweepRecords) -> None:
+    page = render_report(replace(records, images=[ShownImage(b"i", b"l", {"baseline": (b"p", b"w"), EVIL: (b"p", b"w")})]))
+    found = Parsed(page)
+    assert found.open == []
+    assert {"recipes: sweep report"} == set(found.of("title")[:1])
+    assert {"0.6250", "+0.1250", "−0.0625", "stopped early"} <= set(found.of("td"))
+    assert "a_1 ranks first with val/mIoU 0.6250, +0.1250 beside the baseline." in " ".join(found.of("p"))
+    assert any("NonFiniteLossError" in text for text in found.of("li"))
+    assert EVIL not in page
+    assert not {tag for tag, _ in found.elements} & {"script", "link", "iframe", "object", "base"}
+    addresses = [value for _, attrs in found.elements for key, value in attrs.items() if key in {"src", "href", "srcset"}]
+    assert len(addresses) == 6
+    assert all(str(value).startswith("data:image/png;base64,") for value in addresses)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_baseline_and_best_stand_out_of_the_curves(records: SweepRecords) -> None:
+    found = Parsed(render_report(records))
+    assert found.count("path", "dot") == 3
+    assert [found.count("path", kind) for kind in ("best", "other")] == [3, 3]  # in the key, line, dots
+    assert found.count("path", "failed") == 1
+    assert found.count("path", "trial") == 2
+
+
+def test_differences_by_class_are_points_beside_the_baseline(records: SweepRecords) -> None:
+    cells = Parsed(render_report(records)).of("td")
+    row = cells[cells.index("sky") :][:4]
+    assert row == ["sky", "60.0", "+12.5", "−6.2"]
+    bare = [replace(trial, row={**trial.row, "val/IoU/sky": None}) for trial in records.trials]
+    cells = Parsed(render_report(replace(records, trials=bare))).of("td")
+    assert cells[cells.index("sky") :][:4] == ["sky", "–", "–", "–"]
+
+
+def test_what_is_not_there_is_said(records: SweepRecords) -> None:
+    faults = replace(records, images_fault="DataError: gone", effects_fault="7 trials are too few")
+    page = " ".join(text for _, text in Parsed(render_report(faults)).texts)
+    for said in ("Not asked for.", "7 trials are too few", "none: DataError: gone", "not kept"):
+        assert said in page
+    alone = replace(records, trials=[trial for trial in records.trials if trial.name != "baseline"])
+    assert "the baseline has no score" in render_report(alone)
+    empty = render_report(replace(records, trials=[]))
+    assert Parsed(empty).open == []
+    for said in ("No trial has a score.", "no trial was evaluated by val/mIoU", "no trial with a score and a sampled value"):
+        assert said in empty
+
+
+def test_verdicts_come_first(records: SweepRecords) -> None:
+    rules = PairRules(seeds=3, max_seeds=3, smallest=0.1)
+    runs = [RecipeRuns([{METRIC: score} for score in scores]) for scores in ((0.40, 0.41, 0.39), (0.50, 0.52, 0.49))]
+    better = compare("a_1", {}, *runs, metric=METRIC, mode="max", rules=rules)
+    failed = Candidate("a_2", {}, "failed", fault=EVIL)
+    told = Parsed(render_report(replace(records, candidates=[better, failed], rules=rules)))
+    assert told.of("p")[0] == "Confirmed: a_1 is better than the baseline, by +0.1033 val/mIoU over 3 pairs of seeds."
+    assert told.count("div", "interval") == 1
+    assert {"better", "failed"} <= set(told.of("td"))
+    none = Parsed(render_report(replace(records, candidates=[failed], rules=rules))).of("p")[0]
+    assert none == "Go on with the baseline: no recipe is better (1 failed)."
+
+
+def test_importance_is_told_in_shares_and_a_learning_searcher_is_named(records: SweepRecords) -> None:
+    keys, pairs = [Effect(("optim.lr",), 0.625, 0.001, "more")], [Effect(("optim.lr", EVIL), 0.25, 0.5)]
+    told = replace(records, key_effects=keys, pair_effects=pairs, effects_step=10, searcher="optuna")
+    found = Parsed(render_report(told))
+    cells = found.of("td")
+    assert cells[cells.index("62 %") - 1 :][:4] == ["optim.lr", "62 %", "0.001", "more"]
+    assert cells[cells.index(f"optim.lr × {EVIL}") :][:3] == [f"optim.lr × {EVIL}", "25 %", "0.500"]
+    assert any("at step 10" in text and "optuna chose values by earlier scores" in text for text in found.of("p"))
+
+
+def test_less_can_be_better(records: SweepRecords) -> None:
+    trials = [_trial("a_1", 1, 0.25), _trial("baseline", 2, 0.5)]
+    page = render_report(replace(records, mode="min", trials=trials))
+    assert "less is better" in page
+    assert ';top:0.00%" title="0.2500"' in page
+
+
+def test_axes_are_logarithmic_where_values_span_decades() -> None:
+    assert make_axis([0.001, 0.01, 0.1])(0.01) == pytest.approx(50.0)
+    assert make_axis([0.0, 0.5, 1.0])(0.5) == pytest.approx(50.0)
+    assert make_axis([2.0, 2.0])(2.0) == pytest.approx(50.0)
+    mixed = make_axis([{"type": "dice"}, True, None])
+    assert [mixed({"type": "dice"}), mixed(True), mixed(None)] == [21.0, 63.0, 100.0]
