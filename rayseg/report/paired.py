@@ -19,6 +19,8 @@ from typing import Literal
 
 from scipy.special import stdtr, stdtrit
 
+from rayseg.errors import RaysegError
+
 __all__ = ["Difference", "Judgement", "PairRules", "Verdict", "judge", "paired_difference", "pairs_wanted", "verdicts_of_many"]
 
 #: What may be said of a recipe beside the baseline.
@@ -71,6 +73,9 @@ def paired_difference(values: Sequence[float], *, error: float = 0.05, first: in
         error: how often the interval may miss the truth.
         first: the spread is that of so many first values, which decided how many there are (Stein 1945); None: of all.
 
+    Raises:
+        RaysegError: there are fewer than two.
+
     Example:
         >>> found = paired_difference([0.042, 0.038, 0.058])
         >>> f"{found.mean:.3f}: {found.low:.3f} to {found.high:.3f}"
@@ -86,6 +91,8 @@ def paired_difference(values: Sequence[float], *, error: float = 0.05, first: in
 
 def _spread(values: Sequence[float]) -> float:
     """Sample standard deviation."""
+    if len(values) < 2:
+        raise RaysegError(f"{len(values)} pairs tell no spread; give at least 2")
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
@@ -138,6 +145,10 @@ class Judgement:
 
 def _asked(first: Sequence[float], rules: PairRules) -> int:
     """Stein's number of pairs."""
+    if len(first) < rules.seeds:
+        raise RaysegError(
+            f"{len(first)} pairs, but the rules want {rules.seeds} before they say anything; train the others first"
+        )
     quantile = float(stdtrit(len(first) - 1, 1 - rules.last_error / 2))
     return max(rules.seeds, math.ceil((quantile * _spread(first) / rules.smallest) ** 2))
 
@@ -158,6 +169,9 @@ def pairs_wanted(values: Sequence[float], rules: PairRules) -> int:
         values: candidate minus baseline, one per seed; at least ``rules.seeds``.
         rules: see there.
 
+    Raises:
+        RaysegError: there are fewer.
+
     Example:
         >>> pairs_wanted([0.048, 0.055, 0.051, 0.046, 0.050], PairRules())
         5
@@ -176,6 +190,9 @@ def judge(values: Sequence[float], rules: PairRules, mode: Literal["max", "min"]
             are not looked at.
         rules: see there.
         mode: ``max`` if more is better.
+
+    Raises:
+        RaysegError: there are fewer pairs than ``rules.seeds``.
 
     Example:
         >>> judge([0.048, 0.055, 0.051, 0.046, 0.050], PairRules()).verdict

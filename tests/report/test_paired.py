@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from rayseg.errors import RaysegError
 from rayseg.report import Difference, PairRules, judge, paired_difference, pairs_wanted, verdicts_of_many
 
 VALUES = st.lists(st.floats(-0.1, 0.1).map(lambda value: round(value, 4)), min_size=10, max_size=10)
@@ -124,3 +125,10 @@ def test_verdicts_of_many_are_those_of_benjamini_and_hochberg(p_values: list[flo
         return
     assert called == {str(at) for at, value in enumerate(adjusted) if value <= 0.05}
     assert set(verdicts_of_many(found, "min").values()) <= {"worse", "not distinguishable"}
+
+
+def test_too_few_pairs_are_refused() -> None:
+    with pytest.raises(RaysegError, match="1 pairs tell no spread"):
+        paired_difference([0.1])
+    with pytest.raises(RaysegError, match="3 pairs, but the rules want 5"):
+        judge([0.1, 0.2, 0.3], PairRules())
