@@ -13,6 +13,8 @@ import numpy as np
 import ray
 from rayseg.build import Components, counts_of, evaluate_images, plan_of
 from rayseg.config import ExperimentConfig
+from rayseg.engine.checkpoint import step_of
+from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import connect, require_resources, worker_resources
 from rayseg.launch.confirmed import (
@@ -128,7 +130,15 @@ def _stage(
 
 def _seed_run(each: EndedTrial) -> SeedRun:
     checkpoint = None if each.checkpoint is None else str(each.checkpoint)
-    return SeedRun(each.point["recipe"], each.point["seed"], str(each.directory), checkpoint, each.fault)
+    fault = each.fault or _unlike_its_checkpoint(each)
+    return SeedRun(each.point["recipe"], each.point["seed"], str(each.directory), checkpoint, fault)
+
+
+def _unlike_its_checkpoint(each: EndedTrial) -> str | None:
+    """Scores and images are to be of the same weights."""
+    judged = History(each.directory / "metrics.jsonl").rows()[-1][0]
+    saved = None if each.checkpoint is None else step_of(each.checkpoint)
+    return None if saved == judged else f"its last evaluation is of step {judged}, its last checkpoint of {saved}"
 
 
 def _compared(runs: Sequence[SeedRun], rules: PairRules, metric: str) -> list[SeedRun]:
