@@ -149,9 +149,10 @@ def folders_of(section: Section, split: str, *, reduced: bool) -> Folders | None
         reduced: label 0 is taken out while annotations are loaded.
     """
     kind, take = str(section.take("type")), section.take
-    prefix = take("data_prefix") or {}
-    images = str(take("img_dir", prefix.get("img_path")) or "").rstrip("/")
-    masks = str(take("ann_dir", prefix.get("seg_map_path")) or "").rstrip("/")
+    prefix = section.section("data_prefix")
+    images = str(take("img_dir", prefix.take("img_path")) or "").rstrip("/")
+    masks = str(take("ann_dir", prefix.take("seg_map_path")) or "").rstrip("/")
+    prefix.finish("nothing reads it; the directories are img_path and seg_map_path", "data.dataset")
     listing = take("split") or take("ann_file") or None
     root = str(PurePath(str(take("data_root") or ".")))
     known = _LAYOUTS.get(kind, {})

@@ -14,6 +14,7 @@ __all__ = ["pictures"]
 _SILENT = {"Collect", "DefaultFormatBundle", "ImageToTensor", "LoadAnnotations", "LoadImageFromFile", "PackSegInputs"}
 #: GPUs of a config whose name does not say how many.
 _GPUS = 4
+_SHUFFLED = "an epoch has every image once, in an order of its own; remove it"
 
 
 def pictures(root: Section, preprocessor: Section, name: str) -> None:
@@ -53,6 +54,7 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
         judging(judge[0])
     if learn:
         dataset(learn, judge, reduced=reduced)
+    _order(train.section("sampler"))
     for section in (train, val, data):
         section.drop(
             "dataset", "train", "val", "test", "sampler", "persistent_workers", "collate_fn", "pin_memory", "drop_last"
@@ -62,8 +64,22 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
 
 
 def _loader(data: Section, train: Section) -> tuple[int | None, int | None]:
-    per_gpu = train.take("batch_size", data.take("samples_per_gpu"))
-    return per_gpu, train.take("num_workers", data.take("workers_per_gpu"))
+    """Images of a GPU, and workers; ``data.train_dataloader`` of 0.x goes before ``data``."""
+    own = data.section("train_dataloader")
+    sizes = [section.take(key) for key in ("samples_per_gpu", "workers_per_gpu") for section in (own, data)]
+    own.expect("shuffle", (True,), _SHUFFLED)
+    own.drop("persistent_workers", "pin_memory", "drop_last")
+    own.finish(instead="data")
+    per_gpu, workers = (next((each for each in pair if each is not None), None) for pair in (sizes[:2], sizes[2:]))
+    return train.take("batch_size", per_gpu), train.take("num_workers", workers)
+
+
+def _order(sampler: Section) -> None:
+    """In which order images come: all of them once in an epoch, anew in each."""
+    sampler.expect("type", ("InfiniteSampler", "DefaultSampler"), f"is not carried: {_SHUFFLED}")
+    sampler.expect("shuffle", (True,), f"is not carried: {_SHUFFLED}")
+    sampler.drop("seed", "round_up")
+    sampler.finish()
 
 
 def _gpus(name: str, report: Report) -> int:
@@ -84,10 +100,22 @@ def _preprocessing(section: Section) -> None:
         config["data.pad_size"] = list(section.take("size"))
     if section.values and not section.take("bgr_to_rgb", True):
         section.lose("bgr_to_rgb", "images are RGB here; a model that wants BGR is wrapped by your own", "model")
-    if section.take("pad_val", 0) != 0:
-        section.lose("pad_val", "padding is 0 after normalisation, the mean colour", "data.pad_size")
-    section.drop("type", "seg_pad_val", "size", "mean", "std", "size_divisor", "test_cfg")
+    _padding(section)
+    own = "is not carried: what it does to images is written as data.transforms.NAME: {type: 'module:name'}"
+    section.expect("type", ("SegDataPreProcessor",), own, "data.transforms")
+    for key in ("size_divisor", "test_cfg"):
+        section.expect(key, (), "is not carried: images are padded to data.pad_size in training, and not at all to be judged")
+    section.drop("size", "mean", "std")
     section.finish()
+
+
+def _padding(section: Section) -> None:
+    """Padding is void."""
+    section.expect("pad_val", (0, (0, 0, 0), [0, 0, 0]), "is not carried: padding is 0 after normalisation, the mean colour")
+    message = (
+        "is not carried: padding is no label here, as with 255; there its pixels would be learned as that class; remove it"
+    )
+    section.expect("seg_pad_val", (255,), message)
 
 
 def _transforms(pipeline: Any, path: str, report: Report) -> bool:
@@ -114,7 +142,7 @@ def _is_setting(kind: str, section: Section) -> bool:
             section.lose("to_rgb", "images are RGB here; a model that wants BGR is wrapped by your own", "model")
     elif kind == "Pad" and "size" in section:
         section.report.config["data.pad_size"] = list(section.take("size"))
-        section.drop("pad_val", "seg_pad_val")
+        _padding(section)
     elif kind in _SILENT:
         section.drop("imdecode_backend", "backend_args", "to_float32", "keys", "meta_keys")
     else:

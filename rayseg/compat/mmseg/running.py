@@ -11,6 +11,7 @@ from rayseg.compat.mmseg.sections import Section
 __all__ = ["run_length", "running"]
 
 _METRICS = ("mIoU", "mDice", "mFscore")
+_RUNNERS = ("IterBasedRunner", "EpochBasedRunner", "IterBasedTrainLoop", "EpochBasedTrainLoop")
 _SILENT_HOOKS = {
     "DistSamplerSeedHook", "IterTimerHook", "ParamSchedulerHook", "RuntimeInfoHook", "SegVisualizationHook", "SyncBuffersHook",
 }  # fmt: skip
@@ -25,7 +26,7 @@ def run_length(root: Section) -> tuple[Length | None, bool]:
         (40000, False)
     """
     runner = root.section("train_cfg" if root.report.generation == "1.x" else "runner")
-    kind = str(runner.take("type", ""))
+    kind = str(runner.values.get("type", ""))
     every = runner.take("val_interval")
     by_epoch = "Epoch" in kind or runner.take("by_epoch", False)
     total = runner.take("max_epochs", root.take("total_epochs")) if by_epoch or "max_epochs" in runner else None
@@ -35,6 +36,7 @@ def run_length(root: Section) -> tuple[Length | None, bool]:
         root.report.config["eval.every"] = length(every, by_epoch)
     if runner.take("val_begin", 1) != 1:
         runner.lose("val_begin", "evaluations have no beginning of their own; remove it", "eval.every")
+    runner.expect("type", _RUNNERS, "is not carried; write train.steps or train.epochs", "train.steps")
     runner.finish()
     if total is None:
         return None, by_epoch
@@ -62,11 +64,7 @@ def running(root: Section, total: Length | None, by_epoch: bool, modules: list[s
     """
     defaults = root.section("default_hooks")
     _evaluation(root.section("evaluation"), by_epoch)
-    evaluator = root.section("val_evaluator")
-    if evaluator.values:
-        _metrics(evaluator, "iou_metrics")
-        evaluator.drop("type", "nan_to_num")
-        evaluator.finish(instead="eval.metrics")
+    _evaluators(root)
     for section in (root.section("checkpoint_config"), defaults.section("checkpoint")):
         _checkpoint(section, total, by_epoch)
     _logs(root, defaults.section("logger"))
@@ -78,6 +76,20 @@ def running(root: Section, total: Length | None, by_epoch: bool, modules: list[s
         hook(Section(written, f"custom_hooks.{index}", root.report), "", modules)
     _seed(root)
     _places(root)
+
+
+def _evaluators(root: Section) -> None:
+    written = root.take("val_evaluator") or []
+    listed = written if isinstance(written, list | tuple) else [written]
+    for index, each in enumerate(listed):
+        own = Section(each, f"val_evaluator.{index}" if len(listed) > 1 else "val_evaluator", root.report)
+        if own.values.get("type", "IoUMetric") != "IoUMetric" or "eval.metrics" in root.report.config:
+            message = "is not carried: one IoUMetric is; write eval.metrics, or hooks.NAME: {type: 'module:name'}"
+            own.expect("type", (), message, "eval.metrics")
+            continue
+        _metrics(own, "iou_metrics")
+        own.drop("type", "nan_to_num")
+        own.finish(instead="eval.metrics")
 
 
 def _evaluation(section: Section, by_epoch: bool) -> None:
@@ -121,7 +133,7 @@ def _checkpoint(section: Section, total: Length | None, by_epoch: bool) -> None:
     if not section.values:
         return
     config = section.report.config
-    section.drop("type")
+    section.expect("type", ("CheckpointHook",), "is not carried; write hooks.NAME: {type: 'module:name'}", "checkpoint")
     by_epoch, every = section.take("by_epoch", by_epoch), section.take("interval", -1)
     keep = section.take("max_keep_ckpts", -1)
     if every > 0:
@@ -143,7 +155,8 @@ def _logs(root: Section, logger: Section) -> None:
     every = old.take("interval", 10 if old.values else None) or logger.take("interval", 10 if logger.values else None)
     if every is not None:
         config["train.log_every"] = int(every)
-    logger.drop("type", "log_metric_by_epoch", "ignore_last", "interval_exp_name")
+    logger.expect("type", ("LoggerHook",), "is not carried; write hooks.NAME: {type: 'module:name'}", "train.log_every")
+    logger.drop("log_metric_by_epoch", "ignore_last", "interval_exp_name")
     backends = [*(old.take("hooks") or ()), *(root.take("vis_backends") or ())]
     for index, written in enumerate(backends):
         _backend(

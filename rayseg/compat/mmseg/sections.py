@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -83,6 +83,19 @@ class Section:
         """Keys without a meaning here that changes what is computed."""
         for key in keys:
             self.values.pop(key, None)
+
+    def expect(self, key: str, known: Collection[Any], message: str, instead: str | None = None) -> None:
+        """A key may say what is so anyway; it counts as read. Another value is noted as lost.
+
+        Example:
+            >>> report = Report("1.x")
+            >>> Section({"type": "MyHook"}, "default_hooks.logger", report).expect("type", ("LoggerHook",), "is not carried")
+            >>> print(report.lost[0][0])
+            default_hooks.logger.type: 'MyHook' is not carried
+        """
+        value = self.take(key)
+        if value is not None and value not in known:
+            self.lose(key, f"{value!r} {message}", instead)
 
     def lose(self, key: str, message: str, instead: str | None = None) -> None:
         """Note that a key cannot be carried; it counts as read."""

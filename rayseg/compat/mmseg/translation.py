@@ -159,9 +159,13 @@ def _network(model: Section, main: Section, heads: list[Section], one: bool) -> 
 
 def _testing(test: Section) -> None:
     if test.take("mode", "whole") == "slide":
-        sizes = {"crop_size": test.take("crop_size"), "stride": test.take("stride")}
         test.report.config["eval.mode"] = "slide"
-        test.report.config |= {f"eval.{key}": [v, v] if isinstance(v, int) else list(v) for key, v in sizes.items()}
+        for key in ("crop_size", "stride"):
+            size = test.take(key)
+            if isinstance(size, int | list | tuple):
+                test.report.config[f"eval.{key}"] = [size, size] if isinstance(size, int) else list(size)
+            else:
+                test.lose(key, f"expected a number or two, got {size!r}; mode='slide' needs it", f"eval.{key}")
     test.drop("crop_size", "stride")
     test.finish(instead="eval.mode")
 

@@ -1,0 +1,61 @@
+"""Small things in a config of MMSegmentation that change a run: none is passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayseg.compat import translate
+
+NEW: dict[str, Any] = {"default_scope": "mmseg"}
+CITY = {"type": "CityscapesDataset", "data_root": "a"}
+PAD = {"type": "Pad", "size": (64, 64)}
+
+
+def lost(config: dict[str, Any]) -> list[str]:
+    return [problem.path for problem, _ in translate(config, "a_4xb2.py").lost]
+
+
+@pytest.mark.parametrize(
+    ("sections", "path"),
+    [
+        ({"train_dataloader": {"sampler": {"type": "MySampler"}}}, "train_dataloader.sampler.type"),
+        ({"train_dataloader": {"sampler": {"type": "DefaultSampler", "shuffle": False}}}, "train_dataloader.sampler.shuffle"),
+        (
+            {"train_dataloader": {"dataset": {**CITY, "data_prefix": {"img": "b"}}}},
+            "train_dataloader.dataset.data_prefix.img",
+        ),
+        ({"train_cfg": {"type": "MyLoop", "max_iters": 4}}, "train_cfg.type"),
+        ({"val_evaluator": {"type": "CityscapesMetric", "output_dir": "b"}}, "val_evaluator.type"),
+        ({"val_evaluator": [{"type": "IoUMetric"}, {"type": "Mine"}]}, "val_evaluator.1.type"),
+        ({"default_hooks": {"checkpoint": {"type": "MyHook", "interval": 4}}}, "default_hooks.checkpoint.type"),
+        ({"default_hooks": {"logger": {"type": "MyHook", "interval": 4}}}, "default_hooks.logger.type"),
+        ({"model": {"data_preprocessor": {"type": "Mine"}}}, "model.data_preprocessor.type"),
+        ({"model": {"data_preprocessor": {"seg_pad_val": 0}}}, "model.data_preprocessor.seg_pad_val"),
+        ({"model": {"data_preprocessor": {"size_divisor": 32}}}, "model.data_preprocessor.size_divisor"),
+        ({"model": {"data_preprocessor": {"test_cfg": {"size_divisor": 32}}}}, "model.data_preprocessor.test_cfg"),
+        ({"model": {"type": "A", "test_cfg": {"mode": "slide", "stride": 4}}}, "model.test_cfg.crop_size"),
+    ],
+)
+def test_what_would_change_a_run_of_1x_is_told(sections: dict[str, Any], path: str) -> None:
+    assert path in lost({**NEW, **sections})
+
+
+@pytest.mark.parametrize("key", ["pad_val", "seg_pad_val"])
+def test_padding_of_0x_is_void(key: str) -> None:
+    data = {"train": {**CITY, "pipeline": [{**PAD, key: 7}]}}
+    assert f"data.train.pipeline.0.{key}" in lost({"data": data})
+    assert lost({"data": {"train": {**CITY, "pipeline": [{**PAD, "pad_val": 0, "seg_pad_val": 255}]}}}) == []
+
+
+def test_a_loader_of_0x_of_its_own_goes_before_what_all_loaders_have() -> None:
+    data = {"samples_per_gpu": 2, "workers_per_gpu": 3, "train_dataloader": {"samples_per_gpu": 5}}
+    tree = translate({"data": data}, "a_4xb2.py").tree
+    assert (tree["train"]["batch_size"], tree["data"]["num_workers"]) == (20, 3)
+    assert lost({"data": {**data, "train_dataloader": {"shuffle": False}}}) == ["data.train_dataloader.shuffle"]
+
+
+def test_one_evaluator_in_a_list_is_one_evaluator() -> None:
+    found = translate({**NEW, "val_evaluator": [{"type": "IoUMetric", "iou_metrics": ["mDice"]}]})
+    assert (found.lost, found.tree["eval"]["metrics"]) == ((), ["mDice"])
