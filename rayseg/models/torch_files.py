@@ -42,7 +42,7 @@ def read_torch_file(path: Path) -> Any:
 
     Raises:
         CheckpointError: an object in it is neither a tensor, a plain value nor of a known trainer; says which.
-        OSError: no such file.
+        OSError: no such file, or none of torch.
 
     Example:
         >>> import tempfile
@@ -59,6 +59,8 @@ def read_torch_file(path: Path) -> Any:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
+            if "Unsupported operand" in str(error):  # what no pickle is made of
+                raise OSError("no file of torch.save, or a torn one") from error
             raise _refusal(path, what_is_refused(error)) from error
 
 
