@@ -12,6 +12,7 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError
 from rayseg.launch.confirm import confirm as confirm_sweep
 from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
+from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.summary import SweepResult, read_summary
@@ -86,6 +87,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     directory = prepare_directory(request.base)
     same_search(request, directory)
     found = read_summary(directory) or _searched(request, directory)
+    if not (directory / REPORT).is_file():
+        write_report(directory)
     if wanted is not None:
         found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
     return found

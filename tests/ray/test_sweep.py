@@ -119,7 +119,9 @@ def test_a_sweep_that_has_ended_returns_its_table(
     result: SweepResult, base: ExperimentConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rayseg.launch.searching.connect", lambda: pytest.fail("Ray was asked"))
+    (result.directory / "report.html").unlink()
     again = _run(base)
+    assert (result.directory / "report.html").is_file()
     assert (again.table, again.best_config, str(again)) == (result.table, result.best_config, str(result))
 
 

@@ -51,8 +51,11 @@ class Parsed(HTMLParser):
     def of(self, tag: str) -> list[str]:
         return [text for own, text in self.texts if own == tag]
 
+    def classed(self, tag: str, *classes: str) -> list[dict[str, str | None]]:
+        return [attrs for own, attrs in self.elements if own == tag and {*classes} <= {*(attrs.get("class") or "").split()}]
+
     def count(self, tag: str, class_: str) -> int:
-        return sum(own == tag and class_ in (attrs.get("class") or "").split() for own, attrs in self.elements)
+        return len(self.classed(tag, class_))
 
 
 def _trial(name: str, rank: int | None, score: float, **row: object) -> TrialRecord:
@@ -81,6 +84,7 @@ def test_the_page_is_well_formed_says_its_values_and_asks_for_nothing(records: S
     assert {"0.6250", "+0.1250", "−0.0625", "stopped early"} <= set(found.of("td"))
     assert "a_1 ranks first with val/mIoU 0.6250, +0.1250 beside the baseline." in " ".join(found.of("p"))
     assert any("NonFiniteLossError" in text for text in found.of("li"))
+    assert f"{EVIL[:23]}…" in found.of("td")
     assert EVIL not in page
     assert not {tag for tag, _ in found.elements} & {"script", "link", "iframe", "object", "base"}
     addresses = [value for _, attrs in found.elements for key, value in attrs.items() if key in {"src", "href", "srcset"}]
@@ -92,7 +96,12 @@ def test_the_page_is_well_formed_says_its_values_and_asks_for_nothing(records: S
 
 def test_baseline_and_best_stand_out_of_the_curves(records: SweepRecords) -> None:
     found = Parsed(render_report(records))
-    assert found.count("path", "dot") == 3
+    dots = {kind: found.classed("path", kind, "dot") for kind in ("best", "base", "other")}
+    assert {kind: [str(each["d"]).count("h0") for each in own] for kind, own in dots.items()} == {
+        "best": [2],
+        "base": [2],
+        "other": [1],
+    }
     assert [found.count("path", kind) for kind in ("best", "other")] == [3, 3]  # in the key, line, dots
     assert found.count("path", "failed") == 1
     assert found.count("path", "trial") == 2
@@ -143,9 +152,19 @@ def test_importance_is_told_in_shares_and_a_learning_searcher_is_named(records: 
     assert any("at step 10" in text and "optuna chose values by earlier scores" in text for text in found.of("p"))
 
 
+def test_a_long_leaderboard_is_folded(records: SweepRecords) -> None:
+    trials = [_trial(f"t{index}", index + 1, 0.9 - 0.01 * index) for index in range(30)]
+    found = Parsed(render_report(replace(records, trials=trials)))
+    assert found.of("summary")[0] == "5 more trials"
+    assert {f"t{index}" for index in range(30)} <= set(found.of("td"))
+
+
 def test_less_can_be_better(records: SweepRecords) -> None:
     trials = [_trial("a_1", 1, 0.25), _trial("baseline", 2, 0.5)]
     page = render_report(replace(records, mode="min", trials=trials))
+    (line,) = Parsed(page).classed("path", "trial")
+    assert str(line["d"]).endswith("L100.00 0.00")
+    assert "var(--high) 100%" in str(line["style"])
     assert "less is better" in page
     assert ';top:0.00%" title="0.2500"' in page
 

@@ -56,7 +56,8 @@ def _kind(trial: TrialRecord, records: SweepRecords, best: str | None) -> str:
 def _line(trial: TrialRecord, points: Points, kind: str, last: float, low: float, high: float) -> str:
     at = [f"{100 * step / last:.2f} {100 * (high - score) / (high - low):.2f}" for step, score in points]
     name = tag("title", text(f"{trial.name}: {points[-1][1]:.4f} at step {points[-1][0]}"))
-    dots = tag("path", d="".join(f"M{place}h0" for place in at), class_=f"{kind} dot")
+    dotted = at if kind != "other" else at[-1:]
+    dots = tag("path", d="".join(f"M{place}h0" for place in dotted), class_=f"{kind} dot")
     return tag("g", name, tag("path", d=f"M{'L'.join(at)}", class_=kind), dots)
 
 

@@ -8,6 +8,9 @@ from rayseg.report.table import shortest_endings
 
 __all__ = ["leaderboard"]
 
+#: Rows that are seen at once.
+_SHOWN = 25
+
 
 def leaderboard(records: SweepRecords) -> str:
     """The ranked table.
@@ -30,9 +33,11 @@ def leaderboard(records: SweepRecords) -> str:
         for trial in records.trials
         if trial.row.get("fault")
     ]
+    rest = tag("details", tag("summary", f"{len(rows) - _SHOWN} more trials"), table(head, rows[_SHOWN:]))
+    shown = [table(head, rows[:_SHOWN]), *([rest] if len(rows) > _SHOWN else [])]
     failed = [tag("p", "Why trials failed:", class_="note"), tag("ul", *faults, class_="told")] if faults else []
     note = "Scores of last evaluations. A trial that was ended early is ranked by what it had then: look at its step."
-    return section("Leaderboard", table(head, rows), *failed, note=note)
+    return section("Leaderboard", *shown, *failed, note=note)
 
 
 def _row(trial: TrialRecord, records: SweepRecords) -> str:
@@ -48,5 +53,10 @@ def _row(trial: TrialRecord, records: SweepRecords) -> str:
         tag("td", beside),
     ]
     cells += [tag("td", number(row["step"])), tag("td", text(row["status"]), class_="words")]
-    cells += [tag("td", text(number(row.get(key)))) for key in records.space]
+    cells += [_value(number(row.get(key))) for key in records.space]
     return tag("tr", *cells, class_="baseline" if trial.name == records.baseline else None)
+
+
+def _value(said: str) -> str:
+    """A sampled value; what is long is cut, and whole where one rests on it."""
+    return tag("td", text(said)) if len(said) <= 24 else tag("td", text(f"{said[:23]}…"), title=said)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["absent", "nice_ticks", "number", "section", "signed", "table", "tag", "text"]
@@ -89,18 +90,22 @@ def absent(title: str, why: str) -> str:
 
 
 def number(value: Any) -> str:
-    """A number in few digits, other values as they are.
+    """A number in few digits, text as it is, a part of a config by its type and arguments, other values as JSON.
 
     Args:
         value: of a cell; None is a dash.
 
     Example:
-        >>> number(0.0123456), number(None), number(3), number("ohem")
-        ('0.01235', '–', '3', 'ohem')
+        >>> number(0.0123456), number(None), number(3), number("ohem"), number({"type": "dice", "power": 2})
+        ('0.01235', '–', '3', 'ohem', 'dice power=2')
     """
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and "type" in value:
+        return " ".join([str(value["type"]), *(f"{key}={number(own)}" for key, own in value.items() if key != "type")])
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, default=str)
 
 
 def signed(value: float, digits: int = 4) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayseg.report.page.markup import absent, section, tag, text
+from rayseg.report.page.markup import absent, number, section, tag, text
 from rayseg.report.records import SweepRecords, TrialRecord
 from rayseg.report.table import shortest_endings
 
@@ -75,9 +74,7 @@ def _numeric(values: Sequence[float], bottom: float) -> dict[str, float]:
 
 
 def _named(value: Any) -> str:
-    if value is None:
-        return "absent"
-    return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value, default=str)
+    return "absent" if value is None else number(value)
 
 
 def parallel(records: SweepRecords) -> str:

@@ -27,7 +27,7 @@ overflow-wrap:anywhere}
 .facts div{min-width:70px}
 .facts dt{color:var(--soft);font-size:12.5px}
 .facts dd{margin:0;font-variant-numeric:tabular-nums}
-.wide{overflow-x:auto;margin-top:12px}
+.wide{overflow-x:auto;margin:12px 0 14px}
 table{border-collapse:separate;border-spacing:0;font-size:13.5px;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:5px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{font-weight:500;color:var(--soft);vertical-align:bottom}
@@ -63,10 +63,10 @@ bottom:100%;margin-bottom:16px;color:var(--ink);transform:translateX(-50%)}
 .failed{stroke:var(--quiet);stroke-width:1;stroke-dasharray:2 4}
 .scale{display:inline-block;width:90px;height:8px;margin:0 7px 1px;
 background:linear-gradient(90deg in oklab,var(--low),var(--high))}
-.interval{position:relative;height:26px;margin:6px 0 10px;max-width:560px}
+.interval{position:relative;height:26px;border-bottom:1px solid var(--line);margin:6px 0 10px;max-width:560px}
 .interval i,.interval b,.interval u{position:absolute;top:0;bottom:0}
-.interval u{width:0;border-left:1px dashed var(--quiet)}
-.interval i{top:11px;bottom:11px;background:var(--ink)}
+.interval u{width:0;border-left:1px dashed var(--soft)}
+.interval i{top:11px;height:3px;bottom:auto;background:var(--ink)}
 .interval b{width:10px;height:10px;margin-left:-5px;top:8px;border-radius:50%;background:var(--accent)}
 .told{overflow-wrap:anywhere;font-size:13.5px;max-width:100ch;margin:0 0 22px;padding-left:20px}
 .picture{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:14px 12px;margin:14px 0 28px}
