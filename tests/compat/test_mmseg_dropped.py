@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rayseg.compat import translate
+from rayseg.config import ExperimentConfig, parse_assignments
 
 NEW: dict[str, Any] = {"default_scope": "mmseg"}
 CITY = {"type": "CityscapesDataset", "data_root": "a"}
@@ -59,3 +64,17 @@ def test_a_loader_of_0x_of_its_own_goes_before_what_all_loaders_have() -> None:
 def test_one_evaluator_in_a_list_is_one_evaluator() -> None:
     found = translate({**NEW, "val_evaluator": [{"type": "IoUMetric", "iou_metrics": ["mDice"]}]})
     assert (found.lost, found.tree["eval"]["metrics"]) == ((), ["mDice"])
+
+
+@pytest.mark.parametrize(
+    ("sections", "only"),
+    [({"load_from": "https://a.org/b.pth"}, None), ({"model": {"pretrained": "torchvision://resnet50"}}, "^backbone")],
+)
+def test_the_remedy_for_weights_that_are_not_there_can_be_typed_as_it_is(
+    sections: dict[str, Any], only: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    (problem,) = (problem for problem, instead in translate({**NEW, **sections}).lost if instead == "init")
+    (remedy,) = re.findall(r"write (init='.*?')", str(problem))
+    init = ExperimentConfig().with_(parse_assignments(shlex.split(remedy))).init
+    assert (str(getattr(init, "checkpoint", None)), getattr(init, "only", None)) == ("FILE", only)

@@ -53,7 +53,9 @@ def test_weights_of_a_hub_are_the_file_that_torch_has_kept(
     (problem, instead), *others = new(model={**MODEL, "pretrained": source}).lost
     assert (others, instead) == ([], "init")
     assert f"{tmp_path / 'checkpoints'} has no {name}: download https://" in problem.message
-    assert problem.message.endswith("write init.checkpoint=FILE, or init=null to begin with random weights")
+    assert problem.message.endswith(
+        "write init='{checkpoint: FILE, only: ^backbone}', or init=null to begin with random weights"
+    )
     file = kept(tmp_path, monkeypatch, name)
     for model in (
         {**MODEL, "pretrained": source},

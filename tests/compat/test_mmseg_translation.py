@@ -286,7 +286,7 @@ def test_hooks_and_records_are_carried() -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("model = dict(pretrained='open-mmlab://resnet50_v1c')", "write init.checkpoint=FILE, or init=null"),
+        ("model = dict(pretrained='open-mmlab://resnet50_v1c')", "checkpoint: FILE, only: ^backbone}', or init=null"),
         ("model = dict(backbone=dict(type='HRNet'))", "model: HRNet: there is no such network here yet"),
         ("model = dict(decode_head=dict(ignore_index=0))", "0 is a class"),
         ("model = dict(type='CascadeEncoderDecoder', decode_head=[dict(), dict()])", "is a list: cascades of heads"),

@@ -40,6 +40,8 @@ _FILES: Mapping[str, str] = MappingProxyType(
 )
 _BACKBONE = r"^backbone\."
 _WITHOUT = "or init=null to begin with random weights"
+_ALL = "init='{checkpoint: FILE}'"
+_OF_BACKBONE = "init='{checkpoint: FILE, only: ^backbone}'"
 
 
 def pretrained(*parts: Section) -> None:
@@ -91,9 +93,10 @@ def begin_with(section: Section, key: str, source: str) -> str | None:
     hub, mark, name = source.partition("://")
     if not mark:
         return source
+    own = _ALL if key == "load_from" else _OF_BACKBONE
     place = source if hub in {"http", "https"} else _place(hub, name)
     if place is None:
-        section.lose(key, f"{source!r} is not fetched; write init.checkpoint: FILE, {_WITHOUT}", "init")
+        section.lose(key, f"{source!r} is not fetched; write {own}, {_WITHOUT}", "init")
         return None
     from torch.hub import get_dir  # noqa: PLC0415  needs tensors
 
@@ -103,7 +106,7 @@ def begin_with(section: Section, key: str, source: str) -> str | None:
         section.report.note(f"{section.path}.{key}".lstrip("."), f"{source} is {file}, which torch has kept")
         return str(file)
     message = f"{source!r} is not fetched, and {kept} has no {file.name}: download {place} there, "
-    section.lose(key, f"{message}write init.checkpoint=FILE, {_WITHOUT}", "init")
+    section.lose(key, f"{message}write {own}, {_WITHOUT}", "init")
     return None
 
 
