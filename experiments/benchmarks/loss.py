@@ -54,7 +54,7 @@ def batch(case: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     low = labels[:, ::stride, ::stride]
     logits = F.one_hot(low, c).movedim(-1, 1) * 9.0 + torch.randn(n, c, *low.shape[1:], generator=generator) * 1.8
     labels[:, : height // 12] = VOID
-    return logits.contiguous(), labels
+    return logits.contiguous().requires_grad_(), labels
 
 
 def min_kept(case: tuple[int, ...]) -> int:
@@ -129,9 +129,8 @@ def make(way: str, case: tuple[int, ...], reference: str | None) -> Step:
 
 def once(step: Step, logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
     """Loss, and gradient at the logits."""
-    leaf = logits.clone().requires_grad_()
-    loss = step(leaf, labels)
-    (gradient,) = torch.autograd.grad(loss, leaf)
+    loss = step(logits, labels)
+    (gradient,) = torch.autograd.grad(loss, logits)
     return loss.item(), gradient
 
 

@@ -163,7 +163,7 @@ def pixel_statistics(
     Args:
         logits: ``(N, C, h, w)``, or ``(N, 1, h, w)`` for two classes, a softmax over (0, z); the half precisions are computed
             in float32.
-        target: ``(N, H, W)`` int64 labels in ``[0, C)``, or ``ignore_index``.
+        target: ``(N, H, W)`` integers: labels in ``[0, C)``, or ``ignore_index``.
         ignore_index: label that means: not labelled; it need not be a class.
         wanted: what is computed besides ``nll``.
         backend: what computes it.
@@ -190,6 +190,7 @@ def pixel_statistics(
     if logits.shape[1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
     logits = logits.contiguous()
-    inputs = Inputs(logits.detach(), target.contiguous(), ignore_index, align_corners, wanted)
+    labels = target.to(logits.device, torch.int64).contiguous()
+    inputs = Inputs(logits.detach(), labels, ignore_index, align_corners, wanted)
     nll, mean_nll, sums = _Statistics.apply(logits, inputs, backend)
     return PixelStatistics(nll, mean_nll, None if sums is None else ClassSums(*sums.unbind(1)))

@@ -38,12 +38,12 @@ class Pixels:
     alone: bool = False  # validation: no loss may wait for other workers
     mean_nll: Tensor | None = None  # (N, H, W), 0 where ignored; where the head is fused and wants it
     class_sums: ClassSums | None = None  # (N, C) each; the same
-    sampled: Tensor | None = None  # (N, H, W) weights of the sampler, 0 where ignored; None: every labelled pixel counts
+    sampled: Tensor | None = None  # (N, H, W) weights of the sampler, 0 where ignored; bool where fused; None: all labelled
 
     @cached_property
     def kept(self) -> Tensor:
         """``(N, H, W)`` pixel weights, 0 where ignored."""
-        return self.valid.to(self.nll.dtype) if self.sampled is None else self.sampled
+        return (self.valid if self.sampled is None else self.sampled).to(self.nll.dtype)
 
     @property
     def weight_of_values(self) -> Tensor | None:
@@ -63,7 +63,7 @@ class Pixels:
     @property
     def num_kept(self) -> Tensor:
         """Sum of the pixel weights."""
-        return self.num_valid if self.sampled is None else self.sampled.sum()
+        return self.num_valid if self.sampled is None else self.sampled.sum().to(self.nll.dtype)
 
     @property
     def open_logits(self) -> Tensor:

@@ -39,5 +39,6 @@ def sampled(head: Head, pixels: Pixels, step: int) -> Pixels:
             **accepted_inputs(head.sampler, offered),
             **head.sampler_arguments(step),
         )
-    weights = weights.to(pixels.nll.dtype)
-    return replace(pixels, sampled=weights if pixels.log_probs is None else pixels.kept * weights)
+    if pixels.log_probs is None:  # fused: the samplers are ours, and choose
+        return replace(pixels, sampled=weights.bool())
+    return replace(pixels, sampled=pixels.kept * weights.to(pixels.nll.dtype))

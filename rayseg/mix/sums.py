@@ -120,13 +120,14 @@ def _evaluated(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels)
         "ignore_index": head.ignore_index,
         "log_probs": pixels.log_probs,
         "nll": pixels.nll,
-        "pixel_weight": pixels.kept,
         "class_weight": pixels.like(term.class_weight),
         **({} if pixels.mean_nll is None else {"mean_nll": pixels.mean_nll}),
         **({} if pixels.images is None else {"images": pixels.images}),
         "extent": "image" if pixels.alone else term.scope,
     }
     passed = accepted_inputs(loss, offered)
+    if accepted_inputs(loss, {"pixel_weight": None}):  # a map of the pixels that few losses ask for
+        passed["pixel_weight"] = pixels.kept
     logits = pixels.logits if passed.keys() & {"ignore_index", "pixel_weight"} else pixels.open_logits
     target = pixels.target if term.target is None else pixels.soft_target(term.target)
     return loss(logits, target, **passed), passed.keys()
@@ -168,10 +169,29 @@ def _pair(value: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
     raise ShapeError(f"a loss returned a tuple of ({found}); {_FORMS}")
 
 
+class _SumOfProducts(torch.autograd.Function):
+    """``(value * weight).sum()`` with one map in between, also for weights that are bool; NaN times 0 stays NaN."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return weight.to(value.dtype, copy=True).mul_(value).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (weight,) = ctx.saved_tensors
+        slope = weight.to(grad_outputs[0].dtype, copy=True)
+        return slope * grad_outputs[0] if torch.is_grad_enabled() else slope.mul_(grad_outputs[0]), None
+
+
 def _weighted_sum(value: Tensor, *weights: Tensor | None) -> Tensor:
-    for weight in weights:
-        value = value if weight is None else value * weight
-    return value.sum()
+    factors = [weight for weight in weights if weight is not None]
+    for weight in factors[:-1]:
+        value = value * weight
+    if not factors:
+        return value.sum()
+    summed: Tensor = _SumOfProducts.apply(value, factors[-1])
+    return summed
 
 
 def _normaliser(term: Term, head: Head, pixels: Pixels, of_label: Tensor | None) -> Tensor:

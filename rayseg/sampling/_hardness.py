@@ -47,9 +47,8 @@ def check_thresh(where: str, thresh: float | None) -> None:
         raise ConfigError([Problem("thresh", f"must be a probability above 0, or null, got {thresh!r}")], where)
 
 
-def negative_log_likelihood(logits: Tensor, target: Tensor, ignore_index: int, nll: Tensor | None) -> Tensor:
-    """``(N, H, W)`` cross-entropy of each pixel, 0 where ignored, without a gradient: ``nll`` itself where it is given."""
-    valid = target != ignore_index
+def negative_log_likelihood(logits: Tensor, target: Tensor, valid: Tensor, nll: Tensor | None) -> Tensor:
+    """``(N, H, W)`` cross-entropy of each pixel, 0 where not ``valid``, without a gradient; of ``nll`` where given."""
     if nll is None:  # torch's nll_loss is refused on GPUs in deterministic mode; gather is not
         nll = -log_probabilities(logits).gather(1, target.where(valid, 0)[:, None])[:, 0]
     return nll.detach().clamp(min=0).masked_fill_(~valid, 0)

@@ -71,13 +71,15 @@ def ohem_mmseg(
     valid, reduce = target != ignore_index, reducer(scope)
     images, labelled = reduce(torch.stack([valid.new_full((), len(target), dtype=torch.int64), valid.sum()]))
     wanted = images * min_kept if per == "image" else torch.full_like(images, min_kept)
-    nll = negative_log_likelihood(logits, target, ignore_index, nll)
+    nll = negative_log_likelihood(logits, target, valid, nll)
     if thresh is None:
         hard = hardness("loss", nll, pixel_loss, target, ignore_index, Problem("thresh", "null"))
         keep = hard >= kth_largest(hard.flatten(), wanted, reduce=reduce)
     else:
-        probability = nll.neg().exp_().masked_fill_(~valid, 0)
+        probability = nll.neg_().exp_().masked_fill_(~valid, 0)
         # The j-th smallest, from 0, of m is the (m - j)-th largest; without a label all are 0.
         least = kth_largest(probability.flatten(), labelled - wanted.minimum(labelled - 1), reduce=reduce)
         keep = probability < least.clamp(min=thresh)
+        del probability  # maps of the pixels are what is largest here
+    del nll
     return (keep & valid).to(logits.dtype)

@@ -108,7 +108,7 @@ def ohem(
     check_thresh("ohem", thresh)
     _check_something_is_kept(thresh, per_image)
     valid = target != ignore_index
-    nll = negative_log_likelihood(logits, target, ignore_index, nll)
+    nll = negative_log_likelihood(logits, target, valid, nll)
     keep = torch.zeros_like(valid) if thresh is None else nll > -math.log(thresh)
     if per_image:
         hard, reduce = hardness(by, nll, pixel_loss, target, ignore_index, Problem("by", "loss")), reducer(scope)

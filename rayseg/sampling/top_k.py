@@ -61,7 +61,7 @@ def top_k(
     if not 0 < ratio <= 1:
         raise ConfigError([Problem("ratio", f"must be a share above 0, up to 1, got {ratio!r}")], "top_k")
     valid, reduce = target != ignore_index, reducer(scope)
-    nll = negative_log_likelihood(logits, target, ignore_index, nll)
+    nll = negative_log_likelihood(logits, target, valid, nll)
     hard = hardness(by, nll, pixel_loss, target, ignore_index, Problem("by", "loss"))
     wanted = (reduce(valid.sum()).double() * ratio).round().long().clamp(min=1)
     keep = hard >= kth_largest(hard.flatten(), wanted, reduce=reduce)

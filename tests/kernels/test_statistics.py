@@ -48,7 +48,8 @@ def flat(found: PixelStatistics, weights: Tensor) -> tuple[list[Tensor], Tensor]
     assert found.sums is not None
     outputs = [found.nll, found.mean_nll, *found.sums]
     rolled = weights.flatten().to(found.nll.dtype)
-    total = torch.stack([(each * rolled[: each.numel()].view(each.shape)).sum() for each in outputs]).sum()
+    weighted = [each * rolled.roll(place)[: each.numel()].view(each.shape) for place, each in enumerate(outputs)]
+    total = torch.stack([each.sum() for each in weighted]).sum()
     return outputs, total
 
 
@@ -145,6 +146,15 @@ def test_half_precision_logits_get_a_gradient_of_their_own_kind(backend: Backend
     assert half.grad is not None
     assert single.grad is not None
     assert torch.equal(half.grad, single.grad.bfloat16())
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_labels_may_be_integers_of_any_kind_in_any_order_and_none_at_all(backend: Backend) -> None:
+    logits, target = batch(9, 2, 3, 5, 4, 20, 17)
+    take = partial(pixel_statistics, ignore_index=VOID, wanted=Wanted(), backend=backend)
+    strided = target.byte().movedim(0, -1).contiguous().movedim(-1, 0)
+    assert torch.equal(take(logits, strided).nll, take(logits, target).nll)
+    assert take(logits[:0], target[:0]).nll.shape == (0, 20, 17)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
