@@ -46,10 +46,12 @@ def make_pictures(base: ExperimentConfig, summary: SweepResult, trials: Sequence
     task = ray.remote(_shower(tuple(import_paths()), components)).options(
         num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0.0), max_retries=1
     )
+    shown_there = task.remote(checkpoints, base.tracking.pictures)
     try:
-        images = asked(task.remote(checkpoints, base.tracking.pictures), _LONGEST_S)
+        images = asked(shown_there, _LONGEST_S)
         keep_shown(summary.directory, images, None)
     except Exception as error:
+        ray.cancel(shown_there, force=True)
         keep_shown(summary.directory, [], f"{type(error).__name__}: {error}".partition("\n")[0])
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rayseg.report import (
     Candidate,
@@ -17,8 +19,10 @@ from rayseg.report import (
     SweepRecords,
     TrialRecord,
     compare,
+    rank_table,
     render_report,
 )
+from rayseg.report.confirmation import Mode
 from rayseg.report.page.parallel import make_axis
 
 METRIC = "val/mIoU"
@@ -175,3 +179,36 @@ def test_axes_are_logarithmic_where_values_span_decades() -> None:
     assert make_axis([2.0, 2.0])(2.0) == pytest.approx(50.0)
     mixed = make_axis([{"type": "dice"}, True, None])
     assert [mixed({"type": "dice"}), mixed(True), mixed(None)] == [21.0, 63.0, 100.0]
+
+
+NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
+REPORTED = st.one_of(NUMBERS, st.sampled_from([0.0, 1.0, math.nan, math.inf, -math.inf]))
+SCORES = st.one_of(st.none(), REPORTED)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-9, 10**6), NUMBERS, st.text(max_size=30), st.just({"type": "dice"}))
+
+
+@st.composite
+def any_records(draw: st.DrawFn) -> SweepRecords:
+    """What a sweep might leave, however it went."""
+    rows = []
+    for index in range(draw(st.integers(0, 4))):
+        scores = {METRIC: draw(SCORES), "val/IoU/sky": draw(SCORES)}
+        row = {"trial": f"t{index}", "step": draw(st.integers(1, 9)), "status": draw(st.sampled_from(["full", "failed"]))}
+        rows.append({**row, "optim.lr": draw(VALUES), "losses.dice": draw(VALUES), **scores})
+    if rows:
+        rows[-1]["trial"] = "baseline"
+    mode: Mode = "max" if draw(st.booleans()) else "min"
+    ranked = rank_table(rows, METRIC, mode)
+    histories = [[(row["step"], {METRIC: draw(REPORTED)})] if draw(st.booleans()) else [] for row in ranked]
+    trials = [TrialRecord(row, history) for row, history in zip(ranked, histories, strict=True)]
+    return SweepRecords("any", METRIC, mode, {"optim.lr": "a", "losses.dice": "b"}, trials)
+
+
+@settings(max_examples=40, deadline=None)
+@given(any_records())
+def test_whatever_a_sweep_left_has_a_page(records: SweepRecords) -> None:
+    found = Parsed(render_report(records))
+    assert found.open == []
+    drawn = " ".join(str(attrs.get("d")) + str(attrs.get("style")) for _, attrs in found.elements)
+    assert "nan" not in drawn
+    assert "inf" not in drawn

@@ -46,7 +46,7 @@ def curves(records: SweepRecords) -> str:
 
 
 def _points(trial: TrialRecord, metric: str) -> Points:
-    return [(step, row[metric]) for step, row in trial.history if not math.isnan(row.get(metric, math.nan))]
+    return [(step, row[metric]) for step, row in trial.history if math.isfinite(row.get(metric, math.nan))]
 
 
 def _kind(trial: TrialRecord, records: SweepRecords, best: str | None) -> str:

@@ -88,10 +88,10 @@ def parallel(records: SweepRecords) -> str:
         >>> "optim.lr" in parallel(SweepRecords("s", "val/mIoU", "max", {"optim.lr": "0 to 1"}, [trial]))
         True
     """
-    if not records.ranked or not records.space:
+    scores = [score for trial in records.ranked if math.isfinite(score := trial.score(records.metric))]
+    if not scores or not records.space:
         return absent(_TITLE, "no trial with a score and a sampled value")
     axes = {key: make_axis([trial.row.get(key) for trial in records.trials]) for key in records.space}
-    scores = [trial.score(records.metric) for trial in records.ranked]
     places = [100 * index / len(axes) for index in range(len(axes) + 1)]
     trials = sorted(records.trials, key=lambda trial: (trial.name == records.baseline, -(trial.row.get("rank") or math.inf)))
     lines = [_line(trial, records, axes, places, _Scores(min(scores), max(scores), records.mode)) for trial in trials]
@@ -119,8 +119,8 @@ class _Scores:
     mode: str
 
     def goodness(self, score: float) -> float:
-        """0 for the worst, 1 for the best."""
-        share = (score - self.low) / (self.high - self.low) if self.high > self.low else 1.0
+        """0 for the worst, 1 for the best; what is infinite is one of them."""
+        share = (min(max(score, self.low), self.high) - self.low) / (self.high - self.low) if self.high > self.low else 1.0
         return share if self.mode == "max" else 1 - share
 
 
