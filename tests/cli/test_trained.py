@@ -151,7 +151,7 @@ def _unsealed(folder: Path) -> Path:
     ("make", "told"),
     [
         (lambda folder: folder / "gone", "no such directory; expected a checkpoint"),
-        (lambda folder: folder / "model.pt", "no such directory"),
+        (lambda folder: folder / "model.pt", "a file, no such directory .* rayseg train CONFIG init="),
         (_torn, "missing or changed since it was written"),
         (_unsealed, "not a checkpoint, or a torn one"),
         (lambda folder: folder.parent.parent, "it holds 1; name one of them: .*step_00000002"),

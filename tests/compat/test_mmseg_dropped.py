@@ -78,3 +78,15 @@ def test_the_remedy_for_weights_that_are_not_there_can_be_typed_as_it_is(
     (remedy,) = re.findall(r"write (init='.*?')", str(problem))
     init = ExperimentConfig().with_(parse_assignments(shlex.split(remedy))).init
     assert (str(getattr(init, "checkpoint", None)), getattr(init, "only", None)) == ("FILE", only)
+
+
+@pytest.mark.parametrize("generation", ["0.x", "1.x"])
+def test_a_network_that_gets_grey_levels_there_gets_them_here(generation: str) -> None:
+    train = {**CITY, "pipeline": [{"type": "LoadImageFromFile"}]}
+    written = {"data": {"train": train}} if generation == "0.x" else {**NEW, "train_dataloader": {"dataset": train}}
+    found = translate(written)
+    assert (found.tree["data"]["mean"], found.tree["data"]["std"]) == ([0.0] * 3, [1.0] * 3)
+    assert "the network gets 0 to 255" in found.notes[-1]
+    said = {"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6]}
+    old = translate({"data": {"train": {**train, "pipeline": [said]}}})
+    assert (old.tree["data"]["mean"], old.notes) == ([1.0, 2.0, 3.0], ())

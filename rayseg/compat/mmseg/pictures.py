@@ -48,6 +48,10 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
     if learn:
         pipelines = [each.take("pipeline") for each in learn]
         reduced = _transforms(pipelines[0] or root.values.get("train_pipeline") or (), f"{learn[0].path}.pipeline", report)
+        if pipelines[0] and "data.mean" not in report.config:
+            where = "model.data_preprocessor" if report.generation == "1.x" else f"{learn[0].path}.pipeline"
+            report.config |= {"data.mean": [0.0, 0.0, 0.0], "data.std": [1.0, 1.0, 1.0]}
+            report.note(where, "nothing is normalised there, so neither here: the network gets 0 to 255")
         if any(each != pipelines[0] for each in pipelines):
             report.lose(f"{learn[-1].path}.pipeline", "differs from that of another data set; one is for all here", DATASET)
     if judge:
