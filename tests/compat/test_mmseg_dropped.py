@@ -90,3 +90,29 @@ def test_a_network_that_gets_grey_levels_there_gets_them_here(generation: str) -
     said = {"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6]}
     old = translate({"data": {"train": {**train, "pipeline": [said]}}})
     assert (old.tree["data"]["mean"], old.notes) == ([1.0, 2.0, 3.0], ())
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        (
+            {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 1}, "paramwise_cfg": {"custom_keys": {"head": 3}}}},
+            "optim_wrapper, .*'int'",
+        ),
+        ({"train_cfg": {"type": "IterBasedTrainLoop", "max_iters": "long"}}, "train_cfg, .*'long'"),
+        ({"workflow": ["train"]}, "workflow: a value is of a wrong kind"),
+        ({"train_dataloader": {"batch_size": "many"}}, "train_dataloader, .*'many'"),
+        ({"param_scheduler": [{"type": "PolyLR", "end": "late"}]}, "param_scheduler, "),
+        (
+            {
+                "model": {
+                    "type": "EncoderDecoder",
+                    "decode_head": {"loss_decode": {"type": "CrossEntropyLoss", "loss_weight": "much"}},
+                }
+            },
+            "model: .*'much'",
+        ),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_told_with_its_section(sections: dict[str, Any], told: str) -> None:
+    assert re.search(told, "\n".join(str(problem) for problem, _ in translate({**NEW, **sections}).lost))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,22 @@ class Report:
     def lose(self, path: str, message: str, instead: str | None = None) -> None:
         """Note what cannot be carried; ``instead`` is the key of ours to write in its place."""
         self.lost.append((Problem(path, message), instead))
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[None]:
+        """Note a value of a wrong kind that a section is not read with, such as a word where a number is due.
+
+        Example:
+            >>> report = Report("1.x")
+            >>> with report.reading("optimizer"):
+            ...     _ = float("fast")
+            >>> print(report.lost[0][0])
+            optimizer: a value is of a wrong kind (could not convert string to float: 'fast'); correct it
+        """
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            self.lose(path, f"a value is of a wrong kind ({error}); correct it")
 
     def note(self, path: str, message: str) -> None:
         """Note a known trap, once."""

@@ -73,16 +73,23 @@ def translate(config: Mapping[str, Any], name: str = "") -> Translation:
     root = Section(config, "", report)
     imports = root.section("custom_imports").values.get("imports") or []
     modules = [imports] if isinstance(imports, str) else list(imports)
-    total, by_epoch = run_length(root)
+    total, by_epoch = None, False
+    with report.reading("train_cfg, runner"):
+        total, by_epoch = run_length(root)
     model = root.section("model")
     backbone = str((model.values.get("backbone") or {}).get("type"))
     resuming(root, PurePath(name).name)
-    pictures(root, model.section("data_preprocessor"), PurePath(name).name)
+    with report.reading("data, train_dataloader, val_dataloader"):
+        pictures(root, model.section("data_preprocessor"), PurePath(name).name)
     if model.values:
-        _model(model)
-    optimizing(root, modules, backbone)
-    schedules(root, total, by_epoch)
-    running(root, total, by_epoch, modules)
+        with report.reading("model"):
+            _model(model)
+    with report.reading("optim_wrapper, optimizer, optimizer_config"):
+        optimizing(root, modules, backbone)
+    with report.reading("param_scheduler, lr_config"):
+        schedules(root, total, by_epoch)
+    with report.reading("default_hooks, custom_hooks, val_evaluator, evaluation, log_config, workflow"):
+        running(root, total, by_epoch, modules)
     in_steps(report)
     for key in sorted(KEYS & set(root.values) - _SILENT):
         if root.values[key] not in (None, False, {}, []):
