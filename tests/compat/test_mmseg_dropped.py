@@ -116,3 +116,17 @@ def test_a_network_that_gets_grey_levels_there_gets_them_here(generation: str) -
 )
 def test_a_value_of_a_wrong_kind_is_told_with_its_section(sections: dict[str, Any], told: str) -> None:
     assert re.search(told, "\n".join(str(problem) for problem, _ in translate({**NEW, **sections}).lost))
+
+
+@pytest.mark.parametrize("generation", ["0.x", "1.x"])
+def test_data_for_testing_alone_are_told(generation: str) -> None:
+    other, same = {**CITY, "data_root": "b", "pipeline": []}, {**CITY, "pipeline": [{"type": "LoadImageFromFile"}]}
+
+    def notes(tested: dict[str, Any]) -> tuple[str, ...]:
+        old = {"data": {"train": CITY, "val": CITY, "test": tested}}
+        loaders = {"train": CITY, "val": CITY, "test": tested}
+        new = {**NEW, **{f"{split}_dataloader": {"dataset": each} for split, each in loaders.items()}}
+        return translate(old if generation == "0.x" else new).notes
+
+    assert notes(same) == ()
+    assert "rayseg eval CHECKPOINT data.dataset=" in notes(other)[0]

@@ -44,6 +44,7 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
     if workers is not None:
         report.config["data.num_workers"] = int(workers)
     _preprocessing(preprocessor)
+    _tested(root, data, val)
     learn, judge = sources(data, train, "train"), sources(data, val, "val")
     if learn:
         pipelines = [each.take("pipeline") for each in learn]
@@ -65,6 +66,23 @@ def pictures(root: Section, preprocessor: Section, name: str) -> None:
         )
         section.drop("batch_size", "num_workers", "batch_sampler", "train_dataloader", "val_dataloader", "test_dataloader")
         section.finish(instead="data")
+
+
+def _tested(root: Section, data: Section, val: Section) -> None:
+    """Data that are for testing alone are no part of a run."""
+    old = "val" in data
+    new = (val.values.get("dataset"), root.section("test_dataloader").values.get("dataset"))
+    judged, tested = (data.values.get("val"), data.values.get("test")) if old else new
+    if isinstance(tested, dict) and isinstance(judged, dict) and _where(tested) != _where(judged):
+        message = (
+            "other data than those of validation are not carried: rayseg eval CHECKPOINT data.dataset={...} scores on them"
+        )
+        root.report.note("data.test" if old else "test_dataloader.dataset", message)
+
+
+def _where(data: dict[str, Any]) -> dict[str, Any]:
+    """A data set without how its images are made ready."""
+    return {key: value for key, value in data.items() if key not in {"pipeline", "test_mode"}}
 
 
 def _loader(data: Section, train: Section) -> tuple[int | None, int | None]:
