@@ -197,7 +197,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--storage", default="runs/mmseg", help="checkpoints and results go under it")
     parser.add_argument("--smoke", action="store_true", help="small and short, on generated images")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to every run")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     example = EXAMPLES[args.example]
     if args.data is not None and args.classes is None:
         parser.error("give --classes with --data")

@@ -51,7 +51,7 @@ def test_the_ablation_prints_a_line_for_each_trick_and_trains_none_twice(tmp_pat
 def test_the_examples_of_mmsegmentation_run_from_config_files_in_its_words(
     example: str, recipes: list[str], tmp_path: Path
 ) -> None:
-    first, again = run_twice("mmseg_examples.py", example, "--only", *recipes, cwd=tmp_path)
+    first, again = run_twice("mmseg_examples.py", example, "--only", *recipes, "--batch", "4", "optim.lr=0.02", cwd=tmp_path)
     assert re.findall(r"^\| ([^|]+) \| 0 \| [\d.]+ \|", first, re.MULTILINE) == recipes
     assert again == first
 
