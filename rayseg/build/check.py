@@ -19,7 +19,7 @@ from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.inference import probe_windows
 from rayseg.build.kernels import check_kernels
 from rayseg.build.metric_names import check_metric, check_metric_options
-from rayseg.build.networks import imported_parts
+from rayseg.build.networks import classes_without_data, imported_parts
 from rayseg.build.objects import (
     make_mix,
     make_model,
@@ -39,9 +39,6 @@ from rayseg.engine import Plan
 from rayseg.errors import Problem, ShapeError
 
 __all__ = ["check", "hidden_arguments", "worker_counts"]
-
-#: Stands for the number of classes where the data set that says it could not be opened.
-_SOME_CLASSES = 2
 
 
 def check(config: ExperimentConfig, components: Components | None = None) -> list[Problem]:
@@ -70,7 +67,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
     _check_trackers(config, problems)
     hooks = try_hooks(config, parts, problems)
     data = open_data(config, parts, problems)
-    num_classes = len(data.class_names if data is not None else config.data.class_names or ()) or _SOME_CLASSES
+    num_classes = classes_without_data(config) if data is None else len(data.class_names)
     model = None if parts.model is None else caught("model", problems, lambda: make_model(config, parts, num_classes))
     if model is not None and data is not None:
         probe_start(config, parts, model, num_classes, problems)

@@ -10,14 +10,29 @@ from typing import Any
 from torch import nn
 
 from rayseg.build.resolve import Problems, Resolved, bind, find
-from rayseg.config import Spec
+from rayseg.config import ExperimentConfig, Spec
 from rayseg.errors import ConfigError, Problem
 from rayseg.models import MODELS, mmseg
 
-__all__ = ["call_network", "classes_name", "require_momentum", "resolve_network"]
+__all__ = ["call_network", "classes_name", "classes_without_data", "require_momentum", "resolve_network"]
 
 #: torchvision's, timm's and our name, and that of segmentation_models_pytorch.
 _NAMES = ("num_classes", "classes")
+#: Where nothing says how many.
+_SOME_CLASSES = 2
+
+
+def classes_without_data(config: ExperimentConfig) -> int:
+    """How many classes there are, where the data that say it are not here: as many as the config names, or its head has.
+
+    Example:
+        >>> head = {"type": "FCNHead", "channels": 8, "num_classes": 19}
+        >>> classes_without_data(ExperimentConfig().with_({"model": {"type": "mmseg", "decode_head": head}}))
+        19
+    """
+    head = config.model.kwargs.get("decode_head")
+    own = head.get("num_classes") if isinstance(head, Mapping) else None
+    return len(config.data.class_names or ()) or (own if isinstance(own, int) and own > 0 else _SOME_CLASSES)
 
 
 def classes_name(target: Callable[..., Any]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from rayseg.build.data import Data, open_data
+from rayseg.build.networks import classes_without_data
 from rayseg.build.objects import make_plan
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
@@ -25,8 +26,6 @@ __all__ = ["Rates", "rates_of"]
 _NUM_POINTS = 2000
 #: Sections whose faults leave nothing to show.
 _NEEDED = ("optim", "model", "schedule", "train.steps", "train.epochs", "freeze")
-#: Stands for the number of classes where the data are not here and the config does not name them.
-_SOME_CLASSES = 2
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def _momentum(group: Mapping[str, Any]) -> float:
 
 
 def _optimizer(config: ExperimentConfig, parts: Parts, data: Data | None) -> Optimizer:
-    num_classes = len(config.data.class_names or ()) if data is None else len(data.class_names)
-    return make_optimizer(config, parts, bare_model(config, parts, num_classes or _SOME_CLASSES))
+    num_classes = classes_without_data(config) if data is None else len(data.class_names)
+    return make_optimizer(config, parts, bare_model(config, parts, num_classes))
 
 
 def _raise_needed(problems: Problems) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from rayseg.build.data import open_data
+from rayseg.build.networks import classes_without_data
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
@@ -22,8 +23,6 @@ __all__ = ["groups_table"]
 _COLUMNS = 80
 #: Sections whose faults leave nothing to show.
 _NEEDED = ("optim", "model", "freeze")
-#: Stands for the number of classes where the data are not here and the config does not name them.
-_SOME_CLASSES = 2
 #: Keys of a group that have a column of their own, or that are not settings.
 _SHOWN = ("params", "param_names", "name", "rules", "lr", "weight_decay", "initial_lr")
 
@@ -58,12 +57,13 @@ def groups_table(config: ExperimentConfig) -> str:
     names = _class_names(config, parts)
     if needed := [problem for problem in problems.found if problem.path.startswith(_NEEDED)]:
         raise ConfigError(needed)
-    model = caught("model", problems, lambda: bare_model(config, parts, len(names) or _SOME_CLASSES))
+    num_classes = len(names) or classes_without_data(config)
+    model = caught("model", problems, lambda: bare_model(config, parts, num_classes))
     if model is None:
         raise ConfigError([problem for problem in problems.found if problem.path.startswith(_NEEDED)])
     optimizer = make_optimizer(config, parts, model)
     groups = [_with_settings(group, optimizer.defaults) for group in optimizer.param_groups]
-    note = [] if names else ["", f"The data are not here: heads for {_SOME_CLASSES} classes."]
+    note = [] if names else ["", f"The data are not here: heads for {num_classes} classes."]
     return "\n".join([*_table(groups), "", *_members(groups), *_frozen(config, model), *note])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from rayseg.build import assemble, check
 from rayseg.build.networks import call_network, resolve_network
 from rayseg.build.resolve import Problems
+from rayseg.cli.groups import groups_table
 from rayseg.config import ExperimentConfig, Spec
 from rayseg.engine import LocalReporter
 
@@ -71,3 +73,15 @@ def test_an_experiment_trains_such_a_network(tmp_path: Any) -> None:
     assert check(config, components={"mine": as_smp}) == []
     model = assemble(config, LocalReporter(tmp_path), components={"mine": as_smp}).fit.state.model
     assert model.out_channels == 9
+
+
+def test_a_network_of_mmsegmentation_is_checked_with_its_own_classes_where_the_data_are_not_here(tmp_path: Path) -> None:
+    model = {
+        "type": "mmseg",
+        "backbone": {"type": "MobileNetV2", "widen_factor": 0.25},
+        "decode_head": {"type": "FCNHead", "channels": 4, "num_classes": 19},
+    }
+    gone = {"type": "folders", "layout": "cityscapes", "root": str(tmp_path / "gone")}
+    config = ExperimentConfig.from_dict({"data": {"dataset": gone}, "model": model})
+    assert [problem.path for problem in check(config)] == ["data.dataset"]
+    assert "heads for 19 classes" in groups_table(config)

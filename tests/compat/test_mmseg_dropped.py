@@ -130,3 +130,10 @@ def test_data_for_testing_alone_are_told(generation: str) -> None:
 
     assert notes(same) == ()
     assert "rayseg eval CHECKPOINT data.dataset=" in notes(other)[0]
+
+
+def test_an_evaluator_of_1x_beside_an_evaluation_of_0x_is_read() -> None:
+    found = translate(
+        {**NEW, "evaluation": {"metric": "mIoU"}, "val_evaluator": {"type": "IoUMetric", "iou_metrics": ["mDice"]}}
+    )
+    assert (found.lost, found.tree["eval"]["metrics"]) == ((), ["mDice"])

@@ -83,7 +83,7 @@ def _evaluators(root: Section) -> None:
     listed = written if isinstance(written, list | tuple) else [written]
     for index, each in enumerate(listed):
         own = Section(each, f"val_evaluator.{index}" if len(listed) > 1 else "val_evaluator", root.report)
-        if own.values.get("type", "IoUMetric") != "IoUMetric" or "eval.metrics" in root.report.config:
+        if own.values.get("type", "IoUMetric") != "IoUMetric" or index > 0:
             message = "is not carried: one IoUMetric is; write eval.metrics, or hooks.NAME: {type: 'module:name'}"
             own.expect("type", (), message, "eval.metrics")
             continue
