@@ -12,6 +12,8 @@ import torch
 
 from rayseg.compat import translate
 from rayseg.config import ExperimentConfig, parse_assignments
+from rayseg.errors import ConfigError
+from rayseg.load import load_config
 
 NEW: dict[str, Any] = {"default_scope": "mmseg"}
 CITY = {"type": "CityscapesDataset", "data_root": "a"}
@@ -137,3 +139,12 @@ def test_an_evaluator_of_1x_beside_an_evaluation_of_0x_is_read() -> None:
         {**NEW, "evaluation": {"metric": "mIoU"}, "val_evaluator": {"type": "IoUMetric", "iou_metrics": ["mDice"]}}
     )
     assert (found.lost, found.tree["eval"]["metrics"]) == ((), ["mDice"])
+
+
+def test_to_resume_a_run_of_mmsegmentation_has_a_remedy_that_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "mine_4xb2.py"
+    file.write_text("default_scope = 'mmseg'\nresume = True\nload_from = 'a.pth'")
+    with pytest.raises(ConfigError, match=r"write init='\{checkpoint: FILE\}' to begin with its"):
+        load_config(file)
+    assert load_config(file, {"init": {"checkpoint": "b.pth"}}).init.checkpoint == "b.pth"  # type: ignore[union-attr]
+    assert load_config(file, {"init": None, "tracking.name": "first"}).tracking.name == "first"

@@ -134,8 +134,8 @@ def resuming(root: Section, name: str) -> None:
     resume, again = root.take("resume_from"), [key for key in ("resume", "auto_resume") if root.take(key)]
     if resume is not None or (again and start is not None):
         key = "resume_from" if resume is not None else "resume"
-        message = f"{resume or start!r} has no state that a run could go on from here: write init.checkpoint to begin with its "
-        root.lose(key, message + "weights, or tracking.name to go on with a run of rayseg", "tracking.name")
+        message = f"{resume or start!r} has no state that a run could go on from here: write {_ALL} to begin with its "
+        root.lose(key, message + "weights, or init=null tracking.name=NAME to go on with that run of rayseg", "init")
     elif again and not name:
         root.lose(again[0], "a run goes on by its name: write tracking.name, the same in the same storage", "tracking.name")
     elif again:
