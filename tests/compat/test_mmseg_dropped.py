@@ -148,3 +148,9 @@ def test_to_resume_a_run_of_mmsegmentation_has_a_remedy_that_is_taken(tmp_path: 
         load_config(file)
     assert load_config(file, {"init": {"checkpoint": "b.pth"}}).init.checkpoint == "b.pth"  # type: ignore[union-attr]
     assert load_config(file, {"init": None, "tracking.name": "first"}).tracking.name == "first"
+
+
+def test_a_module_that_nothing_carried_is_of_is_said_not_to_be_imported() -> None:
+    imports = {**NEW, "custom_imports": {"imports": ["my.mod"]}}
+    assert translate(imports).notes == ("custom_imports: my.mod is not imported: nothing of it is named in what is carried",)
+    assert translate({**imports, "custom_hooks": [{"type": "Mine"}]}).notes == ()

@@ -91,6 +91,9 @@ def translate(config: Mapping[str, Any], name: str = "") -> Translation:
     with report.reading("default_hooks, custom_hooks, val_evaluator, evaluation, log_config, workflow"):
         running(root, total, by_epoch, modules)
     in_steps(report)
+    named = repr(report.config)
+    for module in (each for each in modules if f"{each}:" not in named):
+        report.note("custom_imports", f"{module} is not imported: nothing of it is named in what is carried")
     for key in sorted(KEYS & set(root.values) - _SILENT):
         if root.values[key] not in (None, False, {}, []):
             report.note(key, f"MMSegmentation {report.generation} does not read it, so it is not carried; remove it")
