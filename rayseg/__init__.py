@@ -14,17 +14,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rayseg.build import evaluate, export, predict
+    from rayseg.build import adopt, evaluate, export, predict
     from rayseg.config import ExperimentConfig
     from rayseg.launch import confirm, sweep, train
     from rayseg.load import load_config
 
-__all__ = ["ExperimentConfig", "__version__", "confirm", "evaluate", "export", "load_config", "predict", "sweep", "train"]
+__all__ = [
+    "ExperimentConfig",
+    "__version__",
+    "adopt",
+    "confirm",
+    "evaluate",
+    "export",
+    "load_config",
+    "predict",
+    "sweep",
+    "train",
+]
 
 __version__ = "0.1.0"
 
 _HOME = {
     "ExperimentConfig": "rayseg.config",
+    "adopt": "rayseg.build",
     "confirm": "rayseg.launch",
     "evaluate": "rayseg.build",
     "export": "rayseg.build",

@@ -16,8 +16,8 @@ LIGHT = ("losses", "sampling", "optim", "metrics", "models", "data", "mix", "eng
 
 
 def test_the_public_names_are_these() -> None:
-    expected = ["ExperimentConfig", "__version__", "confirm", "evaluate", "export", "load_config", "predict", "sweep", "train"]
-    assert rayseg.__all__ == expected
+    functions = ["adopt", "confirm", "evaluate", "export", "load_config", "predict", "sweep", "train"]
+    assert rayseg.__all__ == ["ExperimentConfig", "__version__", *functions]
     assert set(rayseg.__all__) <= set(dir(rayseg))
 
 

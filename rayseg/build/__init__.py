@@ -1,5 +1,6 @@
 """Config to objects, and every complaint about a config."""
 
+from rayseg.build.adopting import adopt
 from rayseg.build.applied import applied_values, check_applied
 from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
@@ -21,6 +22,7 @@ __all__ = [
     "ImageScores",
     "Start",
     "Trained",
+    "adopt",
     "applied_values",
     "assemble",
     "check",

@@ -14,7 +14,7 @@ from rayseg.config import ExperimentConfig, Spec
 from rayseg.errors import ConfigError, Problem
 from rayseg.models import MODELS, mmseg
 
-__all__ = ["call_network", "classes_name", "classes_without_data", "require_momentum", "resolve_network"]
+__all__ = ["call_network", "classes_name", "classes_without_data", "named_classes", "require_momentum", "resolve_network"]
 
 #: torchvision's, timm's and our name, and that of segmentation_models_pytorch.
 _NAMES = ("num_classes", "classes")
@@ -30,9 +30,19 @@ def classes_without_data(config: ExperimentConfig) -> int:
         >>> classes_without_data(ExperimentConfig().with_({"model": {"type": "mmseg", "decode_head": head}}))
         19
     """
+    return named_classes(config) or _SOME_CLASSES
+
+
+def named_classes(config: ExperimentConfig) -> int | None:
+    """How many classes the config names, or its head has; None where it says neither.
+
+    Example:
+        >>> named_classes(ExperimentConfig().with_({"data.class_names": ["road", "sky"]})), named_classes(ExperimentConfig())
+        (2, None)
+    """
     head = config.model.kwargs.get("decode_head")
     own = head.get("num_classes") if isinstance(head, Mapping) else None
-    return len(config.data.class_names or ()) or (own if isinstance(own, int) and own > 0 else _SOME_CLASSES)
+    return len(config.data.class_names or ()) or (own if isinstance(own, int) and own > 0 else None)
 
 
 def classes_name(target: Callable[..., Any]) -> str | None:

@@ -73,8 +73,8 @@ def _no_checkpoint(name: str, directory: Path) -> str:
     if "://" in name:
         return f"{name}: a checkpoint is read from a local directory; copy it here first"
     if directory.is_file():
-        begun = f"rayseg train CONFIG init='{{checkpoint: {name}, strict: true}}'"
-        return f"{name}: a file, no such directory as training writes; a run begins with the weights of a file: {begun}"
+        begun = f"rayseg adopt CONFIG {name} --out DIR"
+        return f"{name}: a file, no such directory as training writes; make one of it: {begun}"
     if not directory.is_dir():
         return f"{name}: no such directory; expected a checkpoint, such as runs/NAME/checkpoints/step_00000300"
     inside = sorted(path.parent for depth in ("*", "*/*", "*/*/*") for path in directory.glob(f"{depth}/manifest.json"))

@@ -20,6 +20,7 @@ from rayseg.build.data import open_data, palette_of
 from rayseg.build.experiment import Evaluator, pick_device
 from rayseg.build.inference import make_inference
 from rayseg.build.kernels import with_kernels
+from rayseg.build.networks import named_classes
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
@@ -30,7 +31,7 @@ from rayseg.data._decode import decode_image
 from rayseg.errors import CheckpointError, ConfigError, DataError, Problem
 from rayseg.inference import predict_images
 
-__all__ = ["Trained", "evaluate", "evaluator_of", "load_trained", "predict", "trained_config"]
+__all__ = ["Trained", "classes_of", "evaluate", "evaluator_of", "load_trained", "predict", "raise_needed", "trained_config"]
 
 #: Parts of a config that training needs and a trained model does not.
 _TRAINING_ONLY = ("optim", "schedule", "hooks", "data.transforms")
@@ -77,8 +78,8 @@ def load_trained(
     state, config = _read(checkpoint, overrides)
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
-    _raise_needed(problems, ("model",))
-    names, palette = _classes(config, parts)
+    raise_needed(problems, ("model",))
+    names, palette = classes_of(config, parts)
     names = names or tuple(f"class {index}" for index in range(_count_classes(config, parts, state, checkpoint)))
     return Trained(config, _model(config, parts, len(names), state, checkpoint), names, palette)
 
@@ -124,11 +125,11 @@ def evaluator_of(
     problems = Problems()
     parts = resolve_parts(config, components or {}, problems)
     data = open_data(config, parts, problems)
-    _raise_needed(problems)
+    raise_needed(problems)
     assert data is not None
     model = _model(config, parts, len(data.class_names), state, checkpoint)
     mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
-    _raise_needed(problems)
+    raise_needed(problems)
     mix = with_kernels(mix, config, pick_device(config))
     return Evaluator(data.val, config, data.class_names, mix, f"{split or 'val'}/"), model
 
@@ -191,7 +192,7 @@ def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[
     return read_model(checkpoint), trained_config(checkpoint, overrides)
 
 
-def _raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:
+def raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:
     """Raise faults of the parts that a trained model needs; a name given by value must be given again."""
     found = [
         Problem(problem.path, problem.message + _by_value(problem))
@@ -208,7 +209,8 @@ def _by_value(problem: Problem) -> str:
     return ". What was given to the training by value must be given again: components={name: callable}, from Python"
 
 
-def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | None, Palette | None]:
+def classes_of(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | None, Palette | None]:
+    """Names and colours, of the data set where it is here, else of the config."""
     dataset = parts.dataset
     opened = None if dataset is None else caught("data.dataset", Problems(), lambda: dataset(config.data.train_split))
     if opened is None:
@@ -218,9 +220,11 @@ def _classes(config: ExperimentConfig, parts: Parts) -> tuple[tuple[str, ...] | 
 
 
 def _count_classes(config: ExperimentConfig, parts: Parts, state: Mapping[str, Tensor], checkpoint: str | Path) -> int:
-    """C, read from the weights: the sizes that grow by one where the model has a class more."""
+    """C, named in the config or read from the weights: the sizes that grow by one where the model has a class more."""
     if config.model.binary:
         return 2
+    if (named := named_classes(config)) is not None:
+        return named
     two, three = (bare_model(config, parts, count).state_dict() for count in (2, 3))
     found = {
         state[name].shape[axis]

@@ -86,6 +86,14 @@ def _checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a directory, such as runs/NAME/checkpoints/step_00000300")
 
 
+def _adopt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="of the network, such as MMSegmentation's .py file")
+    parser.add_argument("weights", metavar="WEIGHTS", help="such as its .pth file")
+    _overrides(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="for the checkpoint")
+    _foreign(parser)
+
+
 def _eval(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     _overrides(parser)
@@ -197,6 +205,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "train": Command("train one experiment", _config),
         "sweep": Command("search recipes around an experiment", _sweep),
         "confirm": Command("train a sweep's best recipes again over paired seeds, and say what is better", _confirm),
+        "adopt": Command("weights trained elsewhere as a checkpoint, for eval, predict and export", _adopt),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures and videos", _predict),
         "export": Command("a checkpoint for other programs: ONNX, torch.export, MMSegmentation's layout", _export),

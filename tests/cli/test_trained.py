@@ -23,7 +23,7 @@ from rayseg.engine import read_checkpoint
 from rayseg.errors import CheckpointError, ConfigError, DataError
 from rayseg.launch import TrainResult, train
 from rayseg.metrics import METRICS
-from rayseg.models import small_unet
+from rayseg.models import MODELS, small_unet
 from rayseg.report import iou_of_counts
 
 NOWHERE = {"data.dataset": {"type": "folders", "root": "/nowhere"}}
@@ -62,6 +62,45 @@ def test_the_test_split_is_the_one_that_the_config_calls_so(checkpoint: Path) ->
 def test_a_plain_copy_of_a_checkpoint_is_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(checkpoint, tmp_path / "from_tune")
     np.testing.assert_equal(rayseg.evaluate(copy), rayseg.evaluate(checkpoint))
+
+
+def test_weights_from_elsewhere_are_scored_as_the_model_that_they_came_from(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"model.{name}": value for name, value in read_checkpoint(checkpoint, "model.pt").items()}
+    torch.save({"state_dict": weights, "meta": {"epoch": 3}}, tmp_path / "theirs.pth")
+    words = [str(checkpoint / "config.yaml"), str(tmp_path / "theirs.pth"), "--out", str(tmp_path / "ours")]
+    assert main(["adopt", *words]) == 0
+    assert "0 re-initialised" in capsys.readouterr().out
+    np.testing.assert_equal(rayseg.evaluate(tmp_path / "ours"), rayseg.evaluate(checkpoint))
+    assert main(["adopt", *words]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_weights_from_elsewhere_must_be_all_there(checkpoint: Path, tmp_path: Path) -> None:
+    weights = read_checkpoint(checkpoint, "model.pt")
+    lost = next(iter(weights))
+    del weights[lost]
+    torch.save(weights, tmp_path / "theirs.pth")
+    config = rayseg.load_config(checkpoint / "config.yaml", {"init": {"checkpoint": str(tmp_path / "theirs.pth")}})
+    with pytest.raises(ConfigError, match=lost.replace(".", r"\.")):
+        rayseg.adopt(config, tmp_path / "ours")
+    with pytest.raises(ConfigError, match="says no weights"):
+        rayseg.adopt(config.with_({"init": None}), tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_network_of_mmsegmentation_predicts_without_its_data(tmp_path: Path, street: NDArray[np.uint8]) -> None:
+    backbone = {"type": "ResNet", "depth": 18, "base_channels": 4, "stem_channels": 4}
+    head = {"type": "FCNHead", "channels": 4, "num_classes": 19}
+    network = {"type": "mmseg", "backbone": backbone, "decode_head": head}
+    config = ExperimentConfig().with_({**NOWHERE, "model": network, "init": {"checkpoint": str(tmp_path / "theirs.pth")}})
+    torch.save({"state_dict": MODELS["mmseg"](19, backbone=backbone, decode_head=head).state_dict()}, tmp_path / "theirs.pth")
+    report = rayseg.adopt(config, tmp_path / "ours")
+    assert not report.reinitialised
+    (mask,) = rayseg.predict(tmp_path / "ours", [street])
+    assert mask.shape == street.shape[:2]
+    assert load_trained(tmp_path / "ours").class_names[-1] == "class 18"
 
 
 def test_masks_have_the_size_of_each_image(checkpoint: Path, street: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -151,7 +190,7 @@ def _unsealed(folder: Path) -> Path:
     ("make", "told"),
     [
         (lambda folder: folder / "gone", "no such directory; expected a checkpoint"),
-        (lambda folder: folder / "model.pt", "a file, no such directory .* rayseg train CONFIG init="),
+        (lambda folder: folder / "model.pt", "a file, no such directory .* rayseg adopt CONFIG "),
         (_torn, "missing or changed since it was written"),
         (_unsealed, "not a checkpoint, or a torn one"),
         (lambda folder: folder.parent.parent, "it holds 1; name one of them: .*step_00000002"),
