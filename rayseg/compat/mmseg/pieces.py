@@ -101,7 +101,10 @@ class Piece:
         elif kind == "cosine":
             self.spec.setdefault("half_period", length(wants, self.by_epoch))
         elif kind == "poly":
-            message = f"is {self.end:g}, and the run ends before: the curve would be another; make them equal"
+            message = (
+                f"is {self.end:g}, and the run ends before: its rate would hardly fall; make them equal, such as by "
+                f"--cfg-options {self.section.path}.end={self.begin + has:g}, or write schedule"
+            )
             self.section.lose("end", message, "schedule")
 
     def last_of(self, left: float | None) -> float | None:
