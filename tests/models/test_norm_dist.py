@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from rayseg.collective import rank, world_size
 from rayseg.models import frozen_statistics, set_norm
+from rayseg.testing import run_distributed
 
 pytestmark = pytest.mark.dist
 
@@ -59,16 +58,15 @@ def train(network: nn.Module, share: slice, world_size: int, dtype: torch.dtype)
     return {**inner.state_dict(), **grads, "x.grad": x.grad / world_size}
 
 
-def _worker(rank: int, world_size: int, cases: Sequence[tuple[tuple[int, ...], torch.dtype]], folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
-    for number, (cuts, dtype) in enumerate(cases):
+def _worker(cases: Sequence[tuple[tuple[int, ...], torch.dtype]]) -> list[dict[str, Tensor]]:
+    states = []
+    for cuts, dtype in cases:
         network = model(dtype)
-        share = slice(cuts[rank], cuts[rank + 1])
+        share = slice(cuts[rank()], cuts[rank() + 1])
         with torch.no_grad(), frozen_statistics(network):
             network(batch(0, dtype)[0][share])
-        torch.save(train(DistributedDataParallel(network), share, world_size, dtype), f"{folder}/{number}.{rank}.pt")
-    dist.destroy_process_group()
+        states.append(train(DistributedDataParallel(network), share, world_size(), dtype))
+    return states
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -85,10 +83,9 @@ def check(expected: dict[str, Tensor], workers: Sequence[dict[str, Tensor]], tol
     assert distance(joined, expected["x.grad"]) <= tolerance
 
 
-@pytest.mark.parametrize(("world_size", "shares"), [(2, [(0, 3, 6), (0, 1, 6), (0, 6, 6)]), (3, [(0, 1, 3, 6), (0, 4, 4, 6)])])
-def test_any_shares_train_like_one_process(world_size: int, shares: list[tuple[int, ...]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("num_workers", "shares"), [(2, [(0, 3, 6), (0, 1, 6), (0, 6, 6)]), (3, [(0, 1, 3, 6), (0, 4, 4, 6)])])
+def test_any_shares_train_like_one_process(num_workers: int, shares: list[tuple[int, ...]]) -> None:
     cases = [(cuts, dtype) for cuts in shares for dtype in (torch.float64, torch.float32)]
-    spawn(_worker, (world_size, cases, str(tmp_path)), nprocs=world_size)  # type: ignore[no-untyped-call]
-    for number, (_, dtype) in enumerate(cases):
-        workers = [torch.load(tmp_path / f"{number}.{rank}.pt", weights_only=True) for rank in range(world_size)]
+    by_case = zip(*run_distributed(_worker, num_workers, cases), strict=True)
+    for (_, dtype), workers in zip(cases, by_case, strict=True):
         check(train(model(dtype), slice(None), 1, dtype), workers, 1e-10 if dtype == torch.float64 else 1e-5)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from rayseg.collective import rank, world_size
 from rayseg.errors import ConfigError
 from rayseg.sampling import SAMPLERS, all_pixels, ohem, ohem_mmseg, top_k
+from rayseg.testing import run_distributed
 from tests.sampling.examples import random_example, tied_example
 
 CLASS_WEIGHT = torch.tensor([0.5, 3.0, 1.0, 0.0, 2.0])
@@ -160,21 +159,16 @@ def joined_batch() -> tuple[Tensor, Tensor, Tensor]:
     return (*losses(logits, target), target)
 
 
-def worker(rank: int, world_size: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world_size)
-    share = [values[SHARES[world_size][rank]] for values in joined_batch()]
-    results = {(name, scope): weigh(EVERY[name], *share, scope=scope) for name in EVERY for scope in ("global", "rank")}
-    torch.save(results, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+def worker() -> dict[tuple[str, str], Tensor]:
+    share = [values[SHARES[world_size()][rank()]] for values in joined_batch()]
+    return {(name, scope): weigh(EVERY[name], *share, scope=scope) for name in EVERY for scope in ("global", "rank")}
 
 
 @pytest.mark.dist
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_workers_keep_what_one_process_keeps_of_the_joined_batch(world_size: int, tmp_path: Path) -> None:
-    mp.spawn(worker, args=(world_size, str(tmp_path)), nprocs=world_size)  # type: ignore[attr-defined,no-untyped-call]
-    shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(world_size)]
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_keep_what_one_process_keeps_of_the_joined_batch(num_workers: int) -> None:
+    shares = run_distributed(worker, num_workers)
     for name, scope in shares[0]:
-        parts = [slice(0, 4)] if scope == "global" else SHARES[world_size]
+        parts = [slice(0, 4)] if scope == "global" else SHARES[num_workers]
         expected = [weigh(EVERY[name], *(values[part] for values in joined_batch())) for part in parts]
         assert torch.equal(torch.cat([share[name, scope] for share in shares]), torch.cat(expected)), (name, scope)
