@@ -70,6 +70,10 @@ def test_weights_of_a_hub_are_the_file_that_torch_has_kept(
 def test_weights_of_a_file_are_carried_and_a_second_one_is_not() -> None:
     model = {**MODEL, "pretrained": "a.pth"}
     assert new(model=model).tree["init"]["checkpoint"] == "a.pth"
+    named = {"type": "Pretrained", "checkpoint": "a.pth"}
+    for prefix, renamed in [("backbone.", None), ("encoder.q", {r"^encoder\.q\.": "backbone."})]:
+        begun = new(model={**MODEL, "backbone": {**MODEL["backbone"], "init_cfg": {**named, "prefix": prefix}}})  # type: ignore[dict-item]
+        assert begun.tree["init"].get("rename") == renamed
     two = {**model, "backbone": {**MODEL["backbone"], "init_cfg": {"type": "Pretrained", "checkpoint": "b.pth"}}}  # type: ignore[dict-item]
     assert "'b.pth' is one file more" in str(new(model=two).lost[0][0])
     whole = new(model={**MODEL, "pretrained": "open-mmlab://resnet50_v1c"}, load_from="all.pth")

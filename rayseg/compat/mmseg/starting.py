@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -10,12 +11,11 @@ from rayseg.compat.mmseg.sections import Section
 
 __all__ = ["begin_with", "pretrained", "resuming"]
 
-#: Where MMEngine fetches what a hub calls so; ``mmcls://`` and ``torchvision://`` have others.
+#: Where MMEngine fetches what a hub calls so; ``mmcls://`` has others.
 _PLACES: Mapping[str, str] = MappingProxyType(
     {
         "open-mmlab": "https://download.openmmlab.com/pretrain/third_party",
         "mmcls": "https://download.openmmlab.com/mmclassification/v0",
-        "torchvision": "https://download.pytorch.org/models",
     }
 )
 #: Files by the names that MMSegmentation's own config files use.
@@ -31,11 +31,6 @@ _FILES: Mapping[str, str] = MappingProxyType(
         "open-mmlab://resnet101_v1c": "resnet101_v1c-e67eebb6.pth",
         "open-mmlab://resnet18_v1c": "resnet18_v1c-b5776b93.pth",
         "open-mmlab://resnet50_v1c": "resnet50_v1c-2cccc1ad.pth",
-        "torchvision://resnet101": "resnet101-63fe2227.pth",
-        "torchvision://resnet152": "resnet152-394f9c45.pth",
-        "torchvision://resnet18": "resnet18-f37072fd.pth",
-        "torchvision://resnet34": "resnet34-b627a593.pth",
-        "torchvision://resnet50": "resnet50-0676ba61.pth",
     }
 )
 _BACKBONE = r"^backbone\."
@@ -73,7 +68,9 @@ def pretrained(*parts: Section) -> None:
         elif begun is not None:
             part.lose(key, f"{source!r} is one file more, and a run begins with one; write init", "init")
         elif found := begin_with(part, key, str(source)):
-            part.report.config["init"] = {"checkpoint": found, "only": _BACKBONE}
+            prefix = str(named.get("prefix") or "").rstrip(".") if by_dict and named else ""
+            renamed = {"rename": {rf"^{re.escape(prefix)}\.": "backbone."}} if prefix not in {"", "backbone"} else {}
+            part.report.config["init"] = {"checkpoint": found, "only": _BACKBONE, **renamed}
         part.drop(key)
 
 
@@ -112,8 +109,21 @@ def begin_with(section: Section, key: str, source: str) -> str | None:
 
 def _place(hub: str, name: str) -> str | None:
     hub = {"openmmlab": "open-mmlab", "modelzoo": "torchvision"}.get(hub, hub)
+    if hub == "torchvision":
+        return _place_of_torchvision(name)
     file = _FILES.get(f"{hub}://{name}")
     return None if file is None else f"{_PLACES[hub]}/{file}"
+
+
+def _place_of_torchvision(name: str) -> str | None:
+    """Of the first weights that torchvision published under a name, which are those that MMEngine means."""
+    from torchvision.models import get_model_weights  # noqa: PLC0415  needs tensors
+
+    try:
+        weights = list(get_model_weights(name))
+    except ValueError:
+        return None
+    return str(weights[0].url) if weights else None
 
 
 def resuming(root: Section, name: str) -> None:
