@@ -19,8 +19,8 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parent.parent
 MARKERS = ("dist", "tracking", "ray", "chaos", "examples", "gpu")
 TIERS = ("default", "doctest", *MARKERS)
-#: Packages whose import is slow, left out of the default tier's doctests.
-HEAVY = ("rayseg/launch", "rayseg/tracking/mlflow.py")
+#: What is slow to import, or starts processes, left out of the default tier's doctests.
+HEAVY = ("rayseg/launch", "rayseg/testing.py", "rayseg/tracking/mlflow.py")
 #: The same, and an extra: module -> the package that it needs.
 EXTRA = {"rayseg/tracking/tensorboard.py": "tensorboard"}
 NO_TESTS = 5
