@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MEASURED := loss
 EXTRAS ?= dev,optuna,tensorboard
 
 export OMP_NUM_THREADS ?= 1
@@ -48,8 +49,9 @@ demo: install ## a sweep in minutes, on this machine, with its MLflow store in r
 docs: install ## run every code block of README and docs
 	$(BIN)/python -m pytest tests -m examples -k docs
 
-bench: install ## speed and memory of the loss path, as ratios measured in one run
-	set -e; for file in experiments/benchmarks/*.py; do $(BIN)/python "$$file"; done
+bench: install ## speed and memory, as ratios measured in one run; the tables of the documentation
+	set -e; for name in $(MEASURED); do $(BIN)/python experiments/benchmarks/$$name.py --out experiments/benchmarks/results/$$name.json $(if $(REFERENCE),--reference $(REFERENCE)); done
+	$(BIN)/python experiments/benchmarks/page.py
 
 clean: ## remove caches and builds, not .venv and not runs
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage *.egg-info

@@ -2,7 +2,8 @@
 
 Every way is run in turn in one process, one thread, and what counts is CPU time over that of MMSegmentation's own classes, or
 of the plain way where these are not there (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and
-mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is the growth of the largest size of a process:
+mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is the growth of the largest size of a process.
+``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache:
 
     python experiments/benchmarks/loss.py --reference /path/to/packages --out loss.json --png loss.png
 """
@@ -10,26 +11,21 @@ mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
-import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from importlib.machinery import ModuleSpec
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from measuring import Row, arguments, finish, goal, growth_bytes, ratios, result, rows_of, turns
+from reference import mmseg
 from torch import Tensor
 
 from rayseg.kernels import Strips, compiled_backend
-from rayseg.kernels.compiler import instruction_set
 from rayseg.losses import DiceMmseg1x, cross_entropy
 from rayseg.mix import Head, Mix, Term, fused
 from rayseg.sampling import ohem_mmseg
@@ -97,15 +93,9 @@ def compiled(case: tuple[int, ...]) -> Step:
     return step
 
 
-def mmseg(case: tuple[int, ...], reference: str) -> Step:
+def of_mmseg(case: tuple[int, ...], reference: str) -> Step:
     """MMSegmentation's classes, in the order of ``BaseDecodeHead.loss_by_feat``."""
-    sys.path.append(reference)
-    vars(import_module("mmcv"))["__version__"] = "2.1.0"  # of mmcv-lite, later ones are refused
-    operators = types.ModuleType("mmcv._ext")
-    operators.__spec__ = ModuleSpec("mmcv._ext", None)
-    vars(operators)["__getattr__"] = lambda name: name and None  # nothing of it is called
-    sys.modules["mmcv._ext"] = operators
-    losses, structures = import_module("mmseg.models.losses"), import_module("mmseg.structures")
+    losses, structures = mmseg(reference, "mmseg.models.losses"), mmseg(reference, "mmseg.structures")
     context = types.SimpleNamespace(ignore_index=VOID)
     sampler = structures.OHEMPixelSampler(context, THRESH, min_kept(case))
     ce, dice = losses.CrossEntropyLoss(), losses.DiceLoss(use_sigmoid=False, loss_weight=DICE)
@@ -123,7 +113,7 @@ def make(way: str, case: tuple[int, ...], reference: str | None) -> Step:
     """One of WAYS."""
     if way == "mmseg":
         assert reference is not None
-        return mmseg(case, reference)
+        return of_mmseg(case, reference)
     return compiled(case) if way == "compiled" else ours(case, way)
 
 
@@ -132,13 +122,6 @@ def once(step: Step, logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
     loss = step(logits, labels)
     (gradient,) = torch.autograd.grad(loss, logits)
     return loss.item(), gradient
-
-
-def cpu_ms(run: Callable[[], object]) -> float:
-    """CPU time of this process."""
-    began = time.process_time()
-    run()
-    return (time.process_time() - began) * 1e3
 
 
 def exponentials(case: tuple[int, ...]) -> Callable[[], None]:
@@ -153,30 +136,27 @@ def exponentials(case: tuple[int, ...]) -> Callable[[], None]:
     return run
 
 
-def times(case: tuple[int, ...], ways: tuple[str, ...], reference: str | None, rounds: int) -> dict[str, Any]:
-    """Least CPU time of each way over the rounds, in which all take turns; fast ones three times in each."""
+def agree(found: dict[str, tuple[float, Tensor]]) -> dict[str, float]:
+    """How far each way is from the first, in loss and gradient; too far is an error."""
+    loss, gradient = next(iter(found.values()))
+    errors = {
+        way: max(abs(other - loss) / loss, float((theirs - gradient).norm() / gradient.norm()))
+        for way, (other, theirs) in found.items()
+    }
+    for way, error in errors.items():
+        assert error < TOLERANCE, f"{way}: differs by {error:.1e}"
+    return errors
+
+
+def measured(name: str, case: tuple[int, ...], ways: tuple[str, ...], reference: str | None, rounds: int) -> list[Row]:
+    """A row for each way, and one for exponentials."""
     logits, labels = batch(case)
     steps = {way: make(way, case, reference) for way in ways}
-    found = {way: once(step, logits, labels) for way, step in steps.items()}
-    loss, gradient = found[ways[0]]
-    errors = {}
-    for way, (other, theirs) in found.items():
-        errors[way] = max(abs(other - loss) / loss, float((theirs - gradient).norm() / gradient.norm()))
-        assert errors[way] < TOLERANCE, f"{way}: differs by {errors[way]:.1e}"
-    exp = exponentials(case)
-    taken: dict[str, list[float]] = {way: [] for way in (*ways, "exp")}
-    for _ in range(rounds):
-        taken["exp"].append(cpu_ms(exp))
-        for way, step in steps.items():
-            for _ in range(3 if way == "fused" else 1):
-                taken[way].append(cpu_ms(lambda step=step: once(step, logits, labels)))  # type: ignore[misc]
-    return {"cpu_ms": {way: min(values) for way, values in taken.items()}, "error": errors}
-
-
-def status_bytes(name: str) -> int:
-    """A size of this process, such as VmRSS."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+    errors = agree({way: once(step, logits, labels) for way, step in steps.items()})
+    runs: dict[str, Callable[[], object]] = {way: partial(once, step, logits, labels) for way, step in steps.items()}
+    taken = turns({**runs, "exp": exponentials(case)}, rounds, {"fused": 3, "exp": 3})
+    more = {way: {"error": error, "exp_passes": ratios(taken[way].cpu_s, taken["exp"].cpu_s)} for way, error in errors.items()}
+    return rows_of(name, taken, more)
 
 
 def peak_bytes(case: tuple[int, ...], way: str, reference: str | None) -> int:
@@ -185,10 +165,7 @@ def peak_bytes(case: tuple[int, ...], way: str, reference: str | None) -> int:
     step = make(way, case, reference)
     for _ in range(2):
         once(step, logits, labels)
-    before = status_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    once(step, logits, labels)
-    return status_bytes("VmHWM") - before
+    return growth_bytes(lambda: once(step, logits, labels))
 
 
 def memory(name: str, way: str, reference: str | None) -> int:
@@ -199,55 +176,49 @@ def memory(name: str, way: str, reference: str | None) -> int:
     return int(done.stdout.split()[-1])
 
 
-def machine() -> str:
-    """Processor and instruction set."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model} ({instruction_set()}), torch {torch.__version__}"
+def with_memory(rows: list[Row], reference: str | None) -> None:
+    """Extra memory of every way, and how many times less it is than that of the first."""
+    first = 0
+    for row in rows:
+        if row["way"] == "exp":
+            continue
+        row["peak_bytes"] = memory(row["case"], row["way"], reference)
+        first = first or row["peak_bytes"]
+        row["peak_ratio"] = first / row["peak_bytes"]
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """Markdown: how many times faster and smaller than the first way."""
-    rows = ["| case | way | CPU time | times faster | extra memory | times smaller |", "| --- | --- | --- | --- | --- | --- |"]
-    for name, case in results["cases"].items():
-        taken, peak = case["cpu_ms"], case["peak_bytes"]
-        first = next(iter(peak))
-        for way in peak:
-            ratio, smaller = taken[first] / taken[way], peak[first] / peak[way]
-            cells = (name, way, f"{taken[way]:.1f} ms", f"{ratio:.1f}", f"{peak[way] / 2**20:.1f} MiB", f"{smaller:.1f}")
-            rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+#: Against MMSegmentation: case -> way -> least ratio of CPU time, least ratio of memory.
+AGAINST_MMSEG: dict[str, dict[str, tuple[float, float]]] = {
+    "streets": {"fused": (25, 33), "strips": (3.3, 12)},
+    "camvid": {"fused": (17, 30)},
+}
+AGAINST_COMPILED = {"streets": 7.0, "camvid": 4.5}
+MOST_PASSES = 2.5
 
 
-def plot(results: Mapping[str, Any], file: Path) -> None:
-    """Bars of both ratios."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  for the picture only
-
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for axis, what, title in zip(axes, ("cpu_ms", "peak_bytes"), ("CPU time", "extra memory"), strict=True):
-        for shift, (name, case) in enumerate(results["cases"].items()):
-            ways = list(case["peak_bytes"])
-            ratios = [case[what][ways[0]] / case[what][way] for way in ways]
-            bars = axis.bar([place + 0.4 * shift for place in range(len(ways))], ratios, width=0.38, label=name)
-            axis.bar_label(bars, fmt="%.1f", fontsize=8)
-        axis.set_xticks([place + 0.2 for place in range(len(ways))], ways)
-        axis.set_yscale("log")
-        axis.margins(y=0.15)
-        axis.set_title(f"{title}: times less than {ways[0]}")
-        axis.legend(frameon=False)
-    figure.savefig(file, dpi=110)
+def goals(rows: list[Row]) -> list[dict[str, Any]]:
+    """Of the case of a table; those whose ways were not run are left out."""
+    case, by_way = rows[0]["case"], {row["way"]: row for row in rows}
+    found: list[dict[str, Any]] = []
+    for way, (faster, smaller) in AGAINST_MMSEG[case].items():
+        if "mmseg" in by_way and way in by_way:
+            found.append(
+                goal(f"loss, {case}: {way} against MMSegmentation, CPU time", by_way[way]["cpu_ratio"][1], least=faster)
+            )
+            found.append(goal(f"loss, {case}: {way} against MMSegmentation, memory", by_way[way]["peak_ratio"], least=smaller))
+    if "fused" in by_way:
+        passes = by_way["fused"]["exp_passes"]
+        if "compiled" in by_way:
+            ratio = by_way["compiled"]["exp_passes"][1] / passes[1]
+            found.append(goal(f"loss, {case}: fused against `torch.compile`, CPU time", ratio, least=AGAINST_COMPILED[case]))
+        found.append(goal(f"loss, {case}: fused in passes of `exp` over all elements", passes[1], most=MOST_PASSES))
+    return found
 
 
 def main() -> None:
     """Measure, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", help="directory with mmsegmentation 1.2, mmengine and mmcv-lite")
+    parser = arguments(__doc__)
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that are there")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--png", type=Path)
-    parser.add_argument("--smoke", action="store_true", help="a tiny case, once, without torch.compile")
     parser.add_argument("--case", choices=CASES | SMOKE, help=argparse.SUPPRESS)
     parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -257,20 +228,14 @@ def main() -> None:
         return
     absent = {"mmseg": not options.reference, "compiled": options.smoke, "fused": compiled_backend() is None}
     ways = tuple(options.ways or (way for way in WAYS if not absent.get(way)))
-    results: dict[str, Any] = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "cases": {}}
+    rows, reached = [], []
     for name, case in (SMOKE if options.smoke else CASES).items():
-        found = times(case, ways, options.reference, 1 if options.smoke else options.rounds)
-        peaks: dict[str, int] = {} if options.smoke else {way: memory(name, way, options.reference) for way in ways}
-        results["cases"][name] = {**found, "peak_bytes": peaks}
-        in_exp = ", ".join(f"{way} {found['cpu_ms'][way] / found['cpu_ms']['exp']:.1f}" for way in ways)
-        print(f"{name}: CPU time in passes of exp over all elements: {in_exp}")
-    if options.smoke:
-        return
-    print(f"{results['machine']}, {results['date']}\n{table(results)}")
-    if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
-    if options.png:
-        plot(results, options.png)
+        of_case = measured(name, case, ways, options.reference, 1 if options.smoke else options.rounds)
+        if not options.smoke:
+            with_memory(of_case, options.reference)
+            reached += goals(of_case)
+        rows += of_case
+    finish(result("loss", rows, reached), options)
 
 
 if __name__ == "__main__":

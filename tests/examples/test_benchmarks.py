@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,31 @@ pytestmark = pytest.mark.examples
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_ways_to_compute_a_loss_agree() -> None:
-    command = [sys.executable, "experiments/benchmarks/loss.py", "--smoke"]
+BENCHMARKS = ROOT / "experiments" / "benchmarks"
+
+
+def run(name: str, *words: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *words]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    assert "plain" in done.stdout
-    assert "strips" in done.stdout
+    return done.stdout
+
+
+def test_the_ways_to_compute_a_loss_agree(tmp_path: Path) -> None:
+    printed = run("loss", "--smoke", "--out", str(tmp_path / "loss.json"), "--png", str(tmp_path / "loss.png"))
+    assert "| smoke | plain | 1 |" in printed
+    assert "| smoke | strips | 1 |" in printed
+    assert (tmp_path / "loss.png").stat().st_size > 1000
+
+
+def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    page = import_module("page")
+    found = page.results()
+    texts = {file: file.read_text(encoding="utf-8") for file in page.PAGES}
+    stale = [str(file.relative_to(ROOT)) for file, text in texts.items() if page.filled(text, found) != text]
+    assert not stale, f"run experiments/benchmarks/page.py: {stale}"
+    blocks = {block[1] for text in texts.values() for block in page.BLOCK.finditer(text)}
+    assert found.keys() <= blocks, "results that no page shows"
