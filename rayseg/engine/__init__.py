@@ -11,6 +11,7 @@ from rayseg.engine.hooks import Hook
 from rayseg.engine.loop import Fit, fit
 from rayseg.engine.meter import Meter
 from rayseg.engine.plan import Plan, Schedule
+from rayseg.engine.process import lent_process
 from rayseg.engine.reporter import LocalReporter, Reporter
 from rayseg.engine.scaler import LossScaler
 from rayseg.engine.state import TrainState
@@ -36,6 +37,7 @@ __all__ = [
     "borrowed_generators",
     "clip_gradients",
     "fit",
+    "lent_process",
     "read_checkpoint",
     "read_manifest",
     "renew_statistics",

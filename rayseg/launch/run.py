@@ -15,7 +15,7 @@ from rayseg.build import Components, Experiment, Start, applied_values, assemble
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
 from rayseg.data import LabelCounts
-from rayseg.engine import Reporter, fit
+from rayseg.engine import Reporter, borrowed_generators, fit, set_generators
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.pictures import Pictures
 from rayseg.tracking import Tracker
@@ -171,6 +171,8 @@ def _orders(config: ExperimentConfig) -> dict[str, list[str]]:
 def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str, float]:
     """Train as one worker of a run: assemble, prove the sampled values, fit; a collective.
 
+    What parts draw when they are made is a function of the seed, whatever the process has done before.
+
     Args:
         info: the run.
         reporter: back end of this process.
@@ -180,7 +182,8 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         Metrics of the last evaluation.
     """
     config = info.experiment_config()
-    with torch_settings(config), contextlib.closing(_Flushing(tracker)):
+    with torch_settings(config), borrowed_generators(), contextlib.closing(_Flushing(tracker)):
+        set_generators(config.seed)
         experiment = assemble(config, reporter, info.components, known_counts=info.counts)
         check_applied(experiment, info.sampled)
         if info.sampled and is_main():

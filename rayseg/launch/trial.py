@@ -7,6 +7,7 @@ attempt: it is left in the trial's directory as ``fault.txt``. Only a process th
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ import ray
 from rayseg.build import Components, same_labels, worker_counts
 from rayseg.config import ExperimentConfig, flatten
 from rayseg.data import LabelCounts
+from rayseg.engine import lent_process
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
@@ -100,13 +102,19 @@ def as_function(plan: TrialPlan) -> Any:
 
     def rayseg_trial(chosen: dict[str, Any]) -> None:
         _prepare_process(plan)
-        Trial(plan, ray.tune.get_context().get_trial_id(), chosen["point"]).run()
+        with lent_process():
+            Trial(plan, ray.tune.get_context().get_trial_id(), chosen["point"]).run()
 
     return rayseg_trial
 
 
 def _prepare_process(plan: TrialPlan) -> None:
-    """A trial that Tune ends may be in the middle of storing pictures; and what the driver can import, it must."""
+    """A trial that Tune ends may be in the middle of storing pictures; and what the driver can import, it must.
+
+    What was imported before the first trial stays, so that no later one looks through it for memory to give back.
+    """
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     sys.path.extend(path for path in plan.import_paths if path not in sys.path)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor
@@ -37,6 +41,28 @@ class Marks:
 
     def on_start(self, _run: Fit) -> None:
         (self._folder / f"{os.getpid()}-{len(list(self._folder.iterdir()))}").touch()
+
+
+class Messy:
+    """Draws numbers when it is made, and leaves its process in disorder when a run ends."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self.drawn = (random.random(), float(np.random.rand()), float(torch.rand(())))  # noqa: NPY002
+
+    def on_start(self, _run: Fit) -> None:
+        (self._folder / f"{os.getpid()}-{time.time_ns()}").write_text(str(self.drawn))
+
+    def on_end(self, _run: Fit) -> None:
+        torch.manual_seed(os.getpid())
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(3)
+        torch.set_float32_matmul_precision("medium")
+        warnings.simplefilter("error")
+        os.environ["RAYSEG_KERNELS"] = "/nowhere"
+        os.environ["CXX"] = "/nowhere/c++"
+        os.chdir("/")
 
 
 class Starts:

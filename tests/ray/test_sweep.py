@@ -24,6 +24,8 @@ from tests.ray.parts import BEST, NAMES, scalars, troubled
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
+#: Columns of a table that are of one trial in one place.
+UNLIKE = ("trial", "perf/", "directory", "run_id")
 SPACE = {"losses.ce.trouble": choice(["none", "worse", "nan", "killed", "memory"]), "optim.lr": choice([1e-2])}
 
 
@@ -152,17 +154,33 @@ def test_optuna_searches_after_the_baseline_for_the_score_of_a_class(tiny: Tiny,
         assert not has_tensorboard or scalars(Path(row["directory"]))[BEST] == [3]
 
 
-def test_a_sweep_that_is_repeated_gives_the_same_table(tiny: Tiny) -> None:
-    space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce.label_smoothing": uniform(0.0, 0.2)}
+def test_a_sweep_that_is_repeated_gives_the_same_table_whatever_its_processes_did_before(tiny: Tiny, tmp_path: Path) -> None:
+    """Once with a new process for every trial, once with one that each trial leaves in disorder for the next: bit for bit."""
+    space: Space = {
+        "optim.lr": log_uniform(1e-4, 1e-2),
+        "losses.ce.label_smoothing": uniform(0.0, 0.2),
+        "train.kernels": choice(["plain", "strips", "fused"]),
+    }
 
-    def rows(name: str, at_a_time: int) -> list[dict[str, Any]]:
-        base = tiny(name, **{"tracking.mlflow": None, "seed": 3})
+    messy = {"type": "tests.ray.parts:Messy", "folder": str(tmp_path)}
+
+    def run(name: str, at_a_time: int) -> tuple[list[dict[str, Any]], set[str], set[str]]:
+        before = set(tmp_path.iterdir())
+        base = tiny(name, **{"tracking.mlflow": None, "seed": 3, "hooks.messy": messy})
         found = rayseg.sweep(base, space, num_samples=2, scheduler=None, max_concurrent=at_a_time)
-        own = [{**row, "trial": row["trial"] == "baseline"} for row in found.table]
-        return [{key: value for key, value in row.items() if not key.startswith(("perf/", "dir", "run_id"))} for row in own]
+        kept = [{key: value for key, value in row.items() if not key.startswith(UNLIKE)} for row in found.table]
+        manifests = found.directory.glob("tune/*/checkpoint_*/manifest.json")
+        weights = {json.loads(path.read_text())["files"]["model.pt"]["sha256"] for path in manifests}
+        starts = set(tmp_path.iterdir()) - before
+        assert len(starts) == 3
+        assert len({path.read_text() for path in starts}) == 1
+        return kept, weights, {path.name.split("-")[0] for path in starts}
 
-    first, again = rows("first", 3), rows("again", 1)
+    (first, weights, processes), (again, same_weights, one) = run("first", 3), run("again", 1)
+    assert (len(processes), len(one)) == (3, 1)
     assert first == again
+    assert weights == same_weights
+    assert len(weights) == 6
     assert len({row["val/loss"] for row in first}) == 3
     made, remade = (json.loads((storage_of(tiny, name) / "provenance.json").read_text()) for name in ("first", "again"))
     assert made == remade
