@@ -39,7 +39,10 @@ Evaluate = Callable[[nn.Module], dict[str, float]]
 
 @dataclass
 class Fit:
-    """One run of the loop: everything it was given, and what changes in ``state``. Hooks receive it."""
+    """One run of the loop: everything it was given, and what changes in ``state``. Hooks receive it.
+
+    ``other_recipe``: the checkpoint to go on from may be of another recipe, whose rates, decay and momentum are not this run's.
+    """
 
     state: TrainState
     plan: Plan
@@ -51,6 +54,7 @@ class Fit:
     momentum_schedule: Schedule | None = None
     freezing: Freezing | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    other_recipe: bool = False
     last_good: str | None = None
     asked: str | None = None
 
@@ -284,7 +288,7 @@ def _resume(run: Fit) -> None:
             f"{latest}: holds weights only (checkpoint.optimizer: {run.plan.resume_state}), so this run cannot go on; choose "
             "another tracking.name, and begin from its weights with init.checkpoint if you like"
         )
-    run.state.load_state_dict(read_checkpoint(latest, map_location=device))
+    run.state.load_state_dict(read_checkpoint(latest, map_location=device), other_recipe=run.other_recipe)
     run.last_good = str(latest)
     if run.plan.evaluates(run.state.step) or (run.state.stopped is not None and run.plan.eval_at_end):
         run.reporter.report(run.state.step, run.state.metrics, None)

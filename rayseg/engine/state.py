@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from rayseg.engine.ema import Ema
 from rayseg.engine.hooks import Hook, hook_states, restore_hooks
 from rayseg.engine.meter import Meter
+from rayseg.engine.other_recipe import load_moments
 from rayseg.engine.scaler import LossScaler
 from rayseg.engine.swa import Swa
 from rayseg.errors import CheckpointError
@@ -65,8 +66,12 @@ class TrainState:
             "metrics": dict(self.metrics),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, other_recipe: bool = False) -> None:
         """Restore :meth:`state_dict`.
+
+        Args:
+            state: of this run, or of one that differs in its recipe only.
+            other_recipe: rates, decay and momentum stay those of this optimizer.
 
         Raises:
             CheckpointError: the checkpoint belongs to another model or optimizer.
@@ -75,7 +80,10 @@ class TrainState:
         _require_same_average("swa", state.get("swa"), self.swa)
         try:
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            if other_recipe:
+                load_moments(self.optimizer, state["optimizer"])
+            else:
+                self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint does not fit this config: {error}") from error
         if self.ema is not None:
