@@ -1,9 +1,9 @@
 """PB2's choice of a recipe: a Gaussian process over time, score and recipe, asked by an upper confidence bound.
 
 Parker-Holder, Nguyen, Roberts 2020, "Provably Efficient Online Hyperparameter Optimization with Population-Based Bandits"
-(NeurIPS). Kernel: Bogunovic, Scarlett, Cevher 2016, "Time-Varying Gaussian Process Bandit Optimization" (AISTATS). Choices that
-were made just before count without their results, as in Desautels, Krause, Burdick 2014 (JMLR 15). Written here, in numpy: Ray's
-needs scikit-learn, knows no logarithmic dimension, and draws from the process's global generator, so no sweep could be repeated.
+(NeurIPS). Kernel: Bogunovic, Scarlett, Cevher 2016, "Time-Varying Gaussian Process Bandit Optimization" (AISTATS). Choices made
+just before count without their results, as in Desautels, Krause, Burdick 2014 (JMLR 15). It is written here, in numpy, since
+Ray's needs scikit-learn, knows no logarithmic dimension, and draws from the process's generator: no sweep could be repeated.
 """
 
 from __future__ import annotations
@@ -55,13 +55,11 @@ class _Kernel:
         """Covariance of rows (interval, score, recipe...)."""
         apart = np.abs(a[:, None, 0] - b[None, :, 0])
         square = np.square(a[:, None, 1:] - b[None, :, 1:]).sum(-1)
-        found: Array = (1 - self.forgetting) ** (apart / 2) * np.exp(-square / (2 * self.length**2))
-        return found
+        return np.asarray((1 - self.forgetting) ** (apart / 2) * np.exp(-square / (2 * self.length**2)), np.float64)
 
     def factor(self, rows: Array) -> Array:
         """Cholesky factor of the covariance of noisy observations."""
-        found: Array = np.linalg.cholesky(self(rows, rows) + (self.noise + 1e-8) * np.eye(len(rows)))
-        return found
+        return np.asarray(np.linalg.cholesky(self(rows, rows) + (self.noise + 1e-8) * np.eye(len(rows))), np.float64)
 
 
 def choose(

@@ -1,7 +1,7 @@
 """What may change while a trial runs, and how a value is moved within its dimension.
 
-Weights and moments of one recipe are those of another only where the recipes agree in everything that has a shape, a length or a
-memory. So what may be perturbed is named here, and everything else is refused before a trial starts.
+Weights and moments of one recipe serve another only where the two agree in all that has a shape, a length or a memory. So what
+may be perturbed is named here, and everything else is refused before a trial starts.
 """
 
 from __future__ import annotations
