@@ -4,6 +4,7 @@
 
     dataset[index] -> Sample      synthetic, synthetic_vessels, parquet, arrow, folders, torchvision, concat, or your own
     transforms                    (sample, rng) -> sample, on uint8
+    picture, view                 what is not decoded yet, and which part of it, at which scale, is wanted
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
     counts                        how often each class occurs
@@ -26,21 +27,16 @@ from rayseg.data.folders import FolderSegmentation
 from rayseg.data.labels import label_table
 from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
+from rayseg.data.photometric import Photometric
+from rayseg.data.picture import Decoded, Picture, picture_of
+from rayseg.data.pixels import normalize, pad_to
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
 from rayseg.data.synthetic import SyntheticStreets
 from rayseg.data.torchvision_datasets import TorchvisionSegmentation
-from rayseg.data.transforms import (
-    TRANSFORMS,
-    Photometric,
-    RandomCrop,
-    RandomFlip,
-    RandomResize,
-    Transform,
-    normalize,
-    pad_to,
-)
+from rayseg.data.transforms import TRANSFORMS, RandomCrop, RandomFlip, RandomResize, Transform, transformed
 from rayseg.data.vessels import SyntheticVessels
 from rayseg.data.video import VIDEOS, frame_rate, require_video, video_frames, video_writer
+from rayseg.data.view import View
 
 __all__ = [
     "DATASETS",
@@ -51,12 +47,14 @@ __all__ = [
     "ConcatSegmentation",
     "Converted",
     "Dataset",
+    "Decoded",
     "FolderSegmentation",
     "Format",
     "LabelCounts",
     "Palette",
     "ParquetSegmentation",
     "Photometric",
+    "Picture",
     "Progress",
     "RandomCrop",
     "RandomFlip",
@@ -65,6 +63,7 @@ __all__ = [
     "SyntheticVessels",
     "TorchvisionSegmentation",
     "Transform",
+    "View",
     "cache_directory",
     "check_sample",
     "colours_of",
@@ -77,12 +76,14 @@ __all__ = [
     "normalize",
     "pad_to",
     "permutation",
+    "picture_of",
     "require_video",
     "sample_of",
     "step_keys",
     "steps_of",
     "train_batches",
     "training_sample",
+    "transformed",
     "video_frames",
     "video_writer",
 ]

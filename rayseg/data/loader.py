@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from rayseg.data._workers import map_in_order
 from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.picture import Decoded, picture_of
+from rayseg.data.pixels import normalize, pad_to
 from rayseg.data.stream import sample_of, step_keys
-from rayseg.data.transforms import Transform, normalize, pad_to
+from rayseg.data.transforms import Transform, transformed
+from rayseg.data.view import View
 from rayseg.errors import DataError, ShapeError
 from rayseg.types import Batch, Sample
 
@@ -92,11 +95,10 @@ def training_sample(
         (32, 64)
     """
     index, rng = sample_of(seed, key, len(dataset))
-    sample = dataset[index]
-    check_sample(sample, num_classes, ignore_index)
-    for transform in transforms:
-        sample = transform(sample, rng)
-    return sample
+    picture = picture_of(dataset, index)
+    if isinstance(picture, Decoded):
+        check_sample(picture.sample, num_classes, ignore_index)
+    return transformed(View.of(picture), transforms, rng)
 
 
 def train_batches(  # noqa: PLR0913

@@ -66,24 +66,25 @@ def compiler_command(instructions: str | None = None) -> list[str] | None:
 
 
 @functools.cache
-def compiled_library(source: Path) -> ctypes.CDLL | None:
+def compiled_library(source: Path, *, instead: str = _REMEDY) -> ctypes.CDLL | None:
     """The library of a source, compiled if nobody has done so before; None, told once, where that cannot be.
 
     Args:
         source: a file; others in its folder may be included by it.
+        instead: what happens where it cannot be, and the remedy.
 
     Example:
         >>> compiled_library(Path("absent/absent.cpp"))
     """
     command = compiler_command()
     if command is None:
-        _log.warning("no C++ compiler (looked for $CXX, %s): %s", ", ".join(_COMPILERS), _REMEDY)
+        _log.warning("no C++ compiler (looked for $CXX, %s): %s", ", ".join(_COMPILERS), instead)
         return None
     try:
         return _load(source, command)
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or str(error)
-        _log.warning("%s cannot be compiled (%s): %s", source.name, told.strip()[:500], _REMEDY)
+        _log.warning("%s cannot be compiled (%s): %s", source.name, told.strip()[:500], instead)
         return None
 
 

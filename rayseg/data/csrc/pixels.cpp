@@ -1,0 +1,100 @@
+// What a training sample costs most of its time, behind a plain C interface: see rayseg/data/_native.py.
+#include <algorithm>
+
+#include "resample.h"
+
+using namespace rayseg;
+
+// A window of the picture of out_height x out_width that one of in_height x in_width becomes.
+struct View {
+  int64_t in_height, in_width, out_height, out_width;
+  int64_t top, left, height, width;
+  int64_t mirrored;
+};
+
+namespace {
+
+// Weights by tap, then by output: neighbours lie beside each other.
+std::vector<int32_t> by_tap(const Taps& taps, int64_t width, int most) {
+  std::vector<int32_t> columns(size_t(most) * width);
+  for (int64_t x = 0; x < width; x++) {
+    for (int tap = 0; tap < most; tap++) columns[tap * width + x] = taps.of(x)[tap];
+  }
+  return columns;
+}
+
+int most_used(const Taps& taps) {
+  int most = 0;
+  for (int32_t count : taps.count) most = count > most ? count : most;
+  return most;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Rows and columns of the source that the window needs: top, bottom, left, right.
+void rayseg_needed(const View* view, int64_t* needed) {
+  const Taps down = make_taps(view->in_height, view->out_height, view->top, view->height, false);
+  const Taps across = make_taps(view->in_width, view->out_width, view->left, view->width, false);
+  needed[0] = down.begin(), needed[1] = down.end(), needed[2] = across.begin(), needed[3] = across.end();
+}
+
+// `source` holds rows and columns of the source from (row, column) on, three bytes a pixel and `stride` bytes a row; `out` has the
+// window's height and width, three bytes a pixel and `out_stride` bytes a row.
+void rayseg_resample(
+    const View* view, const uint8_t* source, int64_t row, int64_t column, int64_t stride, uint8_t* out, int64_t out_stride) {
+  const Taps vertical = make_taps(view->in_height, view->out_height, view->top, view->height, false);
+  const Taps horizontal = make_taps(view->in_width, view->out_width, view->left, view->width, view->mirrored);
+  const int most = most_used(horizontal);
+  const std::vector<int32_t> columns = by_tap(horizontal, view->width, most);
+  const int64_t needed = std::max(horizontal.begin(), horizontal.end()) - horizontal.begin();
+  Row wide(needed + most), mixed(view->width);
+  Ring ring(vertical.most, view->width);
+  const auto make = [&](int64_t number, Row& into) {
+    widen(source + (number - row) * stride + 3 * (horizontal.begin() - column), needed, wide.data());
+    across(wide.data(), horizontal, columns, most, view->width, into);
+  };
+  std::vector<const uint8_t*> rows;
+  for (int64_t y = 0; y < view->height; y++) {
+    rows.clear();
+    for (int tap = 0; tap < vertical.count[y]; tap++) {
+      rows.push_back(reinterpret_cast<const uint8_t*>(ring.row(vertical.first[y] + tap, make)));
+    }
+    down(rows, vertical.of(y), view->width * 4, reinterpret_cast<uint8_t*>(mixed.data()));
+    narrow(mixed.data(), view->width, out + y * out_stride);
+  }
+}
+
+// Labels at rows and columns of the source that were chosen before.
+void rayseg_chosen(
+    const uint8_t* mask, int64_t stride, const int32_t* rows, const int32_t* columns, int64_t height, int64_t width,
+    int64_t out_stride, uint8_t* out) {
+  for (int64_t y = 0; y < height; y++) {
+    const uint8_t* from = mask + rows[y] * stride;
+    uint8_t* to = out + y * out_stride;
+    if (y > 0 && rows[y] == rows[y - 1]) {
+      std::memcpy(to, to - out_stride, width);
+      continue;
+    }
+    for (int64_t x = 0; x < width; x++) to[x] = from[columns[x]];
+  }
+}
+
+// How often each of the 256 labels occurs; neighbours count into tables of their own, so that equal ones need not wait.
+void rayseg_label_counts(const uint8_t* mask, int64_t stride, int64_t height, int64_t width, int64_t* counts) {
+  std::vector<int64_t> tables(4 * 256);
+  for (int64_t y = 0; y < height; y++) {
+    const uint8_t* row = mask + y * stride;
+    int64_t x = 0;
+    for (; x + 4 <= width; x += 4) {
+      for (int lane = 0; lane < 4; lane++) tables[256 * lane + row[x + lane]]++;
+    }
+    for (; x < width; x++) tables[row[x]]++;
+  }
+  for (int label = 0; label < 256; label++) {
+    counts[label] = tables[label] + tables[256 + label] + tables[512 + label] + tables[768 + label];
+  }
+}
+
+}  // extern "C"
