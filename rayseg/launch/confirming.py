@@ -39,7 +39,9 @@ from rayseg.launch.search import run_points
 from rayseg.launch.searching import closing_children
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, fault_of
+from rayseg.launch.watch import recipe_board, watched
 from rayseg.report import PairRules
+from rayseg.report.live import SearchView
 from rayseg.tracking import owner_tags
 
 __all__ = ["run_confirmation"]
@@ -57,19 +59,35 @@ def run_confirmation(
     max_concurrent: int | None,
 ) -> Confirmation:
     """Confirm, or go on with a confirmation that was interrupted in this directory."""
-    connect()
-    require_resources(base)
     keep = base.checkpoint
     request = SweepRequest(base, {}, keep.best, keep.mode, len(recipes), "random", None, {}, max_concurrent, None, components)
+    steps = plan_of(base, components).total_steps
+    board = recipe_board(f"confirmation of {directory.name}", keep.best, keep.mode, steps, [], ranks=False)
+    with watched(str(directory / "confirm"), board) as view:
+        return _confirmed(request, directory, rules, recipes, view)
+
+
+def _confirmed(
+    request: SweepRequest, directory: Path, rules: PairRules, recipes: Sequence[Recipe], view: SearchView
+) -> Confirmation:
+    base, components = request.base, request.components
+    view.doing("starting Ray")
+    connect()
+    require_resources(base)
+    view.doing("opening the store")
     with opened_desk(base, str(directory / "confirm")) as desk:
         records = None if base.tracking.mlflow is None else DeskStore(desk)
         parent = open_record(records, base, directory, tags={"rayseg.kind": "sweep"})
         with closing(finisher(records, parent)):
+            if records is not None and parent is not None:
+                view.say(records.link(parent, base.tracking.storage))
             record_provenance(base, components, directory, records, parent)
             record_provenance(base, components, directory / "confirm", None, None)
             plan = _plan(request, directory, desk, parent, recipes)
+            view.doing("")
             runs = _trained(request, plan, directory, rules, recipes)
-            _count_images(base, directory, _compared(runs, rules, keep.best), components)
+            view.doing("scoring every image of every run, and the report")
+            _count_images(base, directory, _compared(runs, rules, request.metric), components)
             found = make_confirmation(base, directory, rules, recipes, runs)
             write_report(directory, found)
             write_confirmation(found)

@@ -207,3 +207,8 @@ class DeskStore:
     def finish(self, run_id: str, status: RunStatus) -> None:
         """See ``MlflowStore.finish``."""
         self._call("finish", run_id, status)
+
+    def link(self, run_id: str, storage: str) -> str:
+        """See ``MlflowStore.link``."""
+        line: str = self._call("link", run_id, storage)
+        return line

@@ -95,7 +95,7 @@ def _tuner(
     points: Sequence[Point] | None,
     num_trials: int,
 ) -> ray.tune.Tuner:
-    watch = Watch(plan.directory, request.metric, request.mode, num_trials)
+    watch = Watch(plan.directory, request.metric, num_trials, plan.total_steps)
     return ray.tune.Tuner(
         trainable,
         param_space=None if points is None else {"point": ray.tune.grid_search(list(points))},

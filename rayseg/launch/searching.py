@@ -21,6 +21,8 @@ from rayseg.launch.search import run_trials
 from rayseg.launch.showing import make_pictures
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
+from rayseg.launch.watch import recipe_board, watched
+from rayseg.report.live import SearchView
 from rayseg.space import corners
 from rayseg.tracking import RunStatus, owner_tags
 
@@ -29,16 +31,31 @@ __all__ = ["closing_children", "run_sweep"]
 
 def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
     """Search, or go on with a search that was interrupted in this directory."""
+    lengths = plan_of(request.base, request.components)
+    keys = [*request.space, *request.baseline]
+    board = recipe_board(f"sweep {request.name}", request.metric, request.mode, lengths.total_steps, keys)
+    with watched(str(directory), board) as view:
+        return _searched(request, directory, lengths, view)
+
+
+def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: SearchView) -> SweepResult:
+    view.doing("starting Ray")
     connect()
     require_resources(request.base)
-    started, lengths = time.time(), plan_of(request.base, request.components)
+    started = time.time()
+    view.doing("opening the store")
     with opened_desk(request.base, str(directory)) as desk:
         records = None if request.base.tracking.mlflow is None else DeskStore(desk)
         parent = open_record(records, request.base, directory, tags={"rayseg.kind": "sweep"})
         with closing(finisher(records, parent)):
+            if records is not None and parent is not None:
+                view.say(records.link(parent, request.base.tracking.storage))
+            view.doing("looking at the data")
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
+            view.doing("")
             trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
+            view.doing("pictures and the report")
             summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
             make_pictures(request.base, summary, trials, request.components)
             write_report(directory)

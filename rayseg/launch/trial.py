@@ -35,11 +35,11 @@ from rayseg.launch.tune_reporter import TuneReporter
 from rayseg.report import changed_values
 from rayseg.tracking import NullTracker, Tracker
 
-__all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
+__all__ = ["MARKS", "Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
 
 
 #: What a point says besides overrides.
-_MARKS = ("baseline", "recipe")
+MARKS = ("baseline", "recipe")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Trial:
     def run(self) -> None:
         """Run to the end, or to where Tune ends it."""
         directory = trial_directory(self.plan.directory, self.trial_id, self.point)
-        overrides = {key: value for key, value in self.point.items() if key not in _MARKS}
+        overrides = {key: value for key, value in self.point.items() if key not in MARKS}
         sampled = {} if self.point.get("baseline") else overrides
         try:
             config = self.plan.config(overrides, directory.name)

@@ -1,56 +1,116 @@
-"""What a person sees of a sweep while it runs: one plain line per trial that ends."""
+"""What Tune knows of a search's trials, for the view that a person looks at."""
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray.tune
 
-from rayseg.launch.trial import fault_of, trial_directory
+import ray
+from rayseg.launch.trial import MARKS, fault_of, trial_directory
+from rayseg.report import shortest_endings
+from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "cluster_use", "recipe_board", "watched"]
+
+#: Views of this process by directory; Tune pickles its callbacks, and a terminal does not survive that.
+_OPEN: dict[str, SearchView] = {}
+_EVERY_S = 0.5
+_STATES: Mapping[str, LiveState] = {"RUNNING": "running", "TERMINATED": "done", "ERROR": "failed"}
 
 
 class Watch(ray.tune.Callback):
-    """Prints a line when a trial ends. It remembers nothing, so that a sweep that goes on counts on.
+    """Tells the view of a sweep how its trials are. It remembers nothing, so that a sweep that goes on counts on.
 
     Args:
         directory: of the sweep.
         metric: to compare by.
-        mode: ``max`` or ``min``.
-        num_trials: in the sweep.
+        num_trials: in the sweep; None where that is not known beforehand.
+        total_steps: of a trial that comes to its end.
     """
 
-    def __init__(self, directory: str, metric: str, mode: str, num_trials: int) -> None:
+    def __init__(self, directory: str, metric: str, num_trials: int | None, total_steps: int) -> None:
         self._directory = directory
         self._metric = metric
-        self._best_of = max if mode == "max" else min
         self._num_trials = num_trials
+        self._total_steps = total_steps
+        self._next = 0.0
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
+        """Something may have changed; it is told twice a second."""
+        if time.monotonic() >= self._next and self._directory in _OPEN:
+            self._next = time.monotonic() + _EVERY_S
+            _OPEN[self._directory].see(self._rows(trials), self._num_trials)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A trial came to its end, or was ended."""
-        directory = trial_directory(self._directory, trial.trial_id, trial.config["point"])
-        self._tell(trials, trial, failed=fault_of(directory) is not None)
+        self._tell(trials, trial, "done")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The process of a trial died, or it raised what is not ours, once too often."""
-        self._tell(trials, trial, failed=True)
+        self._tell(trials, trial, "failed")
 
-    def _tell(self, trials: list[Any], trial: Any, *, failed: bool) -> None:
-        ended = sum(1 for each in trials if each.is_finished() or each is trial)
-        scores = [each.last_result[self._metric] for each in trials if self._metric in (each.last_result or {})]
-        score = (trial.last_result or {}).get(self._metric)
-        step = (trial.last_result or {}).get("step", 0)
-        values = "  ".join(f"{key.split('.', 1)[-1]}={_short(value)}" for key, value in trial.config["point"].items())
-        told = f"{self._metric} {_score(score)}  best {_score(self._best_of(scores, default=None))}  step {step:>4}"
-        sys.stdout.write(f"trial {ended:>2}/{self._num_trials}  {told}  {values}{'  FAILED' if failed else ''}\n")
-        sys.stdout.flush()
+    def _tell(self, trials: Sequence[Any], trial: Any, state: LiveState) -> None:
+        if self._directory in _OPEN:
+            rows = {each.trial_id: self._row(each, state if each is trial else None) for each in trials}
+            _OPEN[self._directory].ended(rows[trial.trial_id], list(rows.values()), self._num_trials)
+
+    def _rows(self, trials: Sequence[Any]) -> list[LiveRow]:
+        return [self._row(trial, None) for trial in trials]
+
+    def _row(self, trial: Any, ended: LiveState | None) -> LiveRow:
+        """A trial; Tune calls its end before it has that status."""
+        point, last = trial.config["point"], trial.last_result or {}
+        directory = trial_directory(self._directory, trial.trial_id, point)
+        state, step = ended or _STATES.get(trial.status, "waiting"), int(last.get("step", 0))
+        fault = fault_of(directory) if state in ("done", "failed") else None
+        if fault is not None:
+            state = "failed"
+        elif state == "done" and step < self._total_steps:
+            state = "stopped"
+        changed = {} if "recipe" in point else {key: value for key, value in point.items() if key not in MARKS}
+        return LiveRow(
+            name=directory.name.removeprefix(f"{directory.parent.name}-"),
+            state=state,
+            step=step,
+            score=last.get(self._metric),
+            changed=changed,
+            reason="" if state != "failed" else (fault or "its process died").strip().partition("\n")[0],
+            baseline=bool(point.get("baseline")),
+        )
 
 
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+@contextmanager
+def watched(directory: str, board: Board) -> Iterator[SearchView]:
+    """Open the view of a sweep, which its ``Watch`` finds by the directory.
+
+    Args:
+        directory: of the sweep, as it is told to ``Watch``.
+        board: what stays the same.
+    """
+    with shown_search(board, cluster_use) as view:
+        _OPEN[directory] = view
+        try:
+            yield view
+        finally:
+            del _OPEN[directory]
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def recipe_board(title: str, metric: str, mode: Any, total_steps: int, keys: Sequence[str], *, ranks: bool = True) -> Board:
+    """A board that calls the keys of recipes by their shortest names."""
+    return Board(title, metric, mode, None, total_steps, shortest_endings(keys), ranks)
+
+
+def cluster_use() -> str:
+    """How many CPUs and GPUs of the cluster are in use; nothing while there is none."""
+    if not ray.is_initialized():
+        return ""
+    try:
+        have, free = ray.cluster_resources(), ray.available_resources()
+    except (ray.exceptions.RayError, RuntimeError, ConnectionError):
+        return ""
+    kinds = [kind for kind in ("CPU", "GPU") if have.get(kind)]
+    return ", ".join(f"{have[kind] - free.get(kind, 0.0):g} of {have[kind]:g} {kind}" for kind in kinds)

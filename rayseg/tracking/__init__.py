@@ -16,8 +16,8 @@ from rayseg.tracking.runs import StoredRun
 from rayseg.tracking.sheet import legend, overlay, tiled
 from rayseg.tracking.text import TextTracker, metrics_line, read_history
 from rayseg.tracking.tracker import NullTracker, RunStatus, Tracker, TrackerGroup
-from rayseg.tracking.ui import compare_url, curves_url, ui_command
-from rayseg.tracking.uri import check_reachable, resolve_uri, sqlite_path
+from rayseg.tracking.ui import compare_url, curves_url, link_line, run_url, ui_command
+from rayseg.tracking.uri import check_reachable, resolve_uri, sqlite_path, without_password
 from rayseg.tracking.wandb import WandbTracker
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = [
     "default_palette",
     "encode_png",
     "legend",
+    "link_line",
     "metrics_line",
     "overlay",
     "owner_is_alive",
@@ -53,9 +54,11 @@ __all__ = [
     "panel",
     "read_history",
     "resolve_uri",
+    "run_url",
     "sqlite_path",
     "tiled",
     "ui_command",
+    "without_password",
     "wrong_pixels",
 ]
 

@@ -26,6 +26,7 @@ from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, child_rows, stored_run
 from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
+from rayseg.tracking.ui import link_line
 from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path
 
 __all__ = ["MlflowStore"]
@@ -220,6 +221,10 @@ class MlflowStore:
             if _RANK[status] > _RANK.get(now, 0):
                 client.set_terminated(run_id, status=status)
             self._steps.pop(run_id, None)
+
+    def link(self, run_id: str, storage: str) -> str:
+        """A line that tells where the run is looked at; see ``link_line``."""
+        return link_line(self.uri, self.experiment_id, run_id, storage)
 
     def open_runs(self, tag_filter: Mapping[str, str] | None = None) -> list[StoredRun]:
         """Runs of the experiment that say RUNNING and have all tags of ``tag_filter``."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
-from urllib.parse import quote
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from rayseg.errors import TrackingError
-from rayseg.tracking.uri import ARTIFACTS_DIR, sqlite_path
+from rayseg.tracking.uri import ARTIFACTS_DIR, sqlite_path, without_password
 
-__all__ = ["compare_url", "curves_url", "ui_command"]
+__all__ = ["compare_url", "curves_url", "link_line", "run_url", "ui_command"]
+
+#: Where ``rayseg ui`` serves unless it is told.
+_LOCAL = "http://127.0.0.1:5000"
 
 #: MLflow 3 opens with its pages for traces and prompts, unless it is told.
 _MODEL_TRAINING = "workflowType=machine_learning"
@@ -58,6 +63,43 @@ def compare_url(base: str, experiment_id: str, run_ids: Sequence[str]) -> str:
         'http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%221%22%5D&workflowType=machine_learning'
     """
     return f"{base.rstrip('/')}/#/compare-runs?{_runs_query(experiment_id, run_ids)}"
+
+
+def run_url(base: str, experiment_id: str, run_id: str) -> str:
+    """Address of a run's page.
+
+    Args:
+        base: address of the MLflow pages.
+        experiment_id: MLflow's number of the experiment.
+        run_id: of the run.
+
+    Example:
+        >>> run_url("http://127.0.0.1:5000", "1", "abc")
+        'http://127.0.0.1:5000/#/experiments/1/runs/abc'
+    """
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def link_line(uri: str, experiment_id: str, run_id: str, storage: str) -> str:
+    """Where a person looks at a run: its page on a server; for a database also the command that shows pages.
+
+    Args:
+        uri: of the store.
+        experiment_id: MLflow's number of the experiment.
+        run_id: of the run.
+        storage: directory of the runs.
+
+    Example:
+        >>> link_line("http://tracker:5000", "1", "abc", "runs")
+        'MLflow  http://tracker:5000/#/experiments/1/runs/abc'
+        >>> link_line("sqlite:////data/runs/mlflow.db", "1", "abc", "/data/runs")
+        'MLflow  http://127.0.0.1:5000/#/experiments/1/runs/abc  (rayseg ui --storage /data/runs)'
+    """
+    if urlsplit(uri).scheme in {"http", "https"}:
+        return f"MLflow  {run_url(without_password(uri), experiment_id, run_id)}"
+    own = sqlite_path(uri) == (Path(storage).expanduser().absolute() / "mlflow.db")
+    place = f"--storage {shlex.quote(storage)}" if own else f"--uri {shlex.quote(without_password(uri))}"
+    return f"MLflow  {run_url(_LOCAL, experiment_id, run_id)}  (rayseg ui {place})"
 
 
 def curves_url(base: str, experiment_id: str, run_ids: Sequence[str], metrics: Sequence[str]) -> str:

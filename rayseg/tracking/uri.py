@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from rayseg.errors import TrackingError
 
-__all__ = ["ARTIFACTS_DIR", "check_reachable", "resolve_uri", "sqlite_path"]
+__all__ = ["ARTIFACTS_DIR", "check_reachable", "resolve_uri", "sqlite_path", "without_password"]
 
 #: Directory of the artifacts, beside the SQLite file.
 ARTIFACTS_DIR = "mlartifacts"
@@ -30,6 +30,22 @@ def sqlite_path(uri: str) -> Path | None:
         True
     """
     return Path(uri.removeprefix(_SQLITE).split("?")[0]) if uri.startswith(_SQLITE) else None
+
+
+def without_password(uri: str) -> str:
+    """A URI as it may be shown.
+
+    Example:
+        >>> without_password("postgresql://ray:secret@db:5432/mlflow")
+        'postgresql://ray:***@db:5432/mlflow'
+        >>> without_password("sqlite:////data/runs/mlflow.db")
+        'sqlite:////data/runs/mlflow.db'
+    """
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    user, _, host = parts.netloc.rpartition("@")
+    return uri.replace(f"{user}@{host}", f"{user.partition(':')[0]}:***@{host}", 1)
 
 
 def resolve_uri(uri: str | None, storage: str) -> str:
