@@ -14,7 +14,7 @@ from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.recipes import BASELINE
 from rayseg.launch.shown import read_shown
 from rayseg.launch.trial_effects import trial_effects
-from rayseg.report import PairRules, SweepRecords, TrialRecord, render_report
+from rayseg.report import ClusterUse, PairRules, SweepRecords, TrialRecord, render_report
 
 __all__ = ["REPORT", "read_records", "write_report"]
 
@@ -56,6 +56,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         searcher=asked["searcher"],
         total_steps=max((trial.row["step"] for trial in trials if trial.row["status"] == "full"), default=0),
         seconds=kept["seconds"],
+        use=None if kept.get("use") is None else ClusterUse(**kept["use"]),
         candidates=() if confirmation is None else confirmation.candidates,
         rules=PairRules() if confirmation is None else confirmation.rules,
         **_effects(trials, kept, keep.mode, directory),

@@ -18,6 +18,7 @@ from rayseg.data import LabelCounts
 from rayseg.engine import Reporter, borrowed_generators, fit, set_generators
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.pictures import Pictures
+from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.tracking import Tracker
 
 __all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
@@ -193,7 +194,8 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
         experiment.fit.state.hooks = hooks
         try:
-            metrics = fit(experiment.fit)
+            with recorded_span(Path(info.directory) / SPANS) if is_main() else contextlib.nullcontext():
+                metrics = fit(experiment.fit)
         except StopRun:
             metrics = dict(experiment.fit.state.metrics)
         if experiment.fit.state.stopped is not None and is_main():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.search import run_trials
+from rayseg.launch.search import max_concurrent, run_trials
 from rayseg.launch.showing import make_pictures
+from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
 from rayseg.launch.watch import recipe_board, watched
@@ -54,9 +56,11 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
             view.doing("")
-            trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
+            with recorded_span(directory / SPANS):
+                trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
             view.doing("pictures and the report")
-            summary = summarise(request, trials, directory, lengths.total_steps, time.time() - started, parent)
+            took, places = time.time() - started, max_concurrent(request, len(trials))
+            summary = summarise(request, trials, directory, lengths.total_steps, took, parent, places)
             make_pictures(request.base, summary, trials, request.components)
             write_report(directory)
             if records is not None and parent is not None:
@@ -100,7 +104,12 @@ def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> No
     for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json", REPORT):
         records.log_artifact(parent, name, (summary.directory / name).read_bytes())
     scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
-    records.log_batch(parent, [(summary.best_step, scores)])
+    use = (
+        {}
+        if summary.use is None
+        else {f"sweep/{name}": value for name, value in asdict(summary.use).items() if value is not None}
+    )
+    records.log_batch(parent, [(summary.best_step, scores | use)])
     for row in summary.table:
         if row["run_id"] is not None:
             records.set_tags(row["run_id"], {"rayseg.ended": row["status"]})

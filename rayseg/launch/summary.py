@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from rayseg.errors import RaysegError
 from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
+from rayseg.launch.spans import SPANS, read_spans
 from rayseg.launch.trial_effects import TrialEffects, trial_effects
-from rayseg.report import rank_table, render_table, shortest_endings, write_parquet
+from rayseg.report import ClusterUse, cluster_use, rank_table, render_table, shortest_endings, write_parquet
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 
@@ -57,6 +58,7 @@ class SweepResult:
         seconds: wall time.
         metric: what it was ranked by.
         searched: keys of the space.
+        use: what became of the cluster's time; None where no trial came to its loop.
         confirmation: verdicts over paired seeds, where they were asked for.
     """
 
@@ -70,15 +72,17 @@ class SweepResult:
     seconds: float
     metric: str
     searched: tuple[str, ...]
+    use: ClusterUse | None = None
     confirmation: Confirmation | None = None
 
     def __str__(self) -> str:
-        """The ranked table; searched keys are named by their shortest distinct endings."""
+        """The ranked table, and how the cluster was used; searched keys are named by their shortest distinct endings."""
         names = shortest_endings(self.searched)
         first = ("rank", self.metric, "trial", "step", "status")
-        return render_table(
+        table = render_table(
             [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
         )
+        return table if self.use is None else f"{table}\n\n{self.use}"
 
     def effects(self) -> TrialEffects:
         """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
@@ -90,7 +94,13 @@ class SweepResult:
 
 
 def summarise(
-    request: SweepRequest, trials: Sequence[EndedTrial], directory: Path, total_steps: int, seconds: float, run_id: str | None
+    request: SweepRequest,
+    trials: Sequence[EndedTrial],
+    directory: Path,
+    total_steps: int,
+    seconds: float,
+    run_id: str | None,
+    places: int,
 ) -> SweepResult:
     """Rank the trials and write ``best.yaml``, ``table.parquet``, ``table.txt`` and ``summary.json``.
 
@@ -110,7 +120,9 @@ def summarise(
     config = config.with_({"tracking.name": None, **{f"tracking.{key}": value for key, value in where.items()}})
     step, metrics = History(Path(best["directory"]) / "metrics.jsonl").rows()[-1]
     searched = tuple(request.space)
-    found = SweepResult(config, metrics, step, str(best["trial"]), rows, run_id, directory, seconds, request.metric, searched)
+    use = cluster_use([read_spans(trial.directory / SPANS) for trial in trials], read_spans(directory / SPANS), places)
+    name = str(best["trial"])
+    found = SweepResult(config, metrics, step, name, rows, run_id, directory, seconds, request.metric, searched, use)
     _write(found)
     return found
 
@@ -122,7 +134,10 @@ def read_summary(directory: Path) -> SweepResult | None:
         return None
     kept = json.loads(path.read_text(encoding="utf-8"))
     config = ExperimentConfig.from_dict(read_config_file(directory / "best.yaml"))
-    return SweepResult(**{**kept, "best_config": config, "directory": directory, "searched": tuple(kept["searched"])})
+    use = None if kept.get("use") is None else ClusterUse(**kept["use"])
+    return SweepResult(
+        **{**kept, "best_config": config, "directory": directory, "searched": tuple(kept["searched"]), "use": use}
+    )
 
 
 def _write(found: SweepResult) -> None:
@@ -132,6 +147,7 @@ def _write(found: SweepResult) -> None:
     (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
     (found.directory / "effects.txt").write_text(f"{_effects_of(found)}\n", encoding="utf-8")
     kept = {each.name: getattr(found, each.name) for each in fields(found) if each.name not in _NOT_KEPT}
+    kept["use"] = None if found.use is None else asdict(found.use)
     staged = found.directory / ".summary.json"
     staged.write_text(json.dumps(kept), encoding="utf-8")
     staged.replace(found.directory / "summary.json")

@@ -19,9 +19,11 @@ from rayseg.report.paired import (
 )
 from rayseg.report.records import ShownImage, SweepRecords, TrialRecord
 from rayseg.report.table import changed_values, rank_table, render_table, shortest_endings, write_parquet
+from rayseg.report.use import ClusterUse, Span, cluster_use
 
 __all__ = [
     "Candidate",
+    "ClusterUse",
     "Difference",
     "Effect",
     "ImageInterval",
@@ -29,11 +31,13 @@ __all__ = [
     "PairRules",
     "RecipeRuns",
     "ShownImage",
+    "Span",
     "SweepRecords",
     "TrialRecord",
     "Verdict",
     "bootstrap_images",
     "changed_values",
+    "cluster_use",
     "compare",
     "effects",
     "explain_candidate",

@@ -9,6 +9,7 @@ from typing import Any
 from rayseg.report.confirmation import Candidate, Mode
 from rayseg.report.effects import Effect
 from rayseg.report.paired import PairRules
+from rayseg.report.use import ClusterUse
 
 __all__ = ["ShownImage", "SweepRecords", "TrialRecord"]
 
@@ -73,6 +74,7 @@ class SweepRecords:
         searcher: that chose the values.
         total_steps: of a full trial.
         seconds: the search took.
+        use: of the cluster; None where nobody wrote it down.
         candidates: of the confirmation; none where there was none.
         rules: of the confirmation's pairs.
         key_effects: what the scores follow, by key.
@@ -94,6 +96,7 @@ class SweepRecords:
     searcher: str = "random"
     total_steps: int = 0
     seconds: float = 0.0
+    use: ClusterUse | None = None
     candidates: Sequence[Candidate] = ()
     rules: PairRules = field(default_factory=PairRules)
     key_effects: Sequence[Effect] = ()

@@ -110,6 +110,19 @@ def test_the_process_of_a_trial_is_used_again(result: SweepResult, base: Experim
     assert len(set(processes[:5])) == 1  # the fifth was killed
 
 
+def test_the_use_of_the_cluster_is_told_in_table_report_and_store(result: SweepResult, mlflow: Any) -> None:
+    use = result.use
+    assert use is not None
+    assert (use.trials, use.places) == (5, 1)  # the loop of the one that was killed has no end
+    assert use.between_s is not None
+    assert 0 < use.busy < 1
+    room = use.seconds * use.places
+    assert use.busy * room + 1 * use.first_s + 4 * use.between_s + use.waiting * room == pytest.approx(room)
+    assert str(use) in (result.directory / "table.txt").read_text()
+    assert "places training" in (result.directory / "report.html").read_text(encoding="utf-8")
+    assert mlflow.get_run(result.run_id).data.metrics["sweep/busy"] == use.busy
+
+
 def test_the_best_recipe_runs_as_it_is(result: SweepResult) -> None:
     config = rayseg.load_config(result.directory / "best.yaml")
     assert config == result.best_config

@@ -67,10 +67,19 @@ def facts(records: SweepRecords) -> str:
         "steps of a full trial": records.total_steps,
         "values chosen by": records.searcher,
         "search took": f"{records.seconds / 60:.1f} min",
+        **_use(records),
     }
     return tag(
         "dl", *(tag("div", tag("dt", text(name)), tag("dd", text(value))) for name, value in told.items()), class_="facts"
     )
+
+
+def _use(records: SweepRecords) -> dict[str, str]:
+    use = records.use
+    if use is None:
+        return {}
+    between = {} if use.between_s is None else {"between two trials": f"{use.between_s:.1f} s"}
+    return {"trials an hour": f"{use.trials_per_hour:.0f}", "places training": f"{use.busy:.0%} of {use.places}", **between}
 
 
 def confirmation_section(records: SweepRecords) -> str:
