@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rayseg.build import Components, check, worker_counts
+from rayseg.build import Components, check, plan_of, worker_counts
 from rayseg.build.corners import CornerCheck
 from rayseg.config import ExperimentConfig, plain
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.breeding_request import breeding_problems, is_population, length_problems
 from rayseg.space import Space, corners
 
 __all__ = ["Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
 
 Searcher = Literal["random", "grid", "optuna"]
-Scheduler = Literal["asha"]
+Scheduler = Literal["asha", "pbt", "pb2"]
 
 #: Keys that decide how long a trial is: ASHA compares trials at the same step of equally long runs.
 _LENGTHS = ("train.steps", "train.epochs", "eval.every", "eval.at_end", "data.dataset", "data.train_split")
@@ -41,6 +42,9 @@ class SweepRequest:
     max_concurrent: int | None
     grace_steps: int | None
     components: Components
+    perturb_every: int | None = None
+    quantile: float | None = None
+    resample: float | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +64,8 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
         ConfigError: every problem; those of a corner say at which value.
     """
     problems = [*check(request.base, request.components), *_request_problems(request), *more]
+    if not problems and is_population(request):
+        problems += length_problems(request, plan_of(request.base, request.components))
     if not problems:
         checked = CornerCheck(request.base, request.components)
         for point in [*corners(request.space), dict(request.baseline)]:
@@ -86,7 +92,7 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
     if request.base.checkpoint.optimizer == "none" and request.base.scaling.max_failures > 0:
         text = "none, but a trial whose process died goes on from its checkpoint; set scaling.max_failures to 0, or say newest"
         problems.append(Problem("checkpoint.optimizer", text))
-    return problems
+    return [*problems, *breeding_problems(request)]
 
 
 def _why_not(key: str) -> str | None:
@@ -126,6 +132,7 @@ def same_search(request: SweepRequest, directory: Path) -> None:
         "scheduler": request.scheduler,
         "grace_steps": request.grace_steps,
         "workers": list(worker_counts(request.base)),
+        **{name: value for name in ("perturb_every", "quantile", "resample") if (value := getattr(request, name)) is not None},
     }
     if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:
         changed = ", ".join(key for key in asked if asked[key] != before.get(key))

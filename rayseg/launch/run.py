@@ -80,6 +80,7 @@ class RunInfo:
         components: name -> callable given by value.
         sampled: dotted key -> value that a search chose; read back from what was built.
         counts: labels of the training set, where the driver counted them.
+        other_recipe: the checkpoint to go on from may be of another recipe.
     """
 
     config: Mapping[str, Any]
@@ -88,6 +89,7 @@ class RunInfo:
     components: Components = field(default_factory=dict)
     sampled: Mapping[str, Any] = field(default_factory=dict)
     counts: LabelCounts | None = None
+    other_recipe: bool = False
 
     def experiment_config(self) -> ExperimentConfig:
         """The config, validated again."""
@@ -187,6 +189,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         set_generators(config.seed)
         experiment = assemble(config, reporter, info.components, known_counts=info.counts)
         check_applied(experiment, info.sampled)
+        experiment.fit.other_recipe = info.other_recipe
         if info.sampled and is_main():
             _record_applied(experiment, info, tracker)
         if experiment.start is not None and is_main():

@@ -14,8 +14,12 @@ from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.plan import Plan
+from rayseg.launch.breeding import Breeder
+from rayseg.launch.breeding_request import is_population, population_rules
 from rayseg.launch.cluster import can_grow, worker_resources
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
+from rayseg.launch.lineage import last_of_runs
+from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import Point, make_points, make_scheduler, make_search
 from rayseg.launch.summary import EndedTrial
@@ -32,9 +36,14 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
         base = request.base
         points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
         search = make_search(request.searcher, request.space, base.seed, request.metric, request.mode, points[0])
-        num_trials = len(points) if search is None else request.num_samples + 1
+        num_trials = segments = len(points) if search is None else request.num_samples + 1
+        if is_population(request):
+            rules = population_rules(request, lengths)
+            population = Population(rules, request.space, points[1:])
+            search = Breeder(population, points[0], plan.directory, "tune", request.metric, grouped=on_workers(base))
+            segments = 1 + request.num_samples * len(rules.ends)
         config = ray.tune.TuneConfig(
-            num_samples=1 if search is None else num_trials,
+            num_samples=1 if search is None else segments,
             search_alg=search,
             scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps),
             max_concurrent_trials=max_concurrent(request, num_trials),
@@ -42,7 +51,8 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
         )
         return _tuner(trainable, plan, request, "tune", config, points if search is None else None, num_trials)
 
-    return _run(request, plan, "tune", new)
+    ended = _run(request, plan, "tune", new)
+    return last_of_runs(ended) if is_population(request) else ended
 
 
 def run_points(request: SweepRequest, plan: TrialPlan, points: Sequence[Point], name: str) -> list[EndedTrial]:

@@ -98,8 +98,8 @@ class FirstThen(TuneSearcher):
 
 
 def make_scheduler(scheduler: Scheduler | None, plan: Plan, grace_steps: int | None) -> ASHAScheduler | None:
-    """ASHA over optimizer steps, or None: every trial runs to its end."""
-    if scheduler is None:
+    """ASHA over optimizer steps, or None: every trial runs to its end, or ends by itself."""
+    if scheduler != "asha":
         return None
     first = grace_steps or plan.eval_every * max(1, math.ceil(plan.total_steps / 5 / plan.eval_every))
     return ASHAScheduler(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yam
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.confirmed import Confirmation
+from rayseg.launch.lineage import lineage_of, read_lineage, told_lineage, write_schedule
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, read_spans
@@ -22,6 +23,9 @@ __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 
 #: Of a result, what is in files of its own.
 _NOT_KEPT = ("best_config", "directory", "confirmation")
+
+#: How a trial ends that has no rank.
+_UNRANKED = ("replaced", "failed")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class EndedTrial:
         directory: what it wrote.
         fault: why it failed, or None.
         checkpoint: its newest, or None.
+        replaced: its weights were given up for those of another member of a population.
     """
 
     trial_id: str
@@ -41,6 +46,7 @@ class EndedTrial:
     directory: Path
     fault: str | None
     checkpoint: Path | None = None
+    replaced: bool = False
 
 
 @dataclass
@@ -60,6 +66,7 @@ class SweepResult:
         searched: keys of the space.
         use: what became of the cluster's time; None where no trial came to its loop.
         confirmation: verdicts over paired seeds, where they were asked for.
+        schedule: of a population's winner, the recipes by step that made its weights; also ``schedule.yaml``.
     """
 
     best_config: ExperimentConfig
@@ -74,22 +81,30 @@ class SweepResult:
     searched: tuple[str, ...]
     use: ClusterUse | None = None
     confirmation: Confirmation | None = None
+    schedule: list[dict[str, Any]] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The ranked table, and how the cluster was used; searched keys are named by their shortest distinct endings."""
         names = shortest_endings(self.searched)
-        first = ("rank", self.metric, "trial", "step", "status")
+        first = ("rank", self.metric, "trial", "step", "status", *(["lineage"] if self.bred else []))
         table = render_table(
             [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
         )
         return table if self.use is None else f"{table}\n\n{self.use}"
 
+    @property
+    def bred(self) -> bool:
+        """Whether the trials were a population, whose recipes changed while they ran."""
+        return any("lineage" in row for row in self.table)
+
     def effects(self) -> TrialEffects:
         """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
 
         Raises:
-            RaysegError: too few trials have a score at one step.
+            RaysegError: too few trials have a score at one step, or recipes changed while trials ran.
         """
+        if self.bred:
+            raise RaysegError("recipes changed while the trials of the population ran: what a score follows cannot be told")
         return trial_effects(self.table, self.searched, self.metric, self.best_config.checkpoint.mode)
 
 
@@ -111,6 +126,9 @@ def summarise(
         RaysegError: no trial gave a score.
     """
     rows = _ranked([_row(trial, request, total_steps) for trial in trials], request)
+    segments = read_lineage(directory)
+    for row in rows if segments else []:
+        row["lineage"] = told_lineage(lineage_of(segments, row["trial"])) or None
     if rows[0]["rank"] is None:
         faults = "; ".join(sorted({trial.fault.strip() for trial in trials if trial.fault}))
         raise RaysegError(f"no trial of the sweep in {directory} gave {request.metric}; {faults or 'none of them reported it'}")
@@ -123,6 +141,7 @@ def summarise(
     use = cluster_use([read_spans(trial.directory / SPANS) for trial in trials], read_spans(directory / SPANS), places)
     name = str(best["trial"])
     found = SweepResult(config, metrics, step, name, rows, run_id, directory, seconds, request.metric, searched, use)
+    found.schedule = lineage_of(segments, name)
     _write(found)
     return found
 
@@ -143,6 +162,8 @@ def read_summary(directory: Path) -> SweepResult | None:
 def _write(found: SweepResult) -> None:
     """Every file; ``summary.json`` last, which says that the sweep has ended."""
     write_yaml(found.best_config, found.directory / "best.yaml")
+    if found.schedule:
+        write_schedule(found.schedule, found.directory)
     write_parquet(found.table, found.directory / "table.parquet")
     (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
     (found.directory / "effects.txt").write_text(f"{_effects_of(found)}\n", encoding="utf-8")
@@ -162,9 +183,10 @@ def _effects_of(found: SweepResult) -> TrialEffects | str:
 
 
 def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[str, Any]]:
-    whole = rank_table([row for row in rows if row["status"] != "failed"], request.metric, request.mode)
-    failed = [{"rank": None, request.metric: row.get(request.metric), **row} for row in rows if row["status"] == "failed"]
-    return [*whole, *failed]
+    """Those whose weights are not there any more, or never were good for anything, come last and have no rank."""
+    whole = rank_table([row for row in rows if row["status"] not in _UNRANKED], request.metric, request.mode)
+    rest = sorted((row for row in rows if row["status"] in _UNRANKED), key=lambda row: _UNRANKED.index(row["status"]))
+    return [*whole, *({"rank": None, request.metric: row.get(request.metric), **row} for row in rest)]
 
 
 def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str, Any]:
@@ -176,7 +198,7 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
     step, last = rows[-1] if rows else (0, {})
     run_id = own / "mlflow_run_id"
     early = "stopped early" if stopped_by(own) is None else "stopped itself"
-    ended = "full" if step >= total_steps else early
+    ended = "replaced" if trial.replaced else "full" if step >= total_steps else early
     return {
         "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,

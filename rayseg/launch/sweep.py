@@ -33,6 +33,9 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     baseline: Mapping[str, Any] | None = None,
     max_concurrent: int | None = None,
     grace_steps: int | None = None,
+    perturb_every: int | None = None,
+    quantile: float | None = None,
+    resample: float | None = None,
     components: Components | None = None,
     confirm: Mapping[str, Any] | None = None,
 ) -> SweepResult:
@@ -46,12 +49,18 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         space: dotted key -> dimension (``rayseg.space``).
         metric: to compare by; None: ``checkpoint.best`` of the base.
         mode: whether more or less of it is better; None: ``checkpoint.mode``.
-        num_samples: trials besides the baseline; a grid has as many as it has points.
+        num_samples: trials besides the baseline; a grid has as many as it has points, a population so many members.
         searcher: ``random``, ``grid``, or ``optuna`` (needs the extra of that name).
-        scheduler: ``asha`` ends bad trials early, None runs each to its end.
+        scheduler: ``asha`` ends bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a population: at
+            comparisons the worst go on with the weights of the best and a recipe near theirs (``pbt``) or one that a model of
+            what was gained proposes (``pb2``).
         baseline: overrides of trial 0 on top of the base; None: the base itself.
         max_concurrent: trials at a time; None: as many as the cluster holds.
-        grace_steps: no trial is ended before this step; None: a fifth of the run, at an evaluation.
+        grace_steps: no trial is ended, or gives up its weights, before this step; None: a fifth of the run, at an evaluation;
+            for a population ``perturb_every``.
+        perturb_every: steps between comparisons of a population, at evaluations; None: an eighth of the run.
+        quantile: share of a population that is replaced at a comparison; None: a quarter.
+        resample: probability with which ``pbt`` draws a value anew instead of moving it; None: a quarter.
         components: name -> callable given by value.
         confirm: train the best recipes and the baseline again over paired seeds, and say what is better; arguments of
             ``rayseg.confirm``, such as ``{"top": 2}``. None: not now.
@@ -78,6 +87,9 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         baseline=read_weight_files(baseline or {}),
         max_concurrent=max_concurrent,
         grace_steps=grace_steps,
+        perturb_every=perturb_every,
+        quantile=quantile,
+        resample=resample,
         components=components or {},
     )
     wanted = None if confirm is None else confirm_request(confirm)

@@ -23,11 +23,13 @@ from rayseg.build import Components, same_labels, worker_counts
 from rayseg.config import ExperimentConfig, flatten
 from rayseg.data import LabelCounts
 from rayseg.engine import lent_process
+from rayseg.engine.checkpoint import step_of
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
 from rayseg.launch.group_thread import GroupThread
+from rayseg.launch.parts import Part, changes_recipe, left_of, newest_of, overrides_of, parts_of
 from rayseg.launch.ray_train import make_trainer, run_trainer
 from rayseg.launch.records import closing, finisher, open_record, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
@@ -35,11 +37,7 @@ from rayseg.launch.tune_reporter import TuneReporter
 from rayseg.report import changed_values
 from rayseg.tracking import NullTracker, Tracker
 
-__all__ = ["MARKS", "Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
-
-
-#: What a point says besides overrides.
-MARKS = ("baseline", "recipe")
+__all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def on_workers(config: ExperimentConfig) -> bool:
 
 def trial_directory(directory: str, trial_id: str, point: Mapping[str, Any]) -> Path:
     """Where a trial of the sweep in a directory writes; its last part is the trial's name."""
-    name = "baseline" if point.get("baseline") else trial_id
+    name = "baseline" if point.get("baseline") else point.get("segment", {}).get("run", trial_id)
     if "recipe" in point:
         name = f"{point['recipe']}-seed{point['seed']}"
     return Path(directory) / f"{Path(directory).name}-{name}"
@@ -126,7 +124,8 @@ class Trial:
     Args:
         plan: of the sweep.
         trial_id: Tune's.
-        point: overrides of the base; ``baseline: True`` marks trial 0, ``recipe`` names what is confirmed with a ``seed``.
+        point: overrides of the base; ``baseline: True`` marks trial 0, ``recipe`` names what is confirmed with a ``seed``,
+            ``segment`` tells a member of a population where it begins and ends, ``schedule`` which recipe it has when.
     """
 
     plan: TrialPlan
@@ -136,15 +135,10 @@ class Trial:
     def run(self) -> None:
         """Run to the end, or to where Tune ends it."""
         directory = trial_directory(self.plan.directory, self.trial_id, self.point)
-        overrides = {key: value for key, value in self.point.items() if key not in MARKS}
-        sampled = {} if self.point.get("baseline") else overrides
         try:
-            config = self.plan.config(overrides, directory.name)
+            config = self.plan.config(overrides_of(self.point), directory.name)
             prepare_directory(config)
-            run_id, plan = self._open(config, directory), self.plan
-            counts = plan.counts_for(config)
-            info = RunInfo(config.to_dict(), str(directory), run_id, plan.components, sampled, counts)
-            self._train(info, config)
+            self._train(config, directory, self._open(config, directory))
         except RaysegError as fault:
             directory.mkdir(exist_ok=True)
             (directory / "fault.txt").write_text(f"{type(fault).__name__}: {fault}\n", encoding="utf-8")
@@ -158,21 +152,22 @@ class Trial:
             run_id = open_record(store, config, directory, tags=self._tags(config), parent_run_id=parent, owner=owner)
         actor = ray.get_runtime_context().current_actor
         note = {"run_id": run_id, "directory": str(directory), "actor": actor}
-        desk = self.plan.desk
-        ray.get([desk.take.remote(f"group/{directory}"), desk.post.remote(f"trial/{self.trial_id}", note)])
+        ray.get(self.plan.desk.post.remote(f"trial/{self.trial_id}", note))
         return run_id
 
-    def _train(self, info: RunInfo, config: ExperimentConfig) -> None:
+    def _train(self, config: ExperimentConfig, directory: Path, run_id: str | None) -> None:
         """Tune ends a trial by SystemExit; one that it ends at its last evaluation has ended by itself."""
-        store = DeskStore(self.plan.desk) if info.run_id is not None else None
+        store = DeskStore(self.plan.desk) if run_id is not None else None
+        parts = parts_of(self.point, config, self.plan.total_steps)
         last, ended = _LastStep(), None
-        tracker = NullTracker() if on_workers(config) else run_tracker(store, info.run_id, own=self._own(info, config))
-        with closing(finisher(store, info.run_id) if on_workers(config) else tracker.finish):
+        tracker = NullTracker() if on_workers(config) else run_tracker(store, run_id, own=self._own(config, directory))
+        with closing(finisher(store, run_id) if on_workers(config) else tracker.finish):
             try:
                 if on_workers(config):
-                    self._train_on_workers(info, config, last)
+                    for part in left_of(parts, _step_of(newest_of(directory))):
+                        self._train_on_workers(part, self._info(part, directory, run_id), last)
                 else:
-                    self._train_here(info, tracker, last, config)
+                    self._train_here(parts, [self._info(part, directory, run_id) for part in parts], tracker, last)
             except SystemExit as end:
                 if last.step < self.plan.total_steps:
                     raise
@@ -180,28 +175,40 @@ class Trial:
         if ended is not None:
             raise ended
 
-    def _own(self, info: RunInfo, config: ExperimentConfig) -> list[Tracker]:
-        return own_trackers(config, Path(info.directory), group=Path(self.plan.directory).name)
+    def _info(self, part: Part, directory: Path, run_id: str | None) -> RunInfo:
+        components, counts = self.plan.components, self.plan.counts_for(part.config)
+        tree, other = part.config.to_dict(), changes_recipe(self.point)
+        return RunInfo(tree, str(directory), run_id, components, part.sampled, counts, other_recipe=other)
 
-    def _train_here(self, info: RunInfo, tracker: Tracker, last: _LastStep, config: ExperimentConfig) -> None:
+    def _own(self, config: ExperimentConfig, directory: Path) -> list[Tracker]:
+        return own_trackers(config, directory, group=Path(self.plan.directory).name)
+
+    def _train_here(self, parts: list[Part], infos: list[RunInfo], tracker: Tracker, last: _LastStep) -> None:
         kept = Path(self.plan.directory) / ray.tune.get_context().get_experiment_name() / self.trial_id
-        strips = kept if config.checkpoint.optimizer == "newest" else None
-        reporter = TuneReporter(tracker, History(Path(info.directory) / "metrics.jsonl"), strips)
+        strips = kept if parts[0].config.checkpoint.optimizer == "newest" else None
+        begins = self.point.get("segment", {}).get("begins")
+        history = History(Path(infos[0].directory) / "metrics.jsonl")
+        reporter = TuneReporter(tracker, history, strips, None if begins is None else Path(begins))
         try:
-            run_worker(info, reporter, tracker)
+            for part in left_of(parts, _step_of(reporter.latest())):
+                reporter.until = part.until
+                run_worker(infos[parts.index(part)], reporter, tracker)
         finally:
             last.step = reporter.step
             reporter.close()
 
-    def _train_on_workers(self, info: RunInfo, config: ExperimentConfig, last: _LastStep) -> None:
+    def _train_on_workers(self, part: Part, info: RunInfo, last: _LastStep) -> None:
         gate = ray.remote(Gate).options(num_cpus=0).remote()
-        trainer = make_trainer(config, info, self.plan.desk, gate=gate)
+        ray.get(self.plan.desk.take.remote(f"group/{info.directory}"))
+        trainer = make_trainer(part.config, info, self.plan.desk, gate=gate)
         group = GroupThread(lambda: run_trainer(trainer, info, self.plan.desk))
         try:
             for metrics in group.evaluations(gate):
                 last.step, final = metrics["step"], metrics
                 if last.step < self.plan.total_steps:
                     ray.tune.report(metrics)
+                if part.until is not None and last.step >= part.until:
+                    break
             if last.step >= self.plan.total_steps:  # told when the workers have ended: Tune may end this process then
                 ray.tune.report(final)
         finally:
@@ -223,6 +230,7 @@ class Trial:
             "rayseg.kind": "confirm" if "recipe" in self.point else "trial",
             "rayseg.seed": str(config.seed),
             **({"rayseg.recipe": self.point["recipe"]} if "recipe" in self.point else {}),
+            **self.point.get("segment", {}).get("tags", {}),
         }
 
 
@@ -231,3 +239,7 @@ class _LastStep:
     """The step of the last evaluation that Tune was told of."""
 
     step: int = 0
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return 0 if checkpoint is None else step_of(checkpoint)

@@ -13,6 +13,8 @@ import ray.tune
 from rayseg.engine.checkpoint import strip_older
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
+from rayseg.launch.parts import newest_of
+from rayseg.launch.run import StopRun
 from rayseg.tracking import Tracker
 
 __all__ = ["TuneReporter"]
@@ -26,15 +28,18 @@ class TuneReporter:
         history: file of evaluations in the trial's directory.
         strips: the directory in which Tune keeps the trial's checkpoints, where only the newest of them is to hold what a
             run needs to go on; None: all do.
+        begins: a checkpoint to go on from, where the trial has none of its own that is newer.
     """
 
-    def __init__(self, tracker: Tracker, history: History, strips: Path | None = None) -> None:
+    def __init__(self, tracker: Tracker, history: History, strips: Path | None = None, begins: Path | None = None) -> None:
         self._tracker = tracker
         self._history = history
         self._strips = strips
+        self._begins = begins
         self._open = ExitStack()
         self._last: dict[str, float] = {}
         self.step = 0
+        self.until: int | None = None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record."""
@@ -49,6 +54,7 @@ class TuneReporter:
 
         Raises:
             SystemExit: Tune ends the trial here.
+            StopRun: it ends here by itself, at ``until``.
         """
         if metrics:
             self._history.record(step, metrics)
@@ -65,15 +71,18 @@ class TuneReporter:
             if checkpoint is not None:
                 shutil.rmtree(checkpoint.parent, ignore_errors=True)
         self._strip(saved, step)
+        if self.until is not None and step >= self.until:
+            raise StopRun
 
     def _strip(self, saved: ray.tune.Checkpoint | None, step: int) -> None:
         if saved is not None and self._strips is not None:
             strip_older(self._strips, step)
 
     def latest(self) -> Path | None:
-        """The checkpoint that Tune resumes this trial from."""
+        """The newest of what Tune has of this trial, what it was given to begin with, and what is in its directory."""
         checkpoint = ray.tune.get_checkpoint()
-        return None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
+        own = None if checkpoint is None else Path(self._open.enter_context(checkpoint.as_directory()))
+        return newest_of(own, self._begins, self._history.path.parent)
 
     def close(self) -> None:
         """Let go of downloaded checkpoints."""

@@ -10,11 +10,12 @@ from typing import Any
 import ray.tune
 
 import ray
-from rayseg.launch.trial import MARKS, fault_of, trial_directory
+from rayseg.launch.parts import overrides_of
+from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
 
-__all__ = ["Watch", "cluster_use", "recipe_board", "watched"]
+__all__ = ["Watch", "cluster_use", "recipe_board", "say_beside", "watched"]
 
 #: Views of this process by directory; Tune pickles its callbacks, and a terminal does not survive that.
 _OPEN: dict[str, SearchView] = {}
@@ -54,12 +55,14 @@ class Watch(ray.tune.Callback):
         self._tell(trials, trial, "failed")
 
     def _tell(self, trials: Sequence[Any], trial: Any, state: LiveState) -> None:
-        if self._directory in _OPEN:
-            rows = {each.trial_id: self._row(each, state if each is trial else None) for each in trials}
-            _OPEN[self._directory].ended(rows[trial.trial_id], list(rows.values()), self._num_trials)
+        """A member of a population that has come to a comparison has not ended."""
+        rows = {each.trial_id: self._row(each, state if each is trial else None) for each in _newest(trials)}
+        own = rows.get(trial.trial_id)
+        if self._directory in _OPEN and own is not None and own.ended:
+            _OPEN[self._directory].ended(own, list(rows.values()), self._num_trials)
 
     def _rows(self, trials: Sequence[Any]) -> list[LiveRow]:
-        return [self._row(trial, None) for trial in trials]
+        return [self._row(trial, None) for trial in _newest(trials)]
 
     def _row(self, trial: Any, ended: LiveState | None) -> LiveRow:
         """A trial; Tune calls its end before it has that status."""
@@ -70,8 +73,8 @@ class Watch(ray.tune.Callback):
         if fault is not None:
             state = "failed"
         elif state == "done" and step < self._total_steps:
-            state = "stopped"
-        changed = {} if "recipe" in point else {key: value for key, value in point.items() if key not in MARKS}
+            state = "waiting" if "segment" in point else "stopped"
+        changed = {} if "recipe" in point else overrides_of(point)
         return LiveRow(
             name=directory.name.removeprefix(f"{directory.parent.name}-"),
             state=state,
@@ -81,6 +84,22 @@ class Watch(ray.tune.Callback):
             reason="" if state != "failed" else (fault or "its process died").strip().partition("\n")[0],
             baseline=bool(point.get("baseline")),
         )
+
+
+def _newest(trials: Sequence[Any]) -> list[Any]:
+    """Trials as a person counts them: of each member of a population what it does now."""
+    return list({each.config["point"].get("segment", {}).get("member", each.trial_id): each for each in trials}.values())
+
+
+def say_beside(directory: str, line: str) -> None:
+    """A line of its own in the view of a sweep, where it has one in this process.
+
+    Args:
+        directory: of the sweep, as it is told to ``Watch``.
+        line: for people.
+    """
+    if directory in _OPEN:
+        _OPEN[directory].say(line)
 
 
 @contextmanager
