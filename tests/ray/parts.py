@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rayseg.collective import rank
+from rayseg.config import from_yaml
 from rayseg.engine import Fit
 from rayseg.errors import DataError
 
@@ -155,3 +156,16 @@ class Told:
             raise DataError("images/7.png: cannot be read; restore it")
         more = {"same": 0.0, "gain": 0.1 + 0.0001 * (seed % 2), "noise": 0.01 * (-1) ** seed, "fails": 0.2}[self._kind]
         metrics["val/mIoU"] = 0.5 + 0.01 * seed + more
+
+
+class Begun:
+    """Keeps with what a part of a run goes on: ``NAME-STEP.pt`` in the folder."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def on_start(self, run: Fit) -> None:
+        if run.state.step > 0 and rank() == 0:
+            name = from_yaml(run.texts["config.yaml"])["tracking"]["name"]
+            kept = {"model": run.state.model.state_dict(), "optimizer": run.state.optimizer.state_dict()}
+            torch.save(kept, self._folder / f"{name}-{run.state.step}.pt")
