@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from rayseg.errors import RaysegError  # noqa: E402
 from rayseg.launch import SweepResult  # noqa: E402
 from rayseg.space import Space, choice, log_uniform, uniform  # noqa: E402
 
-#: Of both: U-Net on EfficientNet-lite0 with ImageNet weights and a narrow decoder.
+#: U-Net on EfficientNet-lite0 with ImageNet weights, with a narrow decoder.
+NETWORK: dict[str, Any] = {"model.decoder_channels": [48, 32, 24, 16, 8]}
 COMMON: dict[str, Any] = {
-    "model.decoder_channels": [48, 32, 24, 16, 8],
     "train.batch_size": 4,
     "schedule.warmup.length.steps": 15,
     "eval.batch_size": 16,
@@ -54,7 +54,7 @@ SETS: dict[str, dict[str, Any]] = {
 SMOKE: dict[str, Any] = {
     "data.dataset": {"type": "synthetic", "length": 8, "size": [32, 64]},
     "data.ignore_index": 255,
-    "data.transforms": {},
+    "data.transforms.crop.size": [32, 64],
     "model": {"type": "small_unet", "width": 4},
     "eval.resize": None,
     "schedule.warmup.length.steps": 1,
@@ -112,14 +112,8 @@ def space_around(rate: float) -> Space:
 
 def base_experiment(args: argparse.Namespace) -> rayseg.ExperimentConfig:
     """What all runs have in common."""
-    where = {} if args.smoke else {"data.dataset.path": str(Path(args.data).expanduser().resolve())}
-    changes: Mapping[str, Any] = {
-        **COMMON,
-        **SETS[args.set],
-        **where,
-        **(SMOKE if args.smoke else {}),
-        **parse_assignments(args.overrides),
-    }
+    real = {} if args.smoke else {**NETWORK, "data.dataset.path": str(Path(args.data).expanduser().resolve())}
+    changes = {**COMMON, **SETS[args.set], **(SMOKE if args.smoke else real), **parse_assignments(args.overrides)}
     return rayseg.load_config(ROOT / "experiments" / "configs" / "parquet.yaml", changes)
 
 

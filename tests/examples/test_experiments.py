@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
@@ -76,3 +77,32 @@ def test_a_search_prints_its_table(
     assert re.search(r"^rank +val/mIoU +trial", printed, re.MULTILINE)
     assert f"best recipe: {tmp_path / script / 'best.yaml'}" in printed
     assert (f"confirmed recipe: {tmp_path / script / 'confirmed.yaml'}" in printed) == bool(more)
+
+
+def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_path: Path) -> None:
+    first, again = run_twice("surrogate.py", "--out", str(tmp_path / "table.csv"), cwd=tmp_path)
+    rows = read_surrogate(tmp_path / "table.csv")
+    assert [(row["optim.lr"], row["seed"], row["step"]) for row in rows] == [
+        (rate, seed, step)
+        for rate, seed in (("0.0025", "0"), ("0.04", "0"), ("0.006", "1"), ("0.006", "2"))
+        for step in ("2", "4")
+    ]
+    assert first.count("trial ") == 6
+    assert "trial " not in again
+    assert first.endswith(again)
+
+
+def read_surrogate(path: Path) -> list[dict[str, str]]:
+    """Its rows, without what it was made with."""
+    return list(csv.DictReader(line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_search_on_real_images_tunes_its_baseline_first_and_is_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "experiments"), *sys.path])
+    import_module("real_sweeps").main(["nuclei", "--smoke", "--num-samples", "1", "--storage", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert printed.index("\nnuclei-rate\n") < printed.index("\nnuclei-recipe\n") < printed.index("\nto go on with: ")
+    assert (tmp_path / "nuclei-recipe" / "report.html").is_file()
