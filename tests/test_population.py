@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from rayseg.launch.bandit import Observation, choose
 from rayseg.launch.perturb import from_unit, perturbed, to_unit, why_not_bounded, why_not_perturbed
 from rayseg.launch.population import Population, PopulationRules, Segment
-from rayseg.space import Space, choice, int_uniform, log_uniform, random_points, uniform
+from rayseg.space import FlatSpace, choice, int_uniform, log_uniform, random_points, uniform
 
-SPACE: Space = {"optim.lr": log_uniform(1e-4, 1.0), "sampling.thresh": uniform(-0.5, 0.9)}
-MIXED: Space = {**SPACE, "losses.dice.weight": choice([0.0, 1.0, 3.0]), "schedule.warmup.length.steps": int_uniform(1, 40)}
+SPACE: FlatSpace = {"optim.lr": log_uniform(1e-4, 1.0), "sampling.thresh": uniform(-0.5, 0.9)}
+MIXED: FlatSpace = {**SPACE, "losses.dice.weight": choice([0.0, 1.0, 3.0]), "schedule.warmup.length.steps": int_uniform(1, 40)}
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -27,7 +27,9 @@ def _rules(kind: str = "pbt", **more: object) -> PopulationRules:
     return PopulationRules(kind=kind, **given)  # type: ignore[arg-type]
 
 
-def _bred(rules: PopulationRules, score: Callable[[Segment], float | None], num: int = 6, space: Space = SPACE) -> Population:
+def _bred(
+    rules: PopulationRules, score: Callable[[Segment], float | None], num: int = 6, space: FlatSpace = SPACE
+) -> Population:
     population = Population(rules, space, random_points(space, num, rules.seed))
     order = np.random.default_rng(7)
     while not population.over:
@@ -121,7 +123,7 @@ def test_the_lineage_of_a_run_is_whose_recipe_made_its_weights() -> None:
 def _toy(rules: PopulationRules) -> float:
     """Figure 2 of Jaderberg et al. 2017: maximise 1.2 - |w|^2 by ascent on a surrogate whose two recipes see one axis each."""
     weights = {name: np.array([0.9, 0.8]) for name in ("m1", "m2")}
-    space: Space = {"h0": uniform(0.0, 1.0), "h1": uniform(0.0, 1.0)}
+    space: FlatSpace = {"h0": uniform(0.0, 1.0), "h1": uniform(0.0, 1.0)}
     population = Population(rules, space, [{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 1.0}])
     best = -math.inf
     while not population.over:

@@ -63,7 +63,7 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument("--space", required=True, metavar="FILE", help="such as {optim.lr: {log_uniform: [1e-4, 1e-2]}}")
     parser.add_argument("--samples", type=int, default=8, metavar="N", help="trials besides the baseline (default 8)")
-    parser.add_argument("--searcher", choices=("random", "grid", "optuna"), default="random", help="default random")
+    parser.add_argument("--searcher", choices=("random", "grid", "optuna", "gp"), default="random", help="default random")
     parser.add_argument("--metric", metavar="NAME", help="to compare by; default: checkpoint.best of the config")
     parser.add_argument("--mode", choices=("max", "min"), help="default: checkpoint.mode of the config")
     parser.add_argument("--concurrent", type=int, metavar="N", help="trials at a time; default: as many as fit")

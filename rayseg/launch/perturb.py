@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rayseg.space import Choice, Dimension, IntUniform, LogUniform, Space, Uniform
+from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
 
 __all__ = ["from_unit", "perturbed", "to_unit", "why_not_bounded", "why_not_perturbed"]
 
@@ -40,7 +40,7 @@ _FACTORS = (0.8, 1.2)
 _SHIFT = 0.1
 
 
-def why_not_perturbed(key: str, dimension: Dimension) -> str | None:
+def why_not_perturbed(key: str, dimension: Part) -> str | None:
     """Why a dimension cannot change in a running trial, and what to do; None where it can.
 
     Args:
@@ -48,7 +48,7 @@ def why_not_perturbed(key: str, dimension: Dimension) -> str | None:
         dimension: what is searched there.
 
     Example:
-        >>> from rayseg.space import uniform
+        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
         >>> why_not_perturbed("optim.lr", uniform(0, 1)) is None
         True
         >>> why_not_perturbed("model.width", uniform(0, 1))[:45]
@@ -59,16 +59,16 @@ def why_not_perturbed(key: str, dimension: Dimension) -> str | None:
             "cannot change in a running trial, whose weights, moments and data come from another recipe; "
             f"what can: {_MAY_TOLD}. Set it in the base, or search it with scheduler 'asha'"
         )
-    if not isinstance(dimension, (Choice, IntUniform, LogUniform, Uniform)):
+    if not isinstance(dimension, (Choice, IntUniform, LogUniform, Uniform)) or axes({key: dimension}) != {key: dimension}:
         return f"is {dimension}, which has no neighbouring values; use uniform, log_uniform, int_uniform or choice"
     return None
 
 
-def why_not_bounded(dimension: Dimension) -> str | None:
+def why_not_bounded(dimension: Part) -> str | None:
     """Why PB2 cannot model a dimension; None where it can.
 
     Example:
-        >>> from rayseg.space import choice
+        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
         >>> why_not_bounded(choice([1, 2]))
         'is one of 1, 2; PB2 models numbers between two ends: use uniform or log_uniform, or scheduler "pbt"'
     """
@@ -90,7 +90,7 @@ def perturbed(dimension: Dimension, value: Any, rng: np.random.Generator, resamp
         resample: probability of a new draw.
 
     Example:
-        >>> from rayseg.space import log_uniform
+        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
         >>> round(perturbed(log_uniform(0.01, 1.0), 0.1, np.random.default_rng(0), 0.0), 3) in {0.08, 0.12}
         True
     """
@@ -112,7 +112,7 @@ def _within(value: Any, low: Any, high: Any) -> Any:
     return min(max(value, low), high)
 
 
-def to_unit(space: Space, point: dict[str, Any]) -> list[float]:
+def to_unit(space: FlatSpace, point: dict[str, Any]) -> list[float]:
     """Numbers 0-1, one per dimension, each on the scale on which it is drawn.
 
     Args:
@@ -120,7 +120,7 @@ def to_unit(space: Space, point: dict[str, Any]) -> list[float]:
         point: a value for each.
 
     Example:
-        >>> from rayseg.space import log_uniform
+        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
         >>> to_unit({"optim.lr": log_uniform(1e-4, 1.0)}, {"optim.lr": 1e-2})
         [0.5]
     """
@@ -134,7 +134,7 @@ def _scaled(dimension: Dimension, value: float) -> float:
     return float((value - low) / (high - low))
 
 
-def from_unit(space: Space, place: Any) -> dict[str, float]:
+def from_unit(space: FlatSpace, place: Any) -> dict[str, float]:
     """The point that lies at numbers 0-1: undoes :func:`to_unit`.
 
     Args:
@@ -142,7 +142,7 @@ def from_unit(space: Space, place: Any) -> dict[str, float]:
         place: a number per dimension.
 
     Example:
-        >>> from rayseg.space import uniform
+        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
         >>> from_unit({"sampling.thresh": uniform(0.5, 0.9)}, [0.5])
         {'sampling.thresh': 0.7}
     """

@@ -22,7 +22,7 @@ import numpy as np
 
 from rayseg.launch.bandit import Observation, choose
 from rayseg.launch.perturb import from_unit, perturbed, to_unit
-from rayseg.space import Space
+from rayseg.space import FlatSpace
 
 __all__ = ["Population", "PopulationRules", "Segment"]
 
@@ -113,7 +113,7 @@ class Population:
     """
 
     rules: PopulationRules
-    space: Space
+    space: FlatSpace
     recipes: Sequence[Mapping[str, Any]]
     segments: list[Segment] = field(default_factory=list)
     past: list[list[Segment]] = field(default_factory=list)

@@ -52,7 +52,7 @@ def chosen_recipes(base: ExperimentConfig, directory: Path, top: int) -> list[Re
     chosen = [Recipe(BASELINE, asked["baseline"])]
     seen = [_computed(base, asked["baseline"])]
     for row in table["table"]:
-        recipe = Recipe(row["trial"], {key: row[key] for key in table["searched"]})
+        recipe = Recipe(row["trial"], row["point"])
         if row["rank"] is None or row["trial"] == BASELINE or len(chosen) > top:
             continue
         if (own := _computed(base, recipe.changed)) not in seen:

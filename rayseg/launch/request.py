@@ -14,12 +14,15 @@ from rayseg.build.corners import CornerCheck
 from rayseg.config import ExperimentConfig, plain
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.breeding_request import breeding_problems, is_population, length_problems
-from rayseg.space import Space, corners
+from rayseg.space import Rule, Space, conditional_axes, corners, grid_points, keys_of, space_problems
 
-__all__ = ["Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
+__all__ = ["LEARNING", "Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
 
-Searcher = Literal["random", "grid", "optuna"]
+Searcher = Literal["random", "grid", "optuna", "gp"]
 Scheduler = Literal["asha", "pbt", "pb2"]
+
+#: Searchers that choose by the scores of earlier trials.
+LEARNING = ("optuna", "gp")
 
 #: Keys that decide how long a trial is: ASHA compares trials at the same step of equally long runs.
 _LENGTHS = ("train.steps", "train.epochs", "eval.every", "eval.at_end", "data.dataset", "data.train_split")
@@ -75,16 +78,13 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
 
 
 def _request_problems(request: SweepRequest) -> list[Problem]:
-    problems = [Problem(key, message) for key in request.space if (message := _why_not(key))]
-    if not request.space:
-        text = "the search space is empty; give at least one key, such as {'optim.lr': log_uniform(1e-4, 1e-2)}"
-        problems.append(Problem("", text))
+    problems = _space_problems(request)
     if request.num_samples < 1:
         problems.append(Problem("num_samples", f"got {request.num_samples}; give at least 1"))
     if request.max_concurrent is not None and request.max_concurrent < 1:
         problems.append(Problem("max_concurrent", f"got {request.max_concurrent}; give at least 1, or None"))
-    if request.searcher == "optuna" and importlib.util.find_spec("optuna") is None:
-        text = "'optuna' is not installed; pip install 'rayseg[optuna]', or use random or grid"
+    if request.searcher in LEARNING and importlib.util.find_spec("optuna") is None:
+        text = f"{request.searcher!r} needs optuna, which is not installed; pip install 'rayseg[optuna]', or use random or grid"
         problems.append(Problem("searcher", text))
     every, saves = request.base.eval.every, request.base.checkpoint.every
     if saves is not None and saves != every:
@@ -93,6 +93,26 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
         text = "none, but a trial whose process died goes on from its checkpoint; set scaling.max_failures to 0, or say newest"
         problems.append(Problem("checkpoint.optimizer", text))
     return [*problems, *breeding_problems(request)]
+
+
+def _space_problems(request: SweepRequest) -> list[Problem]:
+    """What is wrong with the space, and what its searcher cannot do."""
+    space = request.space
+    problems = space_problems(space)
+    if problems:
+        return [*problems, *(Problem(key, why) for key in space if not isinstance(space[key], Rule) and (why := _why_not(key)))]
+    problems = [Problem(key, message) for key in keys_of(space) if (message := _why_not(key))]
+    if request.searcher == "grid":
+        try:
+            grid_points(space)
+        except ConfigError as error:
+            problems += error.problems
+    if request.searcher == "gp" and (sometimes := conditional_axes(space)):
+        text = (
+            f"gp needs every dimension in every trial, but {', '.join(sometimes)} is there in some only; use optuna or random"
+        )
+        problems.append(Problem("searcher", text))
+    return problems
 
 
 def _why_not(key: str) -> str | None:
@@ -125,7 +145,8 @@ def same_search(request: SweepRequest, directory: Path) -> None:
     """
     path = directory / "sweep.json"
     asked = {
-        "space": {key: str(dimension) for key, dimension in request.space.items()},
+        "space": {key: str(part) for key, part in request.space.items()},
+        "keys": keys_of(request.space),
         "baseline": plain(dict(request.baseline))[0],
         "num_samples": request.num_samples,
         "searcher": request.searcher,

@@ -21,10 +21,11 @@ from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, gr
 from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.searchers import Point, make_points, make_scheduler, make_search
+from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, make_scheduler
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch
+from rayseg.space import flat
 
 __all__ = ["max_concurrent", "run_points", "run_trials"]
 
@@ -35,11 +36,12 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
     def new(trainable: Any) -> ray.tune.Tuner:
         base = request.base
         points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
-        search = make_search(request.searcher, request.space, base.seed, request.metric, request.mode, points[0])
+        asker = make_asker(request.searcher, request.space, base.seed, [request.mode])
+        search = asker and AskedSearch(points[0], asker, [request.metric], request.mode, lengths.total_steps)
         num_trials = segments = len(points) if search is None else request.num_samples + 1
         if is_population(request):
             rules = population_rules(request, lengths)
-            population = Population(rules, request.space, points[1:])
+            population = Population(rules, flat(request.space), points[1:])
             search = Breeder(population, points[0], plan.directory, "tune", request.metric, grouped=on_workers(base))
             segments = 1 + request.num_samples * len(rules.ends)
         config = ray.tune.TuneConfig(

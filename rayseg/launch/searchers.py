@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray.tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 import ray
 from rayseg.engine.plan import Plan
-from rayseg.errors import ConfigError, Problem
-from rayseg.launch.request import Scheduler, Searcher
-from rayseg.space import Choice, Dimension, IntUniform, LogUniform, Space, Uniform, grid_points, random_points
+from rayseg.launch.request import LEARNING, Scheduler, Searcher
+from rayseg.space import Asker, OptunaAsker, Space, grid_points, random_points
 
-__all__ = ["FirstThen", "Point", "make_points", "make_scheduler", "make_search"]
+__all__ = ["AskedSearch", "Point", "make_asker", "make_points", "make_scheduler"]
 
 #: Dotted config key -> value; ``baseline: True`` marks trial 0.
 Point = dict[str, Any]
@@ -30,63 +27,59 @@ _REDUCTION = 3
 def make_points(searcher: Searcher, space: Space, num_samples: int, seed: int, baseline: Mapping[str, Any]) -> list[Point]:
     """Points of a random or grid search, the baseline first; the baseline alone where the searcher chooses as it goes."""
     first = {**baseline, "baseline": True}
-    if searcher == "optuna":
+    if searcher in LEARNING:
         return [first]
     return [first, *(grid_points(space) if searcher == "grid" else random_points(space, num_samples, seed))]
 
 
-def make_search(searcher: Searcher, space: Space, seed: int, metric: str, mode: str, first: Point) -> TuneSearcher | None:
-    """Tune's searcher, which begins with a point of ours; None where the points are known beforehand."""
-    if searcher != "optuna":
-        return None
-    from ray.tune.search.optuna import OptunaSearch  # noqa: PLC0415  an optional package
-
-    dimensions = {key: _to_tune(dimension) for key, dimension in space.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return FirstThen(first, OptunaSearch(space=dimensions, metric=metric, mode=mode, seed=seed), space)
+def make_asker(searcher: Searcher, space: Space, seed: int, modes: Sequence[str]) -> Asker | None:
+    """What chooses points by scores; None where the points are known beforehand."""
+    return OptunaAsker(space, modes, seed, searcher) if searcher in {"optuna", "gp"} else None
 
 
-class FirstThen(TuneSearcher):
-    """One given point, then those of a searcher.
-
-    A choice is searched by its number, because Optuna knows numbers and text only.
+class AskedSearch(TuneSearcher):
+    """One given point, then those that are asked for.
 
     Args:
-        first: the point; whatever it says, the searcher does not learn from it.
+        first: the point; whatever its score says, nothing is learnt from it.
         then: chooses all others.
-        space: whose choices are decoded.
+        metrics: what it is told, in its order.
+        mode: of the first.
+        total_steps: of a trial that was not ended early.
     """
 
-    def __init__(self, first: Point, then: TuneSearcher, space: Space) -> None:
-        super().__init__(metric=then.metric, mode=then.mode)
+    def __init__(self, first: Point, then: Asker, metrics: Sequence[str], mode: str, total_steps: int) -> None:
+        super().__init__(metric=metrics[0], mode=mode)
         self._first: Point | None = first
-        self._first_trial: str | None = None
         self._then = then
-        self._space = space
+        self._metrics = tuple(metrics)
+        self._total_steps = total_steps
+        self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next point."""
         if self._first is not None:
-            point, self._first, self._first_trial = self._first, None, trial_id
+            point, self._first = self._first, None
             return {"point": point}
-        found = self._then.suggest(trial_id)
-        return None if found is None else {"point": {key: self._value(key, value) for key, value in found.items()}}
-
-    def _value(self, key: str, value: Any) -> Any:
-        dimension = self._space[key]
-        return dimension.values[value] if isinstance(dimension, Choice) else value
+        found = self._then.ask()
+        if found is None:
+            return None
+        self._numbers[trial_id], point = found
+        return {"point": point}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """An evaluation."""
-        if trial_id != self._first_trial:
-            self._then.on_trial_result(trial_id, result)
+        """An evaluation: the last one counts."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The end of a trial; one without a score has failed."""
-        if trial_id != self._first_trial:
-            scored = bool(result) and self.metric in (result or {})
-            self._then.on_trial_complete(trial_id, result if scored else None, error or not scored)
+        number = self._numbers.pop(trial_id, None)
+        if number is None:
+            return
+        told = result or {}
+        scored = not error and all(metric in told for metric in self._metrics)
+        step = told.get("step", 0)
+        scores = [float(told[metric]) for metric in self._metrics] if scored else None
+        self._then.tell(number, scores, step=step if step < self._total_steps else None)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep everything, so that an interrupted sweep goes on."""
@@ -105,15 +98,3 @@ def make_scheduler(scheduler: Scheduler | None, plan: Plan, grace_steps: int | N
     return ASHAScheduler(
         time_attr="step", max_t=max(plan.total_steps, 2), grace_period=min(first, plan.total_steps), reduction_factor=_REDUCTION
     )
-
-
-def _to_tune(dimension: Dimension) -> Any:
-    if isinstance(dimension, Choice):
-        return ray.tune.choice(list(range(len(dimension.values))))
-    if isinstance(dimension, Uniform):
-        return ray.tune.uniform(dimension.low, dimension.high)
-    if isinstance(dimension, LogUniform):
-        return ray.tune.loguniform(dimension.low, dimension.high)
-    if isinstance(dimension, IntUniform):
-        return ray.tune.randint(dimension.low, dimension.high + 1)
-    raise ConfigError([Problem("", f"{dimension} is not a dimension that Optuna knows")], where="search space")

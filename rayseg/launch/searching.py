@@ -25,7 +25,7 @@ from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
 from rayseg.launch.watch import recipe_board, watched
 from rayseg.report.live import SearchView
-from rayseg.space import corners
+from rayseg.space import corners, keys_of
 from rayseg.tracking import RunStatus, owner_tags
 
 __all__ = ["closing_children", "run_sweep"]
@@ -34,7 +34,7 @@ __all__ = ["closing_children", "run_sweep"]
 def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
     """Search, or go on with a search that was interrupted in this directory."""
     lengths = plan_of(request.base, request.components)
-    keys = [*request.space, *request.baseline]
+    keys = [*keys_of(request.space), *request.baseline]
     board = recipe_board(f"sweep {request.name}", request.metric, request.mode, lengths.total_steps, keys)
     with watched(str(directory), board) as view:
         return _searched(request, directory, lengths, view)

@@ -18,6 +18,7 @@ from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, read_spans
 from rayseg.launch.trial_effects import TrialEffects, trial_effects
 from rayseg.report import ClusterUse, cluster_use, rank_table, render_table, shortest_endings, write_parquet
+from rayseg.space import keys_of
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 
@@ -137,7 +138,7 @@ def summarise(
     config = ExperimentConfig.from_dict(read_config_file(Path(best["directory"]) / "config.yaml"))
     config = config.with_({"tracking.name": None, **{f"tracking.{key}": value for key, value in where.items()}})
     step, metrics = History(Path(best["directory"]) / "metrics.jsonl").rows()[-1]
-    searched = tuple(request.space)
+    searched = tuple(keys_of(request.space))
     use = cluster_use([read_spans(trial.directory / SPANS) for trial in trials], read_spans(directory / SPANS), places)
     name = str(best["trial"])
     found = SweepResult(config, metrics, step, name, rows, run_id, directory, seconds, request.metric, searched, use)
@@ -191,7 +192,7 @@ def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[
 
 def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str, Any]:
     """One line of the table, from what the trial itself wrote."""
-    own, leaves = trial.directory, dict(trial.point)
+    own, leaves, searched = trial.directory, dict(trial.point), keys_of(request.space)
     if (own / "config.yaml").is_file():
         leaves = flatten(ExperimentConfig.from_dict(read_config_file(own / "config.yaml")))
     rows = History(own / "metrics.jsonl").rows()
@@ -203,7 +204,8 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
         "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,
         "status": "failed" if trial.fault else ended,
-        **{key: leaves.get(key, trial.point.get(key)) for key in request.space},
+        **{key: leaves.get(key, trial.point.get(key)) for key in searched},
+        "point": {key: trial.point[key] for key in searched if key in trial.point},
         **last,
         "fault": trial.fault,
         "run_id": run_id.read_text(encoding="utf-8") if run_id.is_file() else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.summary import SweepResult, read_summary
-from rayseg.space import Choice, Dimension, Space
+from rayseg.space import Choice, Part, Space, When
 
 __all__ = ["sweep"]
 
@@ -46,11 +46,12 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
 
     Args:
         base: an experiment, or a config file; ``tracking.name`` is the sweep's name.
-        space: dotted key -> dimension (``rayseg.space``).
+        space: dotted key -> what is searched there (``rayseg.space``).
         metric: to compare by; None: ``checkpoint.best`` of the base.
         mode: whether more or less of it is better; None: ``checkpoint.mode``.
         num_samples: trials besides the baseline; a grid has as many as it has points, a population so many members.
-        searcher: ``random``, ``grid``, or ``optuna`` (needs the extra of that name).
+        searcher: ``random``, ``grid``, ``optuna`` (a Parzen estimator), or ``gp`` (a Gaussian process; both need the extra
+            ``optuna``).
         scheduler: ``asha`` ends bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a population: at
             comparisons the worst go on with the weights of the best and a recipe near theirs (``pbt``) or one that a model of
             what was gained proposes (``pb2``).
@@ -78,7 +79,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     best, better = metric or keep.best, mode or keep.mode
     request = SweepRequest(
         base=named(with_weight_files(config), "sweep").with_({"checkpoint.best": best, "checkpoint.mode": better}),
-        space={key: _with_weight_files(key, dimension) for key, dimension in space.items()},
+        space={key: _with_weight_files(key, part) for key, part in space.items()},
         metric=best,
         mode=better,
         num_samples=num_samples,
@@ -112,8 +113,10 @@ def _searched(request: SweepRequest, directory: Path) -> SweepResult:
     return run_sweep(request, directory)
 
 
-def _with_weight_files(key: str, dimension: Dimension) -> Dimension:
+def _with_weight_files(key: str, part: Part) -> Part:
     """The numbers of files of class weights, which the trials' nodes may not have, in place of the files."""
-    if not isinstance(dimension, Choice):
-        return dimension
-    return Choice(tuple(read_weight_files({key: value})[key] for value in dimension.values))
+    if isinstance(part, When):
+        return replace(part, part=_with_weight_files(key, part.part))
+    if not isinstance(part, Choice):
+        return part
+    return Choice(tuple(read_weight_files({key: value})[key] for value in part.values))

@@ -15,7 +15,7 @@ __all__ = ["changed_values", "rank_table", "render_table", "shortest_endings", "
 
 #: Columns that a printed table leaves out unless they are asked for: ids are for programs, the rest has its own pages.
 _CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"))
-_HIDDEN = ("run_id", "train/", *_CLASS_SCORES, "perf/")
+_HIDDEN = ("run_id", "point", "train/", *_CLASS_SCORES, "perf/")
 _WIDTH = 120
 _ABSENT = "-"
 

@@ -17,12 +17,12 @@ from rayseg.config import ExperimentConfig, from_yaml
 from rayseg.engine.checkpoint import read_checkpoint
 from rayseg.launch import SweepResult
 from rayseg.launch.perturb import perturbed
-from rayseg.space import Space, log_uniform, uniform
+from rayseg.space import FlatSpace, log_uniform, uniform
 from tests.engine.runs import differences
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
-SPACE: Space = {"optim.lr": log_uniform(1e-6, 1e-2), "losses.ce.label_smoothing": uniform(0.0, 0.1)}
+SPACE: FlatSpace = {"optim.lr": log_uniform(1e-6, 1e-2), "losses.ce.label_smoothing": uniform(0.0, 0.1)}
 EVERY, TOTAL, MEMBERS = 2, 6, 3
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rayseg.errors import ConfigError
 from rayseg.space import (
-    Space,
+    FlatSpace,
     choice,
     corners,
     describe,
@@ -22,7 +22,7 @@ from rayseg.space import (
     uniform,
 )
 
-SPACE: Space = {
+SPACE: FlatSpace = {
     "optim.lr": log_uniform(1e-4, 1e-1),
     "sampling.thresh": uniform(0.5, 0.9),
     "losses.dice.weight": choice([0.0, 1.0, 3.0]),
