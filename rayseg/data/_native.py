@@ -18,7 +18,7 @@ from PIL import Image, __version__
 
 from rayseg.kernels.compiler import compiled_library
 
-__all__ = ["Window", "chosen", "label_counts", "needed", "pixel_library", "resampled", "resampled_plainly"]
+__all__ = ["Window", "chosen", "label_counts", "needed", "pixel_library", "pointer", "resampled", "resampled_plainly"]
 
 _log = logging.getLogger(__name__)
 
@@ -108,9 +108,9 @@ def _compiled(library: Any, pixels: _Bytes, top: int, left: int, window: Window)
     place, strides = (top, left), (source.strides[0], out.strides[0])
     library.rayseg_resample(
         ctypes.byref(_View(*window)),
-        _pointer(source),
+        pointer(source),
         *map(ctypes.c_int64, (*place, strides[0])),
-        _pointer(out),
+        pointer(out),
         ctypes.c_int64(strides[1]),
     )
     return out
@@ -123,7 +123,7 @@ def label_counts(mask: _Bytes) -> NDArray[np.int64]:
         return np.bincount(mask.ravel(), minlength=256)
     counts = np.empty(256, np.int64)
     sizes = (mask.strides[0], *mask.shape)
-    library.rayseg_label_counts(_pointer(mask), *map(ctypes.c_int64, sizes), _pointer(counts))
+    library.rayseg_label_counts(pointer(mask), *map(ctypes.c_int64, sizes), pointer(counts))
     return counts
 
 
@@ -134,11 +134,10 @@ def chosen(mask: _Bytes, rows: NDArray[np.int32], columns: NDArray[np.int32]) ->
         return mask.take(rows, 0).take(columns, 1)
     out = np.empty((len(rows), len(columns)), np.uint8)
     sizes = map(ctypes.c_int64, (*out.shape, out.strides[0]))
-    library.rayseg_chosen(
-        _pointer(mask), ctypes.c_int64(mask.strides[0]), _pointer(rows), _pointer(columns), *sizes, _pointer(out)
-    )
+    library.rayseg_chosen(pointer(mask), ctypes.c_int64(mask.strides[0]), pointer(rows), pointer(columns), *sizes, pointer(out))
     return out
 
 
-def _pointer(values: NDArray[Any]) -> ctypes.c_void_p:
+def pointer(values: NDArray[Any]) -> ctypes.c_void_p:
+    """Where an array begins."""
     return ctypes.c_void_p(values.ctypes.data)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rayseg.data._colour import HUES, hsv_to_rgb, rgb_to_hsv
+from rayseg.data._colour import ALL, HUE, HUES, SATURATION, Stage, coloured
 from rayseg.data._require import require, require_range
 from rayseg.types import Sample
 
@@ -46,26 +47,30 @@ class Photometric:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The same mask, an image in another light."""
-        image = sample.image
-        if _coin(rng):
-            image = _affine(1, rng.uniform(-self.brightness_delta, self.brightness_delta))[image]
+        return replace(sample, image=coloured(sample.image, self._stages(rng)))
+
+    def _stages(self, rng: np.random.Generator) -> list[Stage]:
+        """Drawn in MMSegmentation's order."""
+        first = self._drawn(rng, lambda: (ALL, _affine(1, rng.uniform(-self.brightness_delta, self.brightness_delta))))
         contrast_last = _coin(rng)
-        image = image if contrast_last else self._contrast(image, rng)
-        image = self._hue(self._saturation(image, rng), rng)
-        image = self._contrast(image, rng) if contrast_last else image
-        return replace(sample, image=image)
+        before = [] if contrast_last else self._contrast(rng)
+        saturation = self._drawn(rng, lambda: (SATURATION, _affine(rng.uniform(*self.saturation_range), 0)))
+        hue = self._drawn(rng, lambda: self._hue(rng))
+        after = self._contrast(rng) if contrast_last else []
+        return [*first, *before, *saturation, *hue, *after]
 
-    def _contrast(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        return _affine(rng.uniform(*self.contrast_range), 0)[image] if _coin(rng) else image
+    def _drawn(self, rng: np.random.Generator, stage: Callable[[], Stage | None]) -> list[Stage]:
+        drawn = stage() if _coin(rng) else None
+        return [] if drawn is None else [drawn]
 
-    def _saturation(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        return _through_hsv(image, 1, _affine(rng.uniform(*self.saturation_range), 0)) if _coin(rng) else image
+    def _contrast(self, rng: np.random.Generator) -> list[Stage]:
+        return self._drawn(rng, lambda: (ALL, _affine(rng.uniform(*self.contrast_range), 0)))
 
-    def _hue(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        if not _coin(rng) or self.hue_delta == 0:
-            return image
+    def _hue(self, rng: np.random.Generator) -> Stage | None:
+        if self.hue_delta == 0:
+            return None
         turned = (np.arange(256) + rng.integers(-self.hue_delta, self.hue_delta)) % HUES
-        return _through_hsv(image, 0, turned.astype(np.uint8))
+        return HUE, turned.astype(np.uint8)
 
 
 def _coin(rng: np.random.Generator) -> bool:
@@ -77,9 +82,3 @@ def _affine(factor: float, offset: float) -> NDArray[np.uint8]:
     values = np.arange(256, dtype=np.float32) * np.float32(factor) + np.float32(offset)
     table: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
     return table
-
-
-def _through_hsv(image: NDArray[np.uint8], channel: int, table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    hsv = rgb_to_hsv(image)
-    hsv[..., channel] = table[hsv[..., channel]]
-    return hsv_to_rgb(hsv)

@@ -1,6 +1,7 @@
 // What a training sample costs most of its time, behind a plain C interface: see rayseg/data/_native.py.
 #include <algorithm>
 
+#include "colour.h"
 #include "resample.h"
 
 using namespace rayseg;
@@ -78,6 +79,24 @@ void rayseg_chosen(
       continue;
     }
     for (int64_t x = 0; x < width; x++) to[x] = from[columns[x]];
+  }
+}
+
+// Each of `pixels` pixels of three bytes goes through the stages in order; each stage has a table of 256 numbers.
+void rayseg_colour(
+    const uint8_t* in, uint8_t* out, int64_t pixels, const int32_t* stages, int64_t count, const int32_t* tables,
+    const int32_t* saturation, const int32_t* sector, const float* lack) {
+  const Circle circle{saturation, sector, lack, lack + 180, lack + 360};
+  Tile tile = {};
+  for (int64_t from = 0; from < pixels; from += kPixels) {
+    const int some = pixels - from < kPixels ? int(pixels - from) : kPixels;
+    const uint8_t* rgb = in + 3 * from;
+    for (int x = 0; x < some; x++) tile.red[x] = rgb[3 * x], tile.green[x] = rgb[3 * x + 1], tile.blue[x] = rgb[3 * x + 2];
+    for (int64_t stage = 0; stage < count; stage++) apply(tile, circle, stages[stage], tables + 256 * stage);
+    uint8_t* to = out + 3 * from;
+    for (int x = 0; x < some; x++) {
+      to[3 * x] = uint8_t(tile.red[x]), to[3 * x + 1] = uint8_t(tile.green[x]), to[3 * x + 2] = uint8_t(tile.blue[x]);
+    }
   }
 }
 
