@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rayseg.data._masks import is_packed, unpacked
 from rayseg.errors import DataError
 
 __all__ = ["decode_image", "decode_mask", "encode_png"]
@@ -30,11 +31,13 @@ def decode_image(data: Any, name: str) -> NDArray[np.uint8]:
 
 
 def decode_mask(data: Any, name: str) -> NDArray[np.uint8]:
-    """``(H, W)`` uint8 class indices from palette or grey PNG bytes.
+    """``(H, W)`` uint8 class indices from palette or grey PNG bytes, or from a packed mask.
 
     Raises:
         DataError: the bytes are damaged, or the picture has colours instead of indices.
     """
+    if is_packed(data):
+        return unpacked(data, name)
     image = _open(data, name, "mask")
     if image.mode not in {"1", "L", "P"}:
         raise DataError(

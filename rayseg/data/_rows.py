@@ -12,14 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayseg.data._decode import decode_image, decode_mask
+from rayseg.data._jpeg import jpeg_places, jpeg_region
+from rayseg.data._masks import packed
 from rayseg.data.dataset import Palette
+from rayseg.data.picture import Picture, encoded_picture
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
-__all__ = ["COLUMNS", "column_of", "files_of", "mask_of", "names_in", "palette_in", "sample_of_row"]
+__all__ = [
+    "COLUMNS",
+    "FAST_VERSION",
+    "PLACES",
+    "column_of",
+    "files_of",
+    "mask_of",
+    "names_in",
+    "palette_in",
+    "picture_of_row",
+    "places_of",
+    "quick_mask",
+    "sample_of_row",
+]
 
 #: ``name`` is text, the others are encoded bytes.
 COLUMNS = ("name", "image", "mask")
+#: Of an image that is a JPEG, where reading can go on in it; files of before have no such column.
+PLACES = "places"
+#: Of files with packed masks and places, in their metadata; older files, which have neither, are read too.
+FAST_VERSION = "2"
 _PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 
 
@@ -30,6 +50,33 @@ def sample_of_row(table: Any, index: int, where: str) -> Sample:
     name = table["name"][index].as_py()
     image, mask = (column_of(table, index, column, where) for column in ("image", "mask"))
     return Sample(decode_image(image, name), decode_mask(mask, name), name)
+
+
+def picture_of_row(table: Any, index: int, where: str) -> Picture:
+    """Row number ``index``, its image undecoded where it can be decoded in parts."""
+    if not 0 <= index < table.num_rows:
+        raise IndexError(f"{where}: no image {index}; there are {table.num_rows}")
+    places = table[PLACES][index].as_buffer() if PLACES in table.column_names else None
+    name = table["name"][index].as_py()
+    return encoded_picture(column_of(table, index, "image", where), mask_of(table, index, where), name, places)
+
+
+def quick_mask(data: Any | None) -> bytes | None:
+    """A mask that is quick to read; one that cannot be decoded stays as it is, for the error to come when it is asked for."""
+    try:
+        return None if data is None else packed(decode_mask(data, ""))
+    except DataError:
+        return bytes(data)  # type: ignore[arg-type]
+
+
+def places_of(image: bytes, pixels: NDArray[np.uint8]) -> bytes | None:
+    """Where reading can go on in an image; None where its parts are not, to the bit, those of its pixels ``(H, W, 3)``."""
+    places = jpeg_places(image)
+    if places is None:
+        return None
+    height, width, _ = pixels.shape
+    same = np.array_equal(jpeg_region(image, places, (0, height, 0, width)), pixels)  # type: ignore[arg-type]
+    return places if same else None
 
 
 def mask_of(table: Any, index: int, where: str) -> NDArray[np.uint8]:

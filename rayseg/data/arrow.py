@@ -13,7 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rayseg.data._cache import cache_directory, file_digest
-from rayseg.data._rows import COLUMNS, column_of, files_of, mask_of, names_in, palette_in, sample_of_row
+from rayseg.data._rows import COLUMNS, column_of, files_of, mask_of, names_in, palette_in, picture_of_row, sample_of_row
+from rayseg.data.picture import Picture
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -74,6 +75,10 @@ class ArrowSegmentation:
     def __getitem__(self, index: int) -> Sample:
         """Row number ``index``, decoded."""
         return sample_of_row(self._table(), index, self._where)
+
+    def picture(self, index: int) -> Picture:
+        """Row number ``index``; parts of its image can be decoded alone."""
+        return picture_of_row(self._table(), index, self._where)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Mask of row number ``index`` alone."""

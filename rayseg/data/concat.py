@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayseg.data.dataset import Dataset, Palette
+from rayseg.data.picture import Picture, picture_of
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -82,6 +83,11 @@ class ConcatSegmentation:
         """Image and mask number ``index``."""
         part, own = self._place(index)
         return part[own]
+
+    def picture(self, index: int) -> Picture:
+        """Image and mask number ``index``, undecoded where the part can do that."""
+        part, own = self._place(index)
+        return picture_of(part, own)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Mask number ``index`` alone, where the part has it alone."""

@@ -2,7 +2,8 @@
 
 A split becomes files of so many images each. Every file is written whole or not at all, and its checksum is kept in a manifest
 beside it; so what was interrupted goes on with the first file that is missing or damaged. Images that lie encoded somewhere
-keep their bytes; others, and all masks, become PNGs. Each is decoded again and compared before it is written.
+keep their bytes; others become PNGs, and so do masks for exchange. Files to train from have masks that are quick to read and,
+of each JPEG, the places at which reading can go on. Each is decoded again and compared before it is written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyarrow.parquet as pq
 
 from rayseg.data._cache import content_digest, write_atomically
 from rayseg.data._decode import decode_image, decode_mask, encode_png
-from rayseg.data._rows import COLUMNS
+from rayseg.data._masks import packed
+from rayseg.data._rows import COLUMNS, FAST_VERSION, PLACES, places_of
 from rayseg.data._workers import default_workers, map_in_order
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.errors import DataError
@@ -29,6 +31,8 @@ __all__ = ["Converted", "Format", "convert_split"]
 
 Format = Literal["parquet", "arrow"]
 
+#: Name, image and mask, and of files to train from the places in the image.
+Row = tuple[str | bytes | None, ...]
 #: Rows that are in memory at a time.
 _BATCH_ROWS = 16
 
@@ -72,19 +76,21 @@ class _Encode:
     dataset: Dataset
     num_classes: int
     ignore_index: int
+    form: Format
 
-    def __call__(self, index: int) -> tuple[str, bytes, bytes]:
+    def __call__(self, index: int) -> Row:
         sample = self.dataset[index]
         check_sample(sample, self.num_classes, self.ignore_index)
         image = self.dataset.image_bytes(index) if isinstance(self.dataset, _HasEncoded) else encode_png(sample.image)
-        mask = encode_png(sample.mask)
+        mask = encode_png(sample.mask) if self.form == "parquet" else packed(sample.mask)
         same = np.array_equal(decode_image(image, sample.name), sample.image)
         if not same or not np.array_equal(decode_mask(mask, sample.name), sample.mask):
             raise DataError(
                 f"{sample.name}: does not come back as it was given; expected the same pixels each time it is read: "
                 "see to it that the data set is no function of chance, and that image_bytes is this image"
             )
-        return self._short(sample.name), image, mask
+        row = (self._short(sample.name), image, mask)
+        return row if self.form == "parquet" else (*row, places_of(image, sample.image))
 
     def _short(self, name: str) -> str:
         """Below the root, so that a file does not say where it was made."""
@@ -135,13 +141,13 @@ def convert_split(
     names = tuple(class_names or dataset.class_names)
     chunks = [range(len(dataset))[first : first + images_per_file] for first in range(0, len(dataset), images_per_file)]
     files = [out / f"{split}-{number:05}-of-{len(chunks):05}.{form}" for number in range(len(chunks))]
-    schema = _schema(palette or dataset.palette, names, ignore_index)
+    schema = _schema(palette or dataset.palette, names, ignore_index, form)
     source = {"data": dataset.digest(), "per_file": images_per_file, **_text(schema.metadata)}
     manifest = _Manifest(out / f"{split}.{form}.json", source)
     _require_own(out, split, form, files)
     todo = [(file, chunk) for file, chunk in zip(files, chunks, strict=True) if not manifest.has(file)]
     workers = default_workers(sum(len(chunk) for _, chunk in todo)) if num_workers is None else num_workers
-    encode = _Encode(dataset, len(names), ignore_index)
+    encode = _Encode(dataset, len(names), ignore_index, form)
     rows = map_in_order(encode, (index for _, chunk in todo for index in chunk), workers)
     told = _Told(len(dataset) - sum(len(chunk) for _, chunk in todo), len(dataset), on_progress)
     try:
@@ -166,7 +172,7 @@ class _Told:
     total: int
     on_progress: Callable[[int, int], None] | None
 
-    def counted(self, rows: Iterator[tuple[str, bytes, bytes]]) -> Iterator[tuple[str, bytes, bytes]]:
+    def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             yield row
             self.done += 1
@@ -226,15 +232,18 @@ def _text(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
-def _schema(palette: Palette | None, names: Sequence[str], ignore_index: int) -> Any:
+def _schema(palette: Palette | None, names: Sequence[str], ignore_index: int, form: Format) -> Any:
     metadata = {"classes": json.dumps(list(names)), "ignore_index": str(ignore_index)}
     if palette is not None and len(palette) == len(names):
         metadata["palette"] = json.dumps(palette)
-    types = (pa.string(), pa.large_binary(), pa.large_binary())
-    return pa.schema(list(zip(COLUMNS, types, strict=True)), metadata=metadata)
+    columns = [(COLUMNS[0], pa.string()), *((name, pa.large_binary()) for name in COLUMNS[1:])]
+    if form == "arrow":
+        columns.append((PLACES, pa.large_binary()))
+        metadata["version"] = FAST_VERSION
+    return pa.schema(columns, metadata=metadata)
 
 
-def _write(file: Path, schema: Any, form: Format, rows: Iterator[tuple[str, bytes, bytes]]) -> None:
+def _write(file: Path, schema: Any, form: Format, rows: Iterator[Row]) -> None:
     def fill(draft: Path) -> None:
         with (
             pq.ParquetWriter(draft, schema, compression="none")
@@ -247,7 +256,7 @@ def _write(file: Path, schema: Any, form: Format, rows: Iterator[tuple[str, byte
     write_atomically(file, fill)
 
 
-def _batches(schema: Any, rows: Iterator[tuple[str, bytes, bytes]]) -> Generator[Any, None, None]:
+def _batches(schema: Any, rows: Iterator[Row]) -> Generator[Any, None, None]:
     while batch := list(islice(rows, _BATCH_ROWS)):
         yield pa.record_batch(
             [pa.array(column, field.type) for column, field in zip(zip(*batch, strict=True), schema, strict=True)],

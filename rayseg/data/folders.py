@@ -14,6 +14,7 @@ from rayseg.data._layouts import LAYOUTS, LayoutName, Part, colours_of
 from rayseg.data._pairs import Pair, find_pairs
 from rayseg.data.dataset import Palette
 from rayseg.data.labels import label_table
+from rayseg.data.picture import Picture, encoded_picture
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -105,6 +106,11 @@ class FolderSegmentation:
             raise IndexError(f"folders {self._split}: no image {index}; there are {len(self)}")
         image = self._pairs[index].image
         return Sample(decode_image(_bytes(image), str(image)), self.mask(index), str(image))
+
+    def picture(self, index: int) -> Picture:
+        """Image and mask number ``index``; parts of the image can be decoded alone."""
+        image = self._pairs[index].image
+        return encoded_picture(_bytes(image), self.mask(index), str(image))
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Mask number ``index`` alone."""

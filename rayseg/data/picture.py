@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rayseg.data._decode import decode_image
+from rayseg.data._jpeg import jpeg_region, jpeg_size
 from rayseg.data.dataset import Dataset
 from rayseg.types import Sample
 
-__all__ = ["Decoded", "Picture", "picture_of"]
+__all__ = ["Decoded", "Encoded", "Picture", "encoded_picture", "picture_of"]
 
 
 class Picture(Protocol):
@@ -73,6 +75,57 @@ class Decoded:
     def pixels(self, top: int, bottom: int, left: int, right: int) -> tuple[NDArray[np.uint8], int, int]:  # noqa: ARG002
         """All of them."""
         return self.sample.image, 0, 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A JPEG whose parts can be decoded, and its mask; made by :func:`encoded_picture`.
+
+    Args:
+        data: of the JPEG; what has a buffer.
+        places: where reading can go on in it; None: at its beginning.
+        size: (height, width) px.
+        labels: ``(height, width)`` uint8.
+        name: where it came from.
+    """
+
+    data: Any
+    places: Any | None
+    size: tuple[int, int]
+    labels: NDArray[np.uint8]
+    name: str
+
+    def mask(self, top: int, bottom: int) -> NDArray[np.uint8]:  # noqa: ARG002
+        """All of it."""
+        return self.labels
+
+    def pixels(self, top: int, bottom: int, left: int, right: int) -> tuple[NDArray[np.uint8], int, int]:
+        """These alone; a damaged file is decoded whole, which says what is wrong with it."""
+        found = jpeg_region(self.data, self.places, (top, bottom, left, right))
+        return (decode_image(self.data, self.name), 0, 0) if found is None else (found, top, left)
+
+
+def encoded_picture(image: Any, mask: NDArray[np.uint8], name: str, places: Any | None = None) -> Picture:
+    """An image from its bytes with a mask: parts of it where it is a JPEG of the common kind, else all of it, decoded now.
+
+    Args:
+        image: JPEG, PNG, ... ; what has a buffer.
+        mask: ``(H, W)`` uint8.
+        name: where it came from.
+        places: of this JPEG, as a conversion keeps them.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (32, 16)).save(file, "JPEG")
+        >>> encoded_picture(file.getvalue(), np.zeros((16, 32), np.uint8), "a").size
+        (16, 32)
+    """
+    size = jpeg_size(image)
+    if size is None or size != mask.shape:
+        return Decoded(Sample(decode_image(image, name), mask, name))
+    return Encoded(image, places, size, mask, name)
 
 
 @runtime_checkable

@@ -44,7 +44,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 SIDES = st.integers(1, 70)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(source=st.tuples(SIDES, SIDES), size=st.tuples(SIDES, SIDES), mirrored=st.booleans(), data=st.data())
 def test_a_window_is_that_of_the_whole_picture(
     source: tuple[int, int], size: tuple[int, int], mirrored: bool, data: st.DataObject

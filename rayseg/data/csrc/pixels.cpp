@@ -1,7 +1,9 @@
 // What a training sample costs most of its time, behind a plain C interface: see rayseg/data/_native.py.
 #include <algorithm>
+#include <new>
 
 #include "colour.h"
+#include "jpeg.h"
 #include "resample.h"
 
 using namespace rayseg;
@@ -79,6 +81,31 @@ void rayseg_chosen(
       continue;
     }
     for (int64_t x = 0; x < width; x++) to[x] = from[columns[x]];
+  }
+}
+
+// Whether a JPEG is of the kind that is read here, and if so its height, width, and how many places there are to go on from.
+int32_t rayseg_jpeg_header(const uint8_t* data, int64_t size, int64_t* found) {
+  Header header;
+  if (!read_header(data, size, header)) return 0;
+  found[0] = header.height, found[1] = header.width, found[2] = header.units_down() * places_across(header);
+  return 1;
+}
+
+int32_t rayseg_jpeg_places(const uint8_t* data, int64_t size, Place* places) {
+  Header header;
+  return read_header(data, size, header) && find_places(header, places);
+}
+
+// Rows top .. bottom - 1 and columns left .. right - 1 in RGB, three bytes a pixel; `places` may be null. 0: it is damaged.
+int32_t rayseg_jpeg_region(
+    const uint8_t* data, int64_t size, const Place* places, int64_t top, int64_t bottom, int64_t left, int64_t right,
+    uint8_t* out, int64_t stride) {
+  Header header;
+  try {
+    return read_header(data, size, header) && decode(header, {top, bottom, left, right}, places, out, stride);
+  } catch (const std::bad_alloc&) {
+    return 0;
   }
 }
 

@@ -1,0 +1,102 @@
+"""Parts of a JPEG, in C++ (``csrc/jpeg.h``): the same values as Pillow's of the whole, without decoding the rest.
+
+The codes of a JPEG can be read from its beginning only. *Places* are where reading can go on, 12 bytes for every 8 units of a
+row of units (about a fiftieth of the file): with them, what lies before and beside a region is jumped over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import io
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, __version__
+
+from rayseg.data._native import pixel_library, pointer
+
+__all__ = ["jpeg_places", "jpeg_region", "jpeg_size"]
+
+_log = logging.getLogger(__name__)
+
+_PLACE_BYTES = 12
+_Bytes = NDArray[np.uint8]
+
+
+def _buffer(data: Any) -> _Bytes:
+    return np.frombuffer(data, np.uint8)
+
+
+def _header(library: Any, data: _Bytes) -> tuple[int, int, int] | None:
+    """Height, width and number of places; None for a file that is not read here."""
+    found = np.zeros(3, np.int64)
+    if not library.rayseg_jpeg_header(pointer(data), ctypes.c_int64(len(data)), pointer(found)):
+        return None
+    return int(found[0]), int(found[1]), int(found[2])
+
+
+@functools.cache
+def _library() -> Any | None:
+    """The library, where Pillow decodes as the reference decoder does."""
+    library = pixel_library()
+    if library is None:
+        return None
+    noise = np.random.default_rng(0).integers(0, 256, (21, 37, 3), dtype=np.uint8)
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        file = io.BytesIO()
+        Image.fromarray(noise).save(file, "JPEG", quality=60, subsampling=subsampling)
+        theirs = np.asarray(Image.open(file))
+        ours = _region(library, _buffer(file.getvalue()), None, (3, 18, 5, 30))
+        if ours is None or not np.array_equal(ours, theirs[3:18, 5:30]):
+            _log.warning(
+                "Pillow %s decodes JPEGs to other values than elsewhere: they are decoded whole, by Pillow", __version__
+            )
+            return None
+    return library
+
+
+def jpeg_size(data: Any) -> tuple[int, int] | None:
+    """(height, width) px of a JPEG that can be decoded in parts; None: it cannot.
+
+    Args:
+        data: what has a buffer.
+    """
+    library = _library()
+    found = None if library is None else _header(library, _buffer(data))
+    return None if found is None else found[:2]
+
+
+def jpeg_places(data: Any) -> bytes | None:
+    """Where reading can go on in a JPEG; None for one that cannot be decoded in parts, or that is damaged."""
+    library, view = _library(), _buffer(data)
+    found = None if library is None else _header(library, view)
+    if library is None or found is None:
+        return None
+    places = np.zeros(found[2] * _PLACE_BYTES, np.uint8)
+    ok = library.rayseg_jpeg_places(pointer(view), ctypes.c_int64(len(view)), pointer(places))
+    return places.tobytes() if ok else None
+
+
+def jpeg_region(data: Any, places: Any | None, region: tuple[int, int, int, int]) -> _Bytes | None:
+    """``(bottom - top, right - left, 3)`` uint8 RGB of rows and columns of a JPEG; None: it is damaged.
+
+    Args:
+        data: what has a buffer, of a JPEG that :func:`jpeg_size` knows.
+        places: those of this file; None: it is read from its beginning.
+        region: top, bottom, left, right, the ends excluded.
+    """
+    library = _library()
+    assert library is not None
+    return _region(library, _buffer(data), None if places is None else _buffer(places), region)
+
+
+def _region(library: Any, data: _Bytes, places: _Bytes | None, region: tuple[int, int, int, int]) -> _Bytes | None:
+    top, bottom, left, right = region
+    out = np.empty((bottom - top, right - left, 3), np.uint8)
+    found = None if places is None else pointer(places)
+    edges, stride = map(ctypes.c_int64, region), ctypes.c_int64(out.strides[0])
+    ok = library.rayseg_jpeg_region(pointer(data), ctypes.c_int64(len(data)), found, *edges, pointer(out), stride)
+    return out if ok else None

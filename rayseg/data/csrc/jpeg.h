@@ -1,0 +1,187 @@
+// Some rows and columns of a baseline JPEG: the codes outside are passed over, or jumped over where places to go on from are known.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "jpeg_codes.h"
+#include "jpeg_pixels.h"
+
+namespace rayseg {
+
+// Places are kept of every so many units of a row of units.
+constexpr int64_t kEvery = 8;
+
+inline int64_t places_across(const Header& header) { return (header.units_across() + kEvery - 1) / kEvery; }
+
+// Reads units one after the other.
+class Units {
+ public:
+  explicit Units(const Header& header) : header_(header), bits_(header.scan, header.end) {}
+
+  int64_t next() const { return next_; }
+
+  void seek(int64_t unit, const Place& place) {
+    next_ = unit;
+    bits_.seek(place);
+    std::memcpy(last_, place.dc, sizeof last_);
+  }
+
+  void tell(Place& place) const {
+    bits_.tell(place);
+    std::memcpy(place.dc, last_, sizeof last_);
+  }
+
+  // `take(component, block, coefficients, flat)` gets every block; without it the unit is passed over.
+  template <class Take>
+  bool read(Take take, bool wanted) {
+    if (header_.interval && next_ && next_ % header_.interval == 0) {
+      if (!bits_.restart()) return false;
+      std::memset(last_, 0, sizeof last_);
+    }
+    next_++;
+    for (int i = 0; i < header_.components; i++) {
+      const Component& one = header_.component[i];
+      for (int number = 0; number < one.across * one.down; number++) {
+        int32_t coefficients[64];
+        if (wanted) std::memset(coefficients, 0, sizeof coefficients);
+        const int highest = block(
+            bits_, header_.dc[one.dc], header_.ac[one.ac], header_.quants[one.table], last_[i], wanted ? coefficients : nullptr);
+        if (highest < 0 || bits_.ran_out()) return false;
+        if (wanted) take(i, number, coefficients, highest == 0);
+      }
+    }
+    return true;
+  }
+
+ private:
+  const Header& header_;
+  Bits bits_;
+  int64_t next_ = 0;
+  int16_t last_[3] = {};
+};
+
+inline bool find_places(const Header& header, Place* places) {
+  Units units(header);
+  const int64_t across = header.units_across(), total = across * header.units_down();
+  while (units.next() < total) {
+    const int64_t row = units.next() / across, column = units.next() % across;
+    if (column % kEvery == 0) units.tell(places[row * places_across(header) + column / kEvery]);
+    if (!units.read([](int, int, const int32_t*, bool) {}, false)) return false;
+  }
+  return true;
+}
+
+// Samples of one component, from a row and a column of its own on.
+struct Plane {
+  int64_t top = 0, left = 0, stride = 0;
+  std::vector<uint8_t> values;
+
+  const uint8_t* row(int64_t y, int64_t x) const { return values.data() + (y - top) * stride + x - left; }
+};
+
+// What of the picture, and of the chroma that belongs to it; ends excluded.
+struct Region {
+  int64_t top, bottom, left, right;
+};
+
+inline Region of_chroma(const Header& header, const Region& region) {
+  const int64_t width = (header.width + header.across - 1) / header.across, height = (header.height + header.down - 1) / header.down;
+  Region chroma = region;
+  if (header.across == 2) {
+    chroma.left = std::max<int64_t>(region.left / 2 - 1, 0), chroma.right = std::min((region.right - 1) / 2 + 2, width);
+  }
+  if (header.down == 2) {
+    chroma.top = std::max<int64_t>(region.top / 2 - 1, 0), chroma.bottom = std::min((region.bottom - 1) / 2 + 2, height);
+  }
+  return chroma;
+}
+
+// Units that a region and its chroma lie in.
+inline Region units_of(const Header& header, const Region& region, const Region& chroma) {
+  const int64_t high = 8 * header.down, wide = 8 * header.across;
+  return {std::min(region.top / high, chroma.top / 8), std::max((region.bottom - 1) / high, (chroma.bottom - 1) / 8) + 1,
+          std::min(region.left / wide, chroma.left / 8), std::max((region.right - 1) / wide, (chroma.right - 1) / 8) + 1};
+}
+
+inline bool read_planes(const Header& header, const Region& units, const Place* places, Plane* planes) {
+  for (int i = 0; i < header.components; i++) {
+    const Component& one = header.component[i];
+    planes[i].top = units.top * 8 * one.down, planes[i].left = units.left * 8 * one.across;
+    planes[i].stride = (units.right - units.left) * 8 * one.across;
+    planes[i].values.resize(planes[i].stride * (units.bottom - units.top) * 8 * one.down);
+  }
+  Units reader(header);
+  const int64_t across = header.units_across();
+  for (int64_t y = units.top; y < units.bottom; y++) {
+    if (places) {
+      const int64_t from = units.left / kEvery;
+      reader.seek(y * across + from * kEvery, places[y * places_across(header) + from]);
+    }
+    while (reader.next() < y * across + units.right) {
+      const int64_t x = reader.next() % across;
+      const bool wanted = reader.next() >= y * across && x >= units.left;
+      const auto take = [&](int component, int number, const int32_t* coefficients, bool flat) {
+        const Component& one = header.component[component];
+        Plane& plane = planes[component];
+        const int64_t row = ((y - units.top) * one.down + number / one.across) * 8;
+        const int64_t column = ((x - units.left) * one.across + number % one.across) * 8;
+        samples(coefficients, flat, plane.values.data() + row * plane.stride + column, plane.stride);
+      };
+      if (!reader.read(take, wanted)) return false;
+    }
+  }
+  return true;
+}
+
+// A row of one chroma component, as wide as luma.
+class Chroma {
+ public:
+  Chroma(const Header& header, const Plane& plane, const Region& chroma)
+      : header_(header), plane_(plane), chroma_(chroma), sums_(chroma.right - chroma.left), wide_(2 * sums_.size()) {}
+
+  // The value at column `left` of the picture.
+  const int32_t* row(int64_t y, int64_t left) {
+    const int64_t height = (header_.height + header_.down - 1) / header_.down;
+    const int64_t near = y / header_.down, far = y % 2 ? std::min(near + 1, height - 1) : std::max<int64_t>(near - 1, 0);
+    const int64_t width = int64_t(sums_.size());
+    mixed(plane_.row(near, chroma_.left), header_.down == 2 ? plane_.row(far, chroma_.left) : nullptr, width, sums_.data());
+    if (header_.across == 1) {
+      if (header_.down == 2) for (int32_t& sum : sums_) sum = (sum + (y % 2 ? 2 : 1)) >> 2;
+      return sums_.data() + left - chroma_.left;
+    }
+    const bool last = chroma_.right == (header_.width + 1) / 2;
+    spread(sums_.data(), width, chroma_.left == 0, last, header_.down == 2 ? 4 : 1, wide_.data());
+    return wide_.data() + left - 2 * chroma_.left;
+  }
+
+ private:
+  const Header& header_;
+  const Plane& plane_;
+  const Region& chroma_;
+  std::vector<int32_t> sums_, wide_;
+};
+
+// RGB of a region, `stride` bytes a row.
+inline bool decode(const Header& header, const Region& region, const Place* places, uint8_t* out, int64_t stride) {
+  const Region chroma = of_chroma(header, region);
+  Plane planes[3];
+  if (!read_planes(header, units_of(header, region, chroma), places, planes)) return false;
+  const int64_t width = region.right - region.left;
+  if (header.components == 1) {
+    for (int64_t y = region.top; y < region.bottom; y++) {
+      const uint8_t* grey = planes[0].row(y, region.left);
+      uint8_t* to = out + (y - region.top) * stride;
+      for (int64_t x = 0; x < width; x++) to[3 * x] = to[3 * x + 1] = to[3 * x + 2] = grey[x];
+    }
+    return true;
+  }
+  Chroma blue(header, planes[1], chroma), red(header, planes[2], chroma);
+  for (int64_t y = region.top; y < region.bottom; y++) {
+    const int32_t *cb = blue.row(y, region.left), *cr = red.row(y, region.left);
+    to_rgb(planes[0].row(y, region.left), cb, cr, width, out + (y - region.top) * stride);
+  }
+  return true;
+}
+
+}  // namespace rayseg

@@ -1,0 +1,93 @@
+// Coefficients to samples to RGB, in the arithmetic of the reference decoder: the accurate integer transform of Loeffler, Ligtenberg
+// and Moschytz with 13 fractional bits, chroma upsampled by a triangle filter, 16 fractional bits from luma and chroma to RGB.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace rayseg {
+
+inline uint8_t clamped(int32_t value) { return uint8_t(value < 0 ? 0 : value > 255 ? 255 : value); }
+
+// Eight transforms of length eight, side by side: `in` and `out` hold one sample of each of them in a row. Unsigned, because what is
+// no picture may overflow.
+template <int kShift>
+inline void transform(const int32_t* in, int32_t* out) {
+  typedef uint32_t U;
+  const auto scaled = [](U value) { return int32_t(value + (U(1) << (kShift - 1))) >> kShift; };
+  for (int i = 0; i < 8; i++) {
+    const U s0 = U(in[i]), s1 = U(in[8 + i]), s2 = U(in[16 + i]), s3 = U(in[24 + i]);
+    const U s4 = U(in[32 + i]), s5 = U(in[40 + i]), s6 = U(in[48 + i]), s7 = U(in[56 + i]);
+    const U turn = (s2 + s6) * 4433, low = turn - s6 * 15137, high = turn + s2 * 6270;
+    const U sum = (s0 + s4) * 8192, difference = (s0 - s4) * 8192;
+    const U e0 = sum + high, e3 = sum - high, e1 = difference + low, e2 = difference - low;
+    const U all = (s7 + s3 + s5 + s1) * 9633;
+    const U z1 = (s7 + s1) * 7373, z2 = (s5 + s3) * 20995;
+    const U z3 = all - (s7 + s3) * 16069, z4 = all - (s5 + s1) * 3196;
+    const U o0 = s7 * 2446 - z1 + z3, o1 = s5 * 16819 - z2 + z4;
+    const U o2 = s3 * 25172 - z2 + z3, o3 = s1 * 12299 - z1 + z4;
+    out[i] = scaled(e0 + o3), out[56 + i] = scaled(e0 - o3);
+    out[8 + i] = scaled(e1 + o2), out[48 + i] = scaled(e1 - o2);
+    out[16 + i] = scaled(e2 + o1), out[40 + i] = scaled(e2 - o1);
+    out[24 + i] = scaled(e3 + o0), out[32 + i] = scaled(e3 - o0);
+  }
+}
+
+inline void turned(const int32_t* in, int32_t* out) {
+  for (int y = 0; y < 8; y++) {
+    for (int x = 0; x < 8; x++) out[8 * x + y] = in[8 * y + x];
+  }
+}
+
+// A block of samples from coefficients in rows.
+inline void samples(const int32_t* coefficients, bool flat, uint8_t* out, int64_t stride) {
+  if (flat) {
+    const uint8_t level = clamped(((coefficients[0] + 4) >> 3) + 128);
+    for (int y = 0; y < 8; y++) std::memset(out + y * stride, level, 8);
+    return;
+  }
+  int32_t once[64], other[64];
+  transform<11>(coefficients, once);
+  turned(once, other);
+  transform<18>(other, once);
+  turned(once, other);
+  for (int y = 0; y < 8; y++) {
+    for (int x = 0; x < 8; x++) out[y * stride + x] = clamped(other[8 * y + x] + 128);
+  }
+}
+
+// Chroma between two rows, `near` three times as much as `far`; with `far` null the row itself, once.
+inline void mixed(const uint8_t* near, const uint8_t* far, int64_t width, int32_t* out) {
+  if (far == nullptr) {
+    for (int64_t x = 0; x < width; x++) out[x] = near[x];
+    return;
+  }
+  for (int64_t x = 0; x < width; x++) out[x] = 3 * near[x] + far[x];
+}
+
+// Twice as many columns; `parts` is what the numbers are multiples of, 1 or 4. The first and last column of the picture stay.
+inline void spread(const int32_t* in, int64_t width, bool first, bool last, int parts, int32_t* out) {
+  const int shift = parts == 1 ? 2 : 4, left = parts == 1 ? 1 : 8, right = parts == 1 ? 2 : 7;
+  for (int64_t x = 1; x < width; x++) out[2 * x] = (3 * in[x] + in[x - 1] + left) >> shift;
+  for (int64_t x = 0; x + 1 < width; x++) out[2 * x + 1] = (3 * in[x] + in[x + 1] + right) >> shift;
+  if (first) out[0] = parts == 1 ? in[0] : (4 * in[0] + left) >> shift;
+  if (last) out[2 * width - 1] = parts == 1 ? in[width - 1] : (4 * in[width - 1] + right) >> shift;
+}
+
+inline void to_rgb(const uint8_t* luma, const int32_t* blue, const int32_t* red, int64_t width, uint8_t* rgb) {
+  constexpr int64_t kTile = 64;
+  uint8_t r[kTile], g[kTile], b[kTile];
+  for (int64_t from = 0; from < width; from += kTile) {
+    const int64_t some = width - from < kTile ? width - from : kTile;
+    for (int64_t x = 0; x < some; x++) {
+      const int32_t y = luma[from + x], cb = blue[from + x] - 128, cr = red[from + x] - 128;
+      r[x] = clamped(y + ((91881 * cr + 32768) >> 16));
+      g[x] = clamped(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+      b[x] = clamped(y + ((116130 * cb + 32768) >> 16));
+    }
+    uint8_t* to = rgb + 3 * from;
+    for (int64_t x = 0; x < some; x++) to[3 * x] = r[x], to[3 * x + 1] = g[x], to[3 * x + 2] = b[x];
+  }
+}
+
+}  // namespace rayseg
