@@ -110,8 +110,13 @@ def worker_counts(config: ExperimentConfig) -> tuple[int, ...]:
 
 def _check_scaling(config: ExperimentConfig, problems: Problems) -> None:
     """Every number of workers that an elastic run may have; the first that does not fit is told."""
-    if config.scaling.workers == 0 and config.scaling.gpu is True and not torch.cuda.is_available():
-        message = "true, but this process has no GPU and scaling.workers is 0; give workers, or write auto or false"
+    gpu, most = config.scaling.gpu, worker_counts(config)[-1]
+    if config.scaling.workers == 0 and gpu not in {False, "auto"} and not torch.cuda.is_available():
+        said = "true" if gpu is True else f"{gpu:g}"
+        message = f"{said}, but this process has no GPU and scaling.workers is 0; give workers, or write auto or false"
+        problems.add("scaling.gpu", message)
+    if isinstance(gpu, float) and most > 1:
+        message = f"{gpu:g}, but {most} workers of one run cannot share a GPU (NCCL refuses); give one worker, or write true"
         problems.add("scaling.gpu", message)
     if config.checkpoint.optimizer == "none" and config.scaling.workers != 0 and config.scaling.max_failures > 0:
         message = "none, but scaling.max_failures lets a run go on after a failure; set that to 0, or say newest"

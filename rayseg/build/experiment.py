@@ -264,11 +264,14 @@ def pick_device(config: ExperimentConfig) -> torch.device:
 
 @contextmanager
 def torch_settings(config: ExperimentConfig) -> Iterator[None]:
-    """What torch keeps per process, threads and determinism, set for a run and put back on exit."""
+    """What torch keeps per process, threads, determinism and its share of the GPU, set for a run and put back on exit."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fills, benchmark = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    shares = isinstance(config.scaling.gpu, float) and torch.cuda.is_available()
     try:
+        if shares:
+            torch.cuda.set_per_process_memory_fraction(config.scaling.gpu)
         torch.set_num_threads(config.train.threads or threads)
         torch.use_deterministic_algorithms(config.train.deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -279,3 +282,5 @@ def torch_settings(config: ExperimentConfig) -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = benchmark
+        if shares:
+            torch.cuda.set_per_process_memory_fraction(1.0)

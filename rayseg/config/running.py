@@ -126,7 +126,7 @@ class ScalingConfig(Section):
     """Where it runs. ``workers: 0`` is this process; ``[min, max]`` is elastic."""
 
     workers: Workers = 0
-    gpu: Gpu = "auto"
+    gpu: Gpu = Field(default="auto", description="of each worker; 0.25: a quarter of one, so that four trials share it")
     cpus_per_worker: Positive = 1.0
     max_failures: Int = Field(default=2, ge=0, description="how often a run goes on after a worker failed")
 

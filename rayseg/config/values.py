@@ -146,13 +146,13 @@ Workers = Annotated[int | tuple[int, int], BeforeValidator(_workers, json_schema
 
 
 def _gpu(value: Any) -> Any:
-    if isinstance(value, bool) or value == "auto":
+    if isinstance(value, bool) or value == "auto" or (isinstance(value, float) and 0.01 <= value < 1):
         return value
-    raise ValueError(f"must be true, false or auto; got {value!r}")
+    raise ValueError(f"must be true, false, auto, or a share of one GPU from 0.01 to below 1; got {value!r}")
 
 
-#: Whether workers get a GPU each; auto: where there is one.
-Gpu = Annotated[bool | Literal["auto"], BeforeValidator(_gpu, json_schema_input_type=bool | Literal["auto"])]
+#: Whether workers get a GPU each, or a share of one; auto: one where there is any.
+Gpu = Annotated[bool | float | Literal["auto"], BeforeValidator(_gpu, json_schema_input_type=bool | float | Literal["auto"])]
 
 
 def _positive_or(word: str, value: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -17,7 +18,7 @@ from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["can_grow", "connect", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
+__all__ = ["can_grow", "connect", "fitting_workers", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
 
 #: Ray Train passes one report per interval on; its default of 2 s would be the length of every evaluation.
 _ENVIRONMENT = {
@@ -51,16 +52,36 @@ def connect() -> None:
 
 
 def use_gpu(config: ExperimentConfig) -> bool:
-    """Whether workers get a GPU each: as the config says, or if the cluster has any."""
+    """Whether workers get a GPU each, or a share of one: as the config says, or if the cluster has any."""
     if config.scaling.gpu == "auto":
         return bool(ray.cluster_resources().get("GPU", 0) > 0)
-    return config.scaling.gpu
+    return config.scaling.gpu is not False
 
 
 def worker_resources(config: ExperimentConfig) -> dict[str, float]:
     """What one worker takes."""
-    gpu = {"GPU": 1.0} if use_gpu(config) else {}
+    share = config.scaling.gpu if isinstance(config.scaling.gpu, float) else 1.0
+    gpu = {"GPU": share} if use_gpu(config) else {}
     return {"CPU": config.scaling.cpus_per_worker, **gpu}
+
+
+def fitting_workers(have: Mapping[str, float], each: Mapping[str, float]) -> int:
+    """How many workers fit at a time; each share of a GPU lies in one of them.
+
+    Args:
+        have: resources of a cluster.
+        each: resources of a worker, as of :func:`worker_resources`.
+
+    Example:
+        >>> fitting_workers({"CPU": 8.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 0.4})
+        4
+    """
+
+    def fit(kind: str, part: float) -> int:
+        whole = have.get(kind, 0.0)
+        return int(whole) * int(1 / part + 1e-9) if kind == "GPU" and part < 1 else int(whole / part + 1e-9)
+
+    return min(fit(kind, part) for kind, part in each.items() if part > 0)
 
 
 def resource_problems(config: ExperimentConfig) -> list[Problem]:

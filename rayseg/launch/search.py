@@ -16,7 +16,7 @@ from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.plan import Plan
 from rayseg.launch.breeding import Breeder
 from rayseg.launch.breeding_request import is_population, population_rules
-from rayseg.launch.cluster import can_grow, worker_resources
+from rayseg.launch.cluster import can_grow, fitting_workers, worker_resources
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.population import Population
@@ -167,6 +167,5 @@ def max_concurrent(request: SweepRequest, num_trials: int) -> int:
     wanted = request.max_concurrent or num_trials
     if can_grow():
         return wanted
-    have, workers = ray.cluster_resources(), worker_counts(request.base)[-1]
-    fitting = [int(have.get(kind, 0) // (each * workers)) for kind, each in worker_resources(request.base).items() if each > 0]
-    return max(1, min(wanted, *fitting))
+    fitting = fitting_workers(ray.cluster_resources(), worker_resources(request.base)) // worker_counts(request.base)[-1]
+    return max(1, min(wanted, fitting))

@@ -106,6 +106,12 @@ COMBINATIONS = [
         "sampling.min_kept",
         ("16x16 = 256 pixels", "would keep every pixel", "a fraction such as 0.1"),
     ),
+    Wrong(
+        "workers that share a GPU",
+        {"scaling.gpu": 0.5, "scaling.workers": 2},
+        "scaling.gpu",
+        ("0.5, but 2 workers of one run cannot share a GPU", "give one worker, or write true"),
+    ),
     Wrong("fewer images than workers", {"scaling.workers": 3}, "train.batch_size", ("2 images for 3 workers", "at least 3")),
     Wrong(
         "a worker without an image",

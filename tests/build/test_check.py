@@ -114,6 +114,7 @@ def test_a_batch_norm_over_one_value_per_image_needs_two_images_together() -> No
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_this_process_does_not_have_is_refused() -> None:
     assert paths({"scaling.gpu": True}) == ["scaling.gpu"]
+    assert paths({"scaling.gpu": 0.5}) == ["scaling.gpu"]
 
 
 def test_a_head_with_an_ignore_index_of_its_own_ignores_the_void_of_the_masks_too(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import rayseg
+from rayseg.build import torch_settings
 from rayseg.engine import read_checkpoint
 from rayseg.testing import tiny_experiment
 
@@ -33,3 +34,10 @@ def test_two_runs_on_a_gpu_end_with_the_same_bits(tmp_path: Path, precision: str
     first, again = ends
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert all(value.isfinite().all() for value in first.values())
+
+
+def test_a_run_cannot_take_more_than_its_share_of_a_gpu() -> None:
+    whole = torch.cuda.get_device_properties(0).total_memory
+    with torch_settings(tiny_experiment(**{"scaling.gpu": 0.01})), pytest.raises(torch.OutOfMemoryError):
+        torch.empty(whole // 50, dtype=torch.uint8, device="cuda")
+    torch.empty(whole // 50, dtype=torch.uint8, device="cuda")

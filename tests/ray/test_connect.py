@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ray
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError
-from rayseg.launch.cluster import connect, require_resources, use_gpu, worker_resources
+from rayseg.launch.cluster import connect, fitting_workers, require_resources, use_gpu, worker_resources
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.search import max_concurrent
 from rayseg.testing import tiny_experiment
@@ -80,6 +82,14 @@ def test_gpus_are_used_where_the_cluster_has_them(cluster: dict[str, float]) -> 
     assert not use_gpu(config)
     cluster["GPU"] = 1.0
     assert worker_resources(config) == {"CPU": 1.0, "GPU": 1.0}
+    assert worker_resources(tiny_experiment(**{"scaling.gpu": 0.25})) == {"CPU": 1.0, "GPU": 0.25}
+
+
+@given(share=st.floats(0.01, 0.99), gpus=st.integers(0, 8), cpus=st.integers(0, 64))
+def test_as_many_trials_run_at_a_time_as_have_their_share_in_one_gpu(share: float, gpus: int, cpus: int) -> None:
+    fitting = fitting_workers({"CPU": float(cpus), "GPU": float(gpus)}, {"CPU": 1.0, "GPU": share})
+    in_one = max(count for count in range(101) if count * share <= 1 + 1e-9)
+    assert fitting == min(cpus, gpus * in_one)
 
 
 @pytest.mark.parametrize(

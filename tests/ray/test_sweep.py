@@ -149,11 +149,17 @@ def test_nothing_is_left(result: SweepResult) -> None:
     assert not [each for each in ray.util.placement_group_table().values() if each["state"] == "CREATED"]
 
 
-def test_optuna_searches_after_the_baseline_for_the_score_of_a_class(tiny: Tiny, mlflow: Any) -> None:
+def test_optuna_searches_after_the_baseline_for_the_score_of_a_class_with_two_trials_on_a_gpu(tiny: Tiny, mlflow: Any) -> None:
     pytest.importorskip("optuna")
     space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce": choice([{"type": "cross_entropy"}, {"type": "dice"}])}
     has_tensorboard = find_spec("tensorboard") is not None
-    more = {"data.class_names": NAMES, "checkpoint.best": BEST, "train.steps": 3, "tracking.tensorboard": has_tensorboard}
+    more = {
+        "data.class_names": NAMES,
+        "checkpoint.best": BEST,
+        "train.steps": 3,
+        "tracking.tensorboard": has_tensorboard,
+        "scaling.gpu": 0.5,
+    }
     base = tiny("optuna", **{"losses": {"ce": {"type": "cross_entropy"}}, **more})
     found = rayseg.sweep(base, space, searcher="optuna", num_samples=2, scheduler=None, baseline={"optim.lr": 0.005})
     assert Counter(row["status"] for row in found.table) == {"full": 3}
@@ -162,6 +168,8 @@ def test_optuna_searches_after_the_baseline_for_the_score_of_a_class(tiny: Tiny,
     assert len({row["optim.lr"] for row in found.table}) == 3
     assert [row[BEST] for row in found.table] == sorted((row[BEST] for row in found.table), reverse=True)
     assert found.best_metrics[BEST] == found.table[0][BEST]
+    assert found.use is not None
+    assert (found.use.trials, found.use.places) == (3, 2)  # of four CPUs and one GPU
     for row in found.table:
         assert "val/IoU/side walk _ kerb" in mlflow.get_run(row["run_id"]).data.metrics
         assert not has_tensorboard or scalars(Path(row["directory"]))[BEST] == [3]
