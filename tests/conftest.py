@@ -41,6 +41,12 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Triton looks at its environment once, when it is imported; only its own tier wants the interpreter."""
+    if config.getoption("markexpr").startswith("triton"):
+        os.environ["TRITON_INTERPRET"] = "1"
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out modules that can have no test of the tier: importing what they import takes seconds, in every tier.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
-MARKERS = ("dist", "tracking", "ray", "chaos", "examples", "gpu")
+MARKERS = ("dist", "tracking", "ray", "chaos", "examples", "triton", "gpu")
 TIERS = ("default", "doctest", *MARKERS)
 #: What is slow to import, or starts processes, left out of the default tier's doctests.
 HEAVY = ("rayseg/launch", "rayseg/testing.py", "rayseg/tracking/mlflow.py")

@@ -10,7 +10,7 @@ from rayseg.build.resolve import Problems
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
-from rayseg.kernels import Backend, Strips, compiled_backend
+from rayseg.kernels import Backend, Strips, Triton, compiled_backend, why_no_triton
 from rayseg.mix import Head, Mix, fused, why_not_fused
 
 __all__ = ["check_kernels", "kernel_in_force", "with_kernels"]
@@ -19,15 +19,35 @@ _log = logging.getLogger(__name__)
 
 
 def _backend(config: ExperimentConfig, device: torch.device) -> Backend | None:
-    """What the config asks for; ``auto`` is the compiled kernels, else strips, on a CPU, and nothing elsewhere."""
-    kernels, on_cpu = config.train.kernels, device.type == "cpu"
-    if kernels == "plain" or (kernels == "auto" and not on_cpu):
+    """What the config asks for; None: plainly."""
+    kernels = config.train.kernels
+    if kernels == "plain":
         return None
+    if kernels == "auto":
+        return _automatic(device)
     if kernels == "strips":
         return Strips()
-    if kernels == "auto":
+    return _triton(device) if kernels == "triton" else _compiled(device)
+
+
+def _automatic(device: torch.device) -> Backend | None:
+    """The quickest: strips wait for a GPU after every few rows, so that there the plain way is quicker than they are."""
+    if device.type == "cpu":
         return compiled_backend() or Strips()
-    if not on_cpu:
+    reason = why_no_triton(device)
+    if reason is not None:
+        _log.warning("losses are computed plainly, with logits at full size: %s", reason)
+    return Triton() if reason is None else None
+
+
+def _triton(device: torch.device) -> Backend:
+    if reason := why_no_triton(device):
+        raise ConfigError([Problem("train.kernels", f"triton, but {reason}; write auto")])
+    return Triton(device.type)
+
+
+def _compiled(device: torch.device) -> Backend:
+    if device.type != "cpu":
         raise ConfigError([Problem("train.kernels", f"fused, but there are no such kernels for {device.type}; write auto")])
     if (compiled := compiled_backend()) is None:
         message = "fused, but nothing here compiles C++ (looked for $CXX, c++, g++, clang++); install g++, or write auto"
@@ -72,6 +92,8 @@ def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, prob
         listed = "; ".join(f"head {name!r}: {reason}" for name, reason in reasons.items())
         problems.add("train.kernels", f"{kernels}, but no head can be computed so ({listed}); write auto or plain")
         return
+    if kernels == "triton" and config.scaling.gpu is True and device.type == "cpu":
+        return  # the workers have what this process has not, and look themselves
     try:
         with_kernels(mix, config, device)
     except ConfigError as error:

@@ -78,10 +78,10 @@ class TrainConfig(Section):
     swa: SwaConfig | None = None
     deterministic: Bool = True
     log_every: Interval = Length(steps=10)
-    kernels: Literal["auto", "plain", "strips", "fused"] = Field(
+    kernels: Literal["auto", "plain", "strips", "fused", "triton"] = Field(
         default="auto",
-        description="of the losses: plain, with logits at full size; a few rows at a time in torch (strips) or C++ (fused); "
-        "auto: the last of them that is to be had on a CPU, plain on a GPU",
+        description="of the losses: plain, with logits at full size; a few rows at a time in torch (strips) or C++ (fused, on "
+        "a CPU), a few pixels in Triton (triton, on a GPU); auto: fused or else strips on a CPU, triton or else plain on a GPU",
     )
     threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayseg.kernels.boundary import boundary_band, boundary_counts, boundary_width
 from rayseg.kernels.classes import log_probabilities, predicted_classes
 from rayseg.kernels.confusion import confusion_counts
+from rayseg.kernels.gpu import Triton, why_no_triton
 from rayseg.kernels.histogram import histogram
 from rayseg.kernels.native import Native, compiled_backend
 from rayseg.kernels.select import kth_largest
@@ -17,6 +18,7 @@ __all__ = [
     "Native",
     "PixelStatistics",
     "Strips",
+    "Triton",
     "Wanted",
     "boundary_band",
     "boundary_counts",
@@ -28,4 +30,5 @@ __all__ = [
     "log_probabilities",
     "pixel_statistics",
     "predicted_classes",
+    "why_no_triton",
 ]

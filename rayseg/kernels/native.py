@@ -62,6 +62,7 @@ class Native:
     library: Any
     name: str = "fused"
     device: str | None = "cpu"
+    reads: frozenset[torch.dtype] = frozenset({torch.float32})
 
     def forward(self, inputs: Inputs) -> Raw:
         """The statistics."""
@@ -75,11 +76,11 @@ class Native:
         _require(status, inputs)
         return Raw(nll, mean_nll, sums)
 
-    def backward(self, inputs: Inputs, nll: Tensor, gradients: Gradients) -> Tensor:
+    def backward(self, inputs: Inputs, saved: Tensor, gradients: Gradients) -> Tensor:
         """Gradient ``(N, C, h, w)`` at the logits."""
         logits, target = inputs.logits, inputs.target
         gradient = torch.empty_like(logits)
-        given = map(_pointer, (nll, *gradients, gradient))
+        given = map(_pointer, (saved, *gradients, gradient))
         geometry = ctypes.byref(_geometry(inputs))
         status = self.library.rayseg_backward(geometry, _pointer(logits), _pointer(target), int(inputs.wanted.void), *given)
         _require(status, inputs)

@@ -86,7 +86,7 @@ class Inputs:
     """What a backend is given.
 
     Args:
-        logits: ``(N, C, h, w)`` float32, contiguous, C at least 2.
+        logits: ``(N, C, h, w)``, contiguous, C at least 2; of a kind that the backend reads.
         target: ``(N, H, W)`` int64, contiguous: labels in ``[0, C)``, or ``ignore_index``.
         ignore_index: label that means: not labelled; it may be a class, which is then ignored.
         align_corners: whether the corners of both grids are the same points, as in torch's ``interpolate``.
@@ -101,11 +101,15 @@ class Inputs:
 
 
 class Raw(NamedTuple):
-    """What a backend computes: ``nll`` and ``mean_nll`` ``(N, H, W)`` float32, ``sums`` ``(N, 6, C)`` float64."""
+    """What a backend computes: ``nll`` and ``mean_nll`` ``(N, H, W)`` float32, ``sums`` ``(N, 6, C)`` float64.
+
+    ``log_sum`` ``(N, H, W)`` float32 is log sum_c exp z_c, from a backend whose backward pass takes that instead of ``nll``.
+    """
 
     nll: Tensor
     mean_nll: Tensor | None
     sums: Tensor | None
+    log_sum: Tensor | None = None
 
 
 class Gradients(NamedTuple):
@@ -129,12 +133,17 @@ class Backend(Protocol):
         """Type of the only device on which it is used; None: any."""
         ...
 
+    @property
+    def reads(self) -> frozenset[torch.dtype]:
+        """Kinds of logits that it reads; others are given to it as float32."""
+        ...
+
     def forward(self, inputs: Inputs) -> Raw:
         """The statistics."""
         ...
 
-    def backward(self, inputs: Inputs, nll: Tensor, gradients: Gradients) -> Tensor:
-        """Gradient ``(N, C, h, w)`` at the logits, given ``nll`` of the forward pass."""
+    def backward(self, inputs: Inputs, saved: Tensor, gradients: Gradients) -> Tensor:
+        """Gradient ``(N, C, h, w)`` at the logits, given ``log_sum`` of the forward pass, or ``nll`` where that is None."""
         ...
 
 
@@ -142,17 +151,17 @@ class _Statistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, inputs: Inputs, backend: Backend) -> Any:
         raw = backend.forward(inputs)
-        ctx.save_for_backward(logits, inputs.target, raw.nll)
+        ctx.save_for_backward(logits, inputs.target, raw.nll if raw.log_sum is None else raw.log_sum)
         ctx.inputs, ctx.backend = inputs, backend
         ctx.set_materialize_grads(False)
-        return raw.nll, raw.mean_nll, None if raw.sums is None else raw.sums.to(logits.dtype)
+        return raw.nll, raw.mean_nll, None if raw.sums is None else raw.sums.to(raw.nll.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor, None, None]:
-        _, _, nll = ctx.saved_tensors  # also proof that nobody wrote into the logits meanwhile
+        logits, _, saved = ctx.saved_tensors  # also proof that nobody wrote into the logits meanwhile
         given = (None if each is None else each.contiguous() for each in grad_outputs)
-        return ctx.backend.backward(ctx.inputs, nll, Gradients(*given)), None, None
+        return ctx.backend.backward(ctx.inputs, saved, Gradients(*given)).to(logits.dtype), None, None
 
 
 def pixel_statistics(
@@ -162,7 +171,7 @@ def pixel_statistics(
 
     Args:
         logits: ``(N, C, h, w)``, or ``(N, 1, h, w)`` for two classes, a softmax over (0, z); the half precisions are computed
-            in float32.
+            in float32, and their gradient is rounded once.
         target: ``(N, H, W)`` integers: labels in ``[0, C)``, or ``ignore_index``.
         ignore_index: label that means: not labelled; it need not be a class.
         wanted: what is computed besides ``nll``.
@@ -186,7 +195,7 @@ def pixel_statistics(
         raise ShapeError(
             f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}; expected (N, C, h, w) and (N, H, W)"
         )
-    logits = logits.float()
+    logits = logits if logits.dtype in backend.reads else logits.float()
     if logits.shape[1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
     logits = logits.contiguous()

@@ -161,6 +161,7 @@ class Strips:
 
     device: str | None = None
     name: str = "strips"
+    reads: frozenset[torch.dtype] = frozenset({torch.float32})
 
     def forward(self, inputs: Inputs) -> Raw:
         """The statistics."""
@@ -178,7 +179,7 @@ class Strips:
                 sums[strip.image] += _class_sums(strip, log_probs, of_label, wanted.void)
         return Raw(nll, mean_nll, sums)
 
-    def backward(self, inputs: Inputs, nll: Tensor, gradients: Gradients) -> Tensor:  # noqa: ARG002  a softmax is quicker
+    def backward(self, inputs: Inputs, saved: Tensor, gradients: Gradients) -> Tensor:  # noqa: ARG002  a softmax is quicker
         """Gradient ``(N, C, h, w)`` at the logits."""
         columns, gradient = _columns(inputs), torch.zeros_like(inputs.logits)
         for strip in _strips(inputs, columns):
