@@ -77,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> None:
         num_samples=args.num_samples,
         baseline={**PLAIN, "optim.lr": rate},
         max_concurrent=1,
-        confirm={"top": 1, **({"seeds": 2, "max_seeds": 2} if args.smoke else {"seeds": 5, "max_seeds": 8, "smallest": 0.01})},
+        confirm={"top": 1, "seeds": min(5, args.max_seeds), "max_seeds": args.max_seeds, "smallest": 0.01},
     )
     told(found)
     print(f"\n{found.confirmation}\n\nconfirmed recipe: {found.directory / 'confirmed.yaml'}")
@@ -136,6 +136,12 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--num-samples", type=int, default=None, help="trials besides the baseline (default 12; 2 with --smoke)"
     )
+    parser.add_argument(
+        "--max-seeds",
+        type=int,
+        default=None,
+        help="of the winner and the baseline; five, and more where they tell too little (default 8; 2 with --smoke)",
+    )
     parser.add_argument("--storage", default="runs/real", help="checkpoints and results go under it")
     parser.add_argument("--smoke", action="store_true", help="small and short, on generated streets")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to every run")
@@ -143,6 +149,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     if not args.smoke and args.data is None:
         parser.error("give --data, or --smoke")
     args.num_samples = args.num_samples or (2 if args.smoke else 12)
+    args.max_seeds = args.max_seeds or (2 if args.smoke else 8)
     return args
 
 

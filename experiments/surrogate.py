@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a job's own copy comes before an installed package
 
 import rayseg  # noqa: E402
-from rayseg.engine.history import History  # noqa: E402
 from rayseg.errors import RaysegError  # noqa: E402
 from rayseg.launch.provenance import git_state, package_versions  # noqa: E402
 from rayseg.space import Choice, choice  # noqa: E402
@@ -124,17 +123,18 @@ def searched(base: rayseg.ExperimentConfig, name: str, space: Mapping[str, Choic
     )
     if failed := [row["trial"] for row in found.table if row["rank"] is None]:
         raise RaysegError(f"trials without a score: {', '.join(failed)}; look into {found.directory}")
-    return [each for row in found.table if row["trial"] != "baseline" for each in evaluations(row)]
-
-
-def evaluations(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table."""
-    point = {key: trial.get(key, value) for key, value in {**PLAIN, "seed": 0}.items()}
-    history = History(Path(trial["directory"]) / "metrics.jsonl").rows()
+    curves = found.curves()
     return [
-        {**point, "step": step, "mIoU": round(scores["val/mIoU"], 5), "seconds": round(scores["cpu_s"], 2)}
-        for step, scores in history
+        {**point_of(row), "step": step, "mIoU": round(scores["val/mIoU"], 5), "seconds": round(scores["cpu_s"], 2)}
+        for row in found.table
+        if row["trial"] != "baseline"
+        for step, scores in curves[row["trial"]]
     ]
+
+
+def point_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial was trained with, also where it was not searched."""
+    return {key: row.get(key, value) for key, value in {**PLAIN, "seed": 0}.items()}
 
 
 def cut(space: Mapping[str, Choice]) -> dict[str, Choice]:

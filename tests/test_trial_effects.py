@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from rayseg.config import ExperimentConfig
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
+from rayseg.launch import SweepResult
 from rayseg.launch.trial_effects import trial_effects
 
 
@@ -36,3 +38,15 @@ def test_few_trials_and_other_scores_are_refused(tmp_path: Path) -> None:
         trial_effects(_table(tmp_path, 5), ["lr"], "val/mIoU", "max")
     with pytest.raises(RaysegError, match="no evaluation of val/loss at one step"):
         trial_effects(_table(tmp_path, 9), ["lr"], "val/loss", "max")
+
+
+def test_every_evaluation_is_there_wherever_the_sweep_lies_now(tmp_path: Path) -> None:
+    table = _table(tmp_path / "sweep", 2)
+    moved = (tmp_path / "sweep").rename(tmp_path / "moved")
+    found = SweepResult(ExperimentConfig(), {}, 10, "0", table, None, moved, 1.0, "val/mIoU", ("lr",))
+    assert found.curves() == {
+        "baseline": [],
+        "0": [(10, {"val/mIoU": 0.5})],
+        "1": [(10, {"val/mIoU": 0.49}), (20, {"val/mIoU": 0.55})],
+        "x": [],
+    }

@@ -98,6 +98,11 @@ class SweepResult:
         """Whether the trials were a population, whose recipes changed while they ran."""
         return any("lineage" in row for row in self.table)
 
+    def curves(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
+        """Every evaluation of every trial: name -> ``(step, metrics)`` by step; the sweep may have been moved."""
+        places = {row["trial"]: self.directory / Path(row["directory"]).name for row in self.table}
+        return {name: History(place / "metrics.jsonl").rows() for name, place in places.items()}
+
     def effects(self) -> TrialEffects:
         """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
 

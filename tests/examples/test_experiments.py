@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rayseg.space import grid_points
+
 pytestmark = pytest.mark.examples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +92,20 @@ def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_p
     assert first.count("trial ") == 6
     assert "trial " not in again
     assert first.endswith(again)
+
+
+def test_the_recorded_surrogate_is_a_whole_grid_with_seeds_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "experiments"), *sys.path])
+    made_by, path = import_module("surrogate"), ROOT / "experiments" / "benchmarks" / "surrogate_streets.csv"
+    rows, steps = read_surrogate(path), [str(step) for step in range(32, 161, 32)]
+    for space, seeds in ((made_by.GRID, {"0"}), (made_by.AGAIN, {"1", "2"})):
+        chosen = [row for row in rows if row["seed"] in seeds]
+        points = {tuple(str(point[key]) for key in space) for point in grid_points(space)}
+        assert sorted((tuple(row[key] for key in space), row["step"]) for row in chosen) == sorted(
+            (point, step) for point in points for step in steps
+        )
+    assert all(0 < float(row["mIoU"]) < 1 and 0 < float(row["seconds"]) < 20 for row in rows)
+    assert path.stat().st_size < 100_000
 
 
 def read_surrogate(path: Path) -> list[dict[str, str]]:
