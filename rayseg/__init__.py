@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rayseg.build import adopt, evaluate, export, predict
     from rayseg.config import ExperimentConfig
-    from rayseg.launch import confirm, sweep, train
+    from rayseg.launch import confirm, register, sweep, train
     from rayseg.load import load_config
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "export",
     "load_config",
     "predict",
+    "register",
     "sweep",
     "train",
 ]
@@ -42,6 +43,7 @@ _HOME = {
     "export": "rayseg.build",
     "load_config": "rayseg.load",
     "predict": "rayseg.build",
+    "register": "rayseg.launch",
     "sweep": "rayseg.launch",
     "train": "rayseg.launch",
 }

@@ -21,6 +21,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"train": {"ema": {"decai": 0.9}}}, "train.ema.decai", "it takes decay, warmup, .*Did you mean 'decay'"),
     ({"train": 3}, "train", "must be a mapping with the keys batch_size, .*; got 3"),
     ({"tracking": {"storage": "s3://bucket/runs"}}, "tracking.storage", "expected a directory; mount the bucket on every node"),
+    (
+        {"tracking": {"mlflow": {"uri": "https://ray:secret@tracker"}}},
+        "tracking.mlflow.uri",
+        "a password stands in it, .*MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD(?!.*secret)",
+    ),
     ({"losses": ["ce"]}, "losses", r"must be a mapping from names, got \[ce\]"),
     ({"losses": {"dice": {"weight": 1}}}, "losses.dice.type", "is missing; give 'type': built-in name or import path"),
     ({"losses": {"dice": None}}, "losses.dice", "must be a mapping with the keys type, .*; got null"),

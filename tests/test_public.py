@@ -16,7 +16,7 @@ LIGHT = ("losses", "sampling", "optim", "metrics", "models", "data", "mix", "eng
 
 
 def test_the_public_names_are_these() -> None:
-    functions = ["adopt", "confirm", "evaluate", "export", "load_config", "predict", "sweep", "train"]
+    functions = ["adopt", "confirm", "evaluate", "export", "load_config", "predict", "register", "sweep", "train"]
     assert rayseg.__all__ == ["ExperimentConfig", "__version__", *functions]
     assert set(rayseg.__all__) <= set(dir(rayseg))
 

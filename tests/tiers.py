@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKERS = ("dist", "tracking", "ray", "chaos", "examples", "triton", "gpu")
 TIERS = ("default", "doctest", *MARKERS)
 #: What is slow to import, or starts processes, left out of the default tier's doctests.
-HEAVY = ("rayseg/launch", "rayseg/testing.py", "rayseg/tracking/mlflow.py")
+HEAVY = ("rayseg/launch", "rayseg/testing.py", "rayseg/tracking/mlflow")
 #: The same, and an extra: module -> the package that it needs.
 EXTRA = {"rayseg/tracking/tensorboard.py": "tensorboard"}
 NO_TESTS = 5

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +60,7 @@ class Exported:
         sizes: images that the program takes; None for weights.
         agreement: of the file with the model; None for weights.
         notes: what the file does not hold of what the config says, one line each.
+        about: what must be known of a program, as plain data; also in its file.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Exported:
     sizes: Sizes | None = None
     agreement: Agreement | None = None
     notes: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def export(
@@ -129,7 +131,7 @@ def export(
                 f"{path}: not written, because the program and the model disagree by more than {tolerance}: {found}; "
                 "raise the tolerance, or choose another format"
             )
-    return Exported(path, form, sizes, found, tuple(_notes(trained.config)))
+    return Exported(path, form, sizes, found, tuple(_notes(trained.config)), _about(trained, returns, sizes))
 
 
 def _write(

@@ -192,6 +192,15 @@ def _ui(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=5000, metavar="N", help="default 5000")
 
 
+def _register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", metavar="DIR", help="of a search that has ended, a run, or a checkpoint")
+    parser.add_argument("name", metavar="NAME[@ALIAS]", help="of the registered model, such as streets@champion")
+    parser.add_argument("--uri", metavar="URI", help="of the MLflow store; default: the one in which the run was recorded")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="one size, px; default: as many as the network permits"
+    )
+
+
 def _doctor(parser: argparse.ArgumentParser) -> None:
     _store(parser)
     parser.add_argument("--fix", action="store_true", help="close open runs whose process is dead")
@@ -209,6 +218,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures and videos", _predict),
         "export": Command("a checkpoint for other programs: ONNX, torch.export, MMSegmentation's layout", _export),
+        "register": Command("the winner of a search, or a run's best, as a model in MLflow's registry", _register),
         "data": Command("look at the data of a config: stats, preview, convert", actions=_DATA),
         "ui": Command("MLflow's pages on the store of the runs; Ctrl-C ends them", _ui),
         "doctor": Command("what is wrong with this installation, and what to do", _doctor),

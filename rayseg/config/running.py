@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operator import gt
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -195,6 +196,16 @@ class MlflowConfig(Section):
 
     uri: str | None = None
     experiment: str = "rayseg"
+
+    @field_validator("uri")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).password is not None:
+            raise ValueError(
+                "a password stands in it, and a config is kept with every checkpoint and shown in MLflow: for a server set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for a database MLFLOW_TRACKING_URI instead"
+            )
+        return value
 
 
 class WandbConfig(Section):

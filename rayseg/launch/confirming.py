@@ -28,7 +28,7 @@ from rayseg.launch.confirmed import (
     write_confirmation,
     write_stage,
 )
-from rayseg.launch.desk import DeskStore, asked, opened_desk
+from rayseg.launch.desk import DeskStore, asked, opened_desk, require_store
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.recipes import Recipe
@@ -71,6 +71,7 @@ def _confirmed(
     request: SweepRequest, directory: Path, rules: PairRules, recipes: Sequence[Recipe], view: SearchView
 ) -> Confirmation:
     base, components = request.base, request.components
+    require_store(base)
     view.doing("starting Ray")
     connect()
     require_resources(base)

@@ -15,6 +15,7 @@ Notes at the desk, by key::
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +26,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import ray
 from rayseg.config import ExperimentConfig
 from rayseg.errors import RaysegError
-from rayseg.tracking import RunStatus, owner_is_alive, resolve_uri
+from rayseg.tracking import Access, RunStatus, access_of, check_reachable, owner_is_alive, resolve_uri
 
-__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk"]
+__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk", "require_store"]
 
 #: Desks of this process by directory; Tune pickles its callbacks, and a handle would outlive its cluster there.
 _OPEN: dict[str, Any] = {}
@@ -39,9 +40,11 @@ class Desk:
     Args:
         uri: of the MLflow store, resolved; None: nothing is recorded.
         experiment: its name.
+        access: what lets the driver in; the node's own processes were started by somebody else.
     """
 
-    def __init__(self, uri: str | None, experiment: str) -> None:
+    def __init__(self, uri: str | None, experiment: str, access: Access) -> None:
+        access.grant()
         from rayseg.tracking import MlflowStore  # noqa: PLC0415  only the actor itself needs mlflow
 
         self._store = None if uri is None else MlflowStore(uri, experiment)
@@ -84,6 +87,16 @@ class Desk:
         return lines
 
 
+def require_store(config: ExperimentConfig) -> None:
+    """Ask a server whether it lets us in, before Ray is started.
+
+    Raises:
+        TrackingError: nothing answers there, or it does not.
+    """
+    if config.tracking.mlflow is not None:
+        check_reachable(resolve_uri(config.tracking.mlflow.uri, config.tracking.storage))
+
+
 @contextmanager
 def opened_desk(config: ExperimentConfig, directory: str) -> Iterator[Any]:
     """The desk of a run or a sweep, on this node, its store made; the handle may be given to workers.
@@ -100,7 +113,7 @@ def opened_desk(config: ExperimentConfig, directory: str) -> Iterator[Any]:
         uri = resolve_uri(mlflow.uri, config.tracking.storage)
     node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "scheduling_strategy": node, "max_concurrency": 8}
-    desk = ray.remote(Desk).options(**options).remote(uri, "" if mlflow is None else mlflow.experiment)
+    desk = ray.remote(Desk).options(**options).remote(uri, "" if mlflow is None else mlflow.experiment, access_of(os.environ))
     _OPEN[directory] = desk
     try:
         asked(desk.prepare.remote())

@@ -22,7 +22,7 @@ from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
-from rayseg.launch.desk import DeskStore, Echo, opened_desk
+from rayseg.launch.desk import DeskStore, Echo, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
@@ -33,6 +33,7 @@ __all__ = ["import_paths", "make_trainer", "run_trainer", "train_on_ray"]
 
 def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResult:
     """Train with ``scaling.workers`` Train workers; see ``rayseg.train``."""
+    require_store(config)
     connect()
     require_resources(config)
     directory = prepare_directory(config)

@@ -12,7 +12,7 @@ import ray
 from rayseg.build import counts_of, plan_of
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
-from rayseg.launch.desk import DeskStore, opened_desk
+from rayseg.launch.desk import DeskStore, opened_desk, require_store
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
@@ -41,6 +41,7 @@ def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
 
 
 def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: SearchView) -> SweepResult:
+    require_store(request.base)
     view.doing("starting Ray")
     connect()
     require_resources(request.base)

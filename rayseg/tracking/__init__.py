@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rayseg.tracking.access import Access, access_of, authorization
 from rayseg.tracking.buffer import MlflowTracker, StoreLike
 from rayseg.tracking.charts import confusion_picture, curves_picture
 from rayseg.tracking.owner import owner_is_alive, owner_tags
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rayseg.tracking.tensorboard import TensorBoardTracker
 
 __all__ = [
+    "Access",
     "MlflowStore",
     "MlflowTracker",
     "NullTracker",
@@ -36,6 +38,8 @@ __all__ = [
     "Tracker",
     "TrackerGroup",
     "WandbTracker",
+    "access_of",
+    "authorization",
     "check_reachable",
     "colorize",
     "compare_url",

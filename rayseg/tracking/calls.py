@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rayseg.errors import TrackingError
+from rayseg.tracking.access import who
 
 __all__ = ["quiet", "told"]
+
+#: MLflow's words for 401 and 403.
+_REFUSED = ("CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED")
 
 
 @contextmanager
@@ -34,6 +39,11 @@ def told(where: str, what: str) -> Iterator[None]:
         raise
     except Exception as failure:
         first = (str(failure).strip().splitlines() or [""])[0]
+        if getattr(failure, "error_code", "") in _REFUSED:
+            raise TrackingError(
+                f"{where}: may not {what}, {who(os.environ)}: {first}; ask who runs the server for that permission, or set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            ) from failure
         raise TrackingError(
             f"{where}: could not {what}: {type(failure).__name__}: {first}; "
             "check that the store is reachable and writable (`rayseg doctor`)"

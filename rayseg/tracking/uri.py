@@ -6,12 +6,14 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rayseg.errors import TrackingError
+from rayseg.tracking.access import authorization, other_ways_in, tls, who
 
-__all__ = ["ARTIFACTS_DIR", "check_reachable", "resolve_uri", "sqlite_path", "without_password"]
+__all__ = ["ARTIFACTS_DIR", "check_reachable", "not_let_in", "resolve_uri", "sqlite_path", "without_password"]
 
 #: Directory of the artifacts, beside the SQLite file.
 ARTIFACTS_DIR = "mlartifacts"
@@ -68,7 +70,7 @@ def resolve_uri(uri: str | None, storage: str) -> str:
     scheme = urlsplit(chosen).scheme
     if scheme in {"", "file"} or (_WINDOWS and len(scheme) == 1):
         raise TrackingError(
-            f"tracking.mlflow.uri: got {chosen!r}, a file store, which MLflow 3 no longer writes; "
+            f"tracking.mlflow.uri: got {without_password(chosen)!r}, a file store, which MLflow 3 no longer writes; "
             f"expected SQLite or a server: use 'sqlite:///{chosen.removeprefix('file://').rstrip('/')}/mlflow.db' or 'http://host:5000'"
         )
     path = sqlite_path(chosen)
@@ -103,17 +105,18 @@ def _unwritable(path: Path, why: str | None) -> str:
     return f"{path}: cannot keep the MLflow store here: {why}; make it writable, or set tracking.storage or tracking.mlflow.uri"
 
 
-def check_reachable(uri: str, timeout_s: float = 5.0) -> None:
-    """Ask a server once for a sign of life; other stores are not asked.
+def check_reachable(uri: str, timeout_s: float = 5.0, environ: Mapping[str, str] = os.environ) -> None:
+    """Ask a server once for a sign of life, and whether it lets us in; other stores are not asked.
 
     MLflow itself repeats a request for minutes before it gives up.
 
     Args:
         uri: of the store.
-        timeout_s: seconds that the server has to answer. Any HTTP answer will do.
+        timeout_s: seconds that the server has to answer.
+        environ: environment variables, MLflow's among them.
 
     Raises:
-        TrackingError: nothing answers there.
+        TrackingError: nothing answers there, or the server does not let us in.
 
     Example:
         >>> check_reachable("sqlite:////data/runs/mlflow.db")
@@ -121,11 +124,44 @@ def check_reachable(uri: str, timeout_s: float = 5.0) -> None:
     if urlsplit(uri).scheme not in {"http", "https"}:
         return
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=timeout_s).close()  # noqa: S310  checked above
-    except urllib.error.HTTPError as answer:
-        answer.close()
+        _ask(uri, "/health", timeout_s, environ)
+        status = _ask(uri, "/api/2.0/mlflow/experiments/search?max_results=1", timeout_s, environ)
     except OSError as failure:
         raise TrackingError(
-            f"{uri}: no MLflow server answers within {timeout_s:g} s ({failure}); "
+            f"{without_password(uri)}: no MLflow server answers within {timeout_s:g} s ({failure}); "
             "start it, correct tracking.mlflow.uri or MLFLOW_TRACKING_URI, or set tracking.mlflow to null"
         ) from failure
+    if status in (401, 403) and not other_ways_in(environ):
+        raise TrackingError(not_let_in(uri, status, environ))
+
+
+def not_let_in(uri: str, status: int, environ: Mapping[str, str]) -> str:
+    """What to tell of a server that refuses us.
+
+    Example:
+        >>> not_let_in("http://tracker:5000", 401, {"HOME": "/nowhere"})
+        'http://tracker:5000: the server does not let us in without a name (401); set MLFLOW_TRACKING_USERNAME and ...'
+    """
+    return (
+        f"{without_password(uri)}: the server does not let us in {who(environ)} ({status}); set MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, where the run is started"
+    )
+
+
+def _ask(uri: str, path: str, timeout_s: float, environ: Mapping[str, str]) -> int:
+    """The status of an answer; any will do for a sign of life."""
+    parts = urlsplit(uri)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+    own = {
+        **environ,
+        "MLFLOW_TRACKING_USERNAME": unquote(parts.username or ""),
+        "MLFLOW_TRACKING_PASSWORD": unquote(parts.password or ""),
+    }
+    headers = authorization(own if parts.password else environ)
+    request = urllib.request.Request(f"{bare}{path}", headers=headers)  # noqa: S310  http or https
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=tls(environ)) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as answer:
+        answer.close()
+        return int(answer.code)

@@ -1,4 +1,4 @@
-"""The MLflow store. The only module that imports mlflow; everything goes through a client with an explicit URI.
+"""The MLflow store: runs, their numbers and files. Everything goes through a client with an explicit URI.
 
 One process writes to a store (the launcher's tracker actor, or a single run's rank 0), so it knows the last step of every
 metric and writes none twice. NaN is kept as NaN; so is infinity, which MLflow would store as 1.8e308.
@@ -21,13 +21,14 @@ from mlflow.exceptions import MlflowException
 
 from rayseg.errors import TrackingError
 from rayseg.tracking.calls import quiet, told
+from rayseg.tracking.mlflow.registry import add_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, child_rows, stored_run
 from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
 from rayseg.tracking.ui import link_line
-from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path
+from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path, without_password
 
 __all__ = ["MlflowStore"]
 
@@ -64,7 +65,7 @@ class MlflowStore:
         self._lock = RLock()
         self._client: Any = None
         self._experiment_id = ""
-        self._where = f"{uri}, experiment {experiment!r}"
+        self._where = f"{without_password(uri)}, experiment {experiment!r}"
         self._steps: dict[str, LastSteps] = {}
 
     @property
@@ -98,9 +99,7 @@ class MlflowStore:
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             found = client.get_experiment_by_name(self.experiment)
         if found is not None and found.lifecycle_stage == "deleted":
-            raise TrackingError(
-                f"{self.uri}: experiment {self.experiment!r} is deleted; restore it, or set tracking.mlflow.experiment"
-            )
+            raise TrackingError(f"{self._where}: it is deleted; restore it, or set tracking.mlflow.experiment")
         self._experiment_id = found.experiment_id if found else _create(client, self.experiment, artifacts)
         self._client = client
 
@@ -150,7 +149,9 @@ class MlflowStore:
     def _continue(self, client: Any, run_id: str, tags: Mapping[str, str]) -> None:
         run = client.get_run(run_id)
         if run.info.lifecycle_stage == "deleted":
-            raise TrackingError(f"{self.uri}: run {run_id} is deleted and cannot be continued; restore it, or start a new run")
+            raise TrackingError(
+                f"{self._where}: run {run_id} is deleted and cannot be continued; restore it, or start a new run"
+            )
         client.update_run(run_id, status="RUNNING")
         self.set_tags(run_id, tags)
 
@@ -221,6 +222,22 @@ class MlflowStore:
             if _RANK[status] > _RANK.get(now, 0):
                 client.set_terminated(run_id, status=status)
             self._steps.pop(run_id, None)
+
+    def register(self, folder: Path, name: str, *, alias: str | None, run_id: str | None, tags: Mapping[str, str]) -> str:
+        """Register what :func:`write_model` wrote, as a new version, beside the run that trained it.
+
+        Args:
+            folder: of the model.
+            name: of the registered model; made if it is not there.
+            alias: that shall point to this version, and to no other one any more; None: none.
+            run_id: the run, or None.
+            tags: of the version.
+
+        Returns:
+            The version.
+        """
+        with self._using(f"register model {name!r}") as client:
+            return add_version(client, self._experiment_id, folder, name, alias=alias, run_id=run_id, tags=short_tags(tags))
 
     def link(self, run_id: str, storage: str) -> str:
         """A line that tells where the run is looked at; see ``link_line``."""
