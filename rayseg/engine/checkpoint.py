@@ -138,7 +138,7 @@ def newest_whole(run: Path) -> Path | None:
     A run in one process keeps ``checkpoints/step_*``, Ray Train keeps ``checkpoint_*``. A run that goes on with another number
     of workers may find either.
     """
-    return max((each for each in _directories(run) if is_whole(each)), key=step_of, default=None)
+    return next((each for each in _newest_first(run) if is_whole(each)), None)
 
 
 def best_whole(run: Path, history: Sequence[tuple[int, Mapping[str, float]]], metric: str, mode: str) -> Path | None:
@@ -152,9 +152,9 @@ def best_whole(run: Path, history: Sequence[tuple[int, Mapping[str, float]]], me
     """
     sign = 1.0 if mode == "max" else -1.0
     scores = {step: sign * row[metric] for step, row in history if not math.isnan(row.get(metric, math.nan))}
-    whole = [each for each in _directories(run) if is_whole(each)]
-    scored = [each for each in whole if step_of(each) in scores]
-    return max(scored, key=lambda each: scores[step_of(each)], default=max(whole, key=step_of, default=None))
+    scored = [each for each in _newest_first(run) if step_of(each) in scores]
+    best_first = sorted(scored, key=lambda each: scores[step_of(each)], reverse=True)
+    return next((each for each in best_first if is_whole(each)), None) or newest_whole(run)
 
 
 def strip_older(run: Path, step: int) -> None:
@@ -174,6 +174,20 @@ def strip_older(run: Path, step: int) -> None:
             (directory / "train.pt").unlink(missing_ok=True)
         except (FileNotFoundError, json.JSONDecodeError):
             continue
+
+
+def _newest_first(run: Path) -> list[Path]:
+    """Those with a manifest that can be read; whether their files are whole takes reading all of them, so it is asked last."""
+    found = [(manifest["step"], each) for each in _directories(run) if (manifest := _manifest(each)) is not None]
+    return [each for _, each in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _manifest(directory: Path) -> dict[str, Any] | None:
+    try:
+        manifest: dict[str, Any] = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    return manifest if "step" in manifest else None
 
 
 def _directories(run: Path) -> list[Path]:

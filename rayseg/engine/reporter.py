@@ -101,7 +101,7 @@ class LocalReporter:
         """Checkpoint with the best reported score, or the newest where none has a score."""
         scores = self._scores()
         scored = [path for path in self._saved() if _step_of(path) in scores]
-        return max(scored, key=lambda path: self._sign * scores[_step_of(path)], default=self.latest())
+        return max(scored, key=lambda path: self._sign * scores[_step_of(path)]) if scored else self.latest()
 
     def history(self) -> list[tuple[int, dict[str, float]]]:
         """Every report so far: ``(step, metrics)``, each step once."""

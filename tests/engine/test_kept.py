@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import rayseg.engine.checkpoint as checkpoint_module
 from rayseg.build import assemble, torch_settings
 from rayseg.config import ExperimentConfig
 from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint, read_manifest, write_checkpoint
@@ -141,3 +142,34 @@ def test_a_checkpoint_that_holds_more_than_plain_values_says_what(tmp_path: Path
     write_checkpoint(tmp_path / "step", {"train.pt": {"rates": deque([0.1])}}, {}, step=1)
     with pytest.raises(CheckpointError, match=r"train\.pt: holds more than .* \(collections\.deque\)"):
         read_checkpoint(tmp_path / "step")
+
+
+def test_only_the_checkpoint_that_is_wanted_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read every file of every checkpoint at each evaluation would stop the training for seconds."""
+    for step in (1, 2, 3):
+        write_checkpoint(tmp_path / "checkpoints" / f"step_{step:08d}", {"model.pt": {}}, {}, step=step)
+    read: list[str] = []
+    digest = checkpoint_module._digest
+
+    def told(path: Path) -> str:
+        read.append(path.parent.name)
+        return digest(path)
+
+    monkeypatch.setattr(checkpoint_module, "_digest", told)
+    history = [(step, {"a": -float(step)}) for step in (1, 2, 3)]
+    newest, best = newest_whole(tmp_path), best_whole(tmp_path, history, "a", "max")
+    assert (newest, best) == (tmp_path / "checkpoints/step_00000003", tmp_path / "checkpoints/step_00000001")
+    assert read == ["step_00000003", "step_00000001"]
+    reporter = LocalReporter(tmp_path, best="a")
+    reporter.report(3, {"a": 0.5}, tmp_path / "checkpoints/step_00000003")
+    assert len(read) == 2
+
+
+def test_a_torn_newest_checkpoint_is_passed_over_by_both(tmp_path: Path) -> None:
+    for step in (1, 2):
+        write_checkpoint(tmp_path / "checkpoints" / f"step_{step:08d}", {"model.pt": {}}, {}, step=step)
+    (tmp_path / "checkpoints/step_00000002/model.pt").write_bytes(b"torn")
+    (tmp_path / "checkpoints/step_00000003").mkdir()
+    (tmp_path / "checkpoints/step_00000003/manifest.json").write_text("{")
+    history = [(1, {"a": 1.0}), (2, {"a": 2.0}), (3, {"a": 3.0})]
+    assert newest_whole(tmp_path) == best_whole(tmp_path, history, "a", "max") == tmp_path / "checkpoints/step_00000001"
