@@ -90,12 +90,12 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A local Ray cluster of 4 logical CPUs and a GPU that is none, started when first asked for; mark such a test ``ray``."""
+    """A local Ray cluster of 4 logical CPUs, started when first asked for; mark such a test ``ray``."""
     import ray
 
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    own = {"address": "local", "num_cpus": 4, "num_gpus": 1}  # not one that somebody else has on this machine
+    own = {"address": "local", "num_cpus": 4, "num_gpus": 0}  # not one that somebody else has on this machine
     ray.init(**own, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     yield
     ray.shutdown()

@@ -32,13 +32,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def base(tiny: Tiny, folder: Path) -> ExperimentConfig:
     told = {"type": "tests.ray.parts:Told", "folder": str(folder)}
-    return tiny("belief", **{"hooks.told": told, "train.steps": 2, "eval.every": 2, "scaling.max_failures": 0})
+    return tiny(
+        "belief", **{"hooks.told": told, "train.steps": 2, "eval.every": 2, "scaling.max_failures": 0, "tracking.pictures": 0}
+    )
 
 
 @pytest.fixture(scope="module")
 def found(ray_cluster: None, base: ExperimentConfig) -> SweepResult:
     """A search, then a confirmation of which a process dies, then the same call again."""
-    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "confirm": RULES}
+    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "confirm": RULES, "max_concurrent": 2}
     with pytest.raises(RaysegError, match=r"1 of 8 runs died \(confirm-.*-seed1: .*call it again, and they go on"):
         rayseg.sweep(base, SPACE, **asked)
     return rayseg.sweep(base, SPACE, **asked)

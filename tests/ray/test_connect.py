@@ -82,7 +82,10 @@ def test_gpus_are_used_where_the_cluster_has_them(cluster: dict[str, float]) -> 
     assert not use_gpu(config)
     cluster["GPU"] = 1.0
     assert worker_resources(config) == {"CPU": 1.0, "GPU": 1.0}
-    assert worker_resources(tiny_experiment(**{"scaling.gpu": 0.25})) == {"CPU": 1.0, "GPU": 0.25}
+    shared = tiny_experiment(**{"scaling.gpu": 0.25})
+    assert worker_resources(shared) == {"CPU": 1.0, "GPU": 0.25}
+    cluster["CPU"] = 3.0
+    assert (max_concurrent(_request(shared), 9), max_concurrent(_request(shared, wanted=2), 9)) == (3, 2)
 
 
 @given(share=st.floats(0.01, 0.99), gpus=st.integers(0, 8), cpus=st.integers(0, 64))

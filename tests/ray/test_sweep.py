@@ -149,7 +149,7 @@ def test_nothing_is_left(result: SweepResult) -> None:
     assert not [each for each in ray.util.placement_group_table().values() if each["state"] == "CREATED"]
 
 
-def test_optuna_searches_after_the_baseline_for_the_score_of_a_class_with_two_trials_on_a_gpu(tiny: Tiny, mlflow: Any) -> None:
+def test_optuna_searches_after_the_baseline_for_the_score_of_a_class(tiny: Tiny, mlflow: Any) -> None:
     pytest.importorskip("optuna")
     space: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "losses.ce": choice([{"type": "cross_entropy"}, {"type": "dice"}])}
     has_tensorboard = find_spec("tensorboard") is not None
@@ -158,18 +158,18 @@ def test_optuna_searches_after_the_baseline_for_the_score_of_a_class_with_two_tr
         "checkpoint.best": BEST,
         "train.steps": 3,
         "tracking.tensorboard": has_tensorboard,
-        "scaling.gpu": 0.5,
+        "tracking.pictures": 0,
     }
     base = tiny("optuna", **{"losses": {"ce": {"type": "cross_entropy"}}, **more})
-    found = rayseg.sweep(base, space, searcher="optuna", num_samples=2, scheduler=None, baseline={"optim.lr": 0.005})
+    found = rayseg.sweep(
+        base, space, searcher="optuna", num_samples=2, scheduler=None, max_concurrent=1, baseline={"optim.lr": 0.005}
+    )
     assert Counter(row["status"] for row in found.table) == {"full": 3}
     (first,) = [row for row in found.table if row["trial"] == "baseline"]
     assert first["optim.lr"] == 0.005
     assert len({row["optim.lr"] for row in found.table}) == 3
     assert [row[BEST] for row in found.table] == sorted((row[BEST] for row in found.table), reverse=True)
     assert found.best_metrics[BEST] == found.table[0][BEST]
-    assert found.use is not None
-    assert (found.use.trials, found.use.places) == (3, 2)  # of four CPUs and one GPU
     for row in found.table:
         assert "val/IoU/side walk _ kerb" in mlflow.get_run(row["run_id"]).data.metrics
         assert not has_tensorboard or scalars(Path(row["directory"]))[BEST] == [3]
@@ -187,22 +187,22 @@ def test_a_sweep_that_is_repeated_gives_the_same_table_whatever_its_processes_di
 
     def run(name: str, at_a_time: int) -> tuple[list[dict[str, Any]], set[str], set[str]]:
         before = set(tmp_path.iterdir())
-        base = tiny(name, **{"tracking.mlflow": None, "seed": 3, "hooks.messy": messy})
-        found = rayseg.sweep(base, space, num_samples=2, scheduler=None, max_concurrent=at_a_time)
+        base = tiny(name, **{"tracking.mlflow": None, "tracking.pictures": 0, "seed": 3, "hooks.messy": messy})
+        found = rayseg.sweep(base, space, num_samples=1, scheduler=None, max_concurrent=at_a_time)
         kept = [{key: value for key, value in row.items() if not key.startswith(UNLIKE)} for row in found.table]
         manifests = found.directory.glob("tune/*/checkpoint_*/manifest.json")
         weights = {json.loads(path.read_text())["files"]["model.pt"]["sha256"] for path in manifests}
         starts = set(tmp_path.iterdir()) - before
-        assert len(starts) == 3
+        assert len(starts) == 2
         assert len({path.read_text() for path in starts}) == 1
         return kept, weights, {path.name.split("-")[0] for path in starts}
 
-    (first, weights, processes), (again, same_weights, one) = run("first", 3), run("again", 1)
-    assert (len(processes), len(one)) == (3, 1)
+    (first, weights, processes), (again, same_weights, one) = run("first", 2), run("again", 1)
+    assert (len(processes), len(one)) == (2, 1)
     assert first == again
     assert weights == same_weights
-    assert len(weights) == 6
-    assert len({row["val/loss"] for row in first}) == 3
+    assert len(weights) == 4
+    assert len({row["val/loss"] for row in first}) == 2
     made, remade = (json.loads((storage_of(tiny, name) / "provenance.json").read_text()) for name in ("first", "again"))
     assert made == remade
     assert made[0]["seed"] == 3

@@ -170,7 +170,7 @@ def test_a_run_goes_on_with_workers_where_one_process_left_it_and_back(tiny: Tin
     ("overrides", "told"),
     [
         ({"scaling.workers": 5, "train.batch_size": 8}, "5 workers with 1 CPU each need 5, the cluster has 4"),
-        ({"scaling.workers": 2, "scaling.gpu": True}, "2 workers with 1 GPU each need 2, the cluster has 1"),
+        ({"scaling.workers": 1, "scaling.gpu": True}, "1 workers with 1 GPU each need 1, the cluster has 0"),
     ],
 )
 def test_what_the_cluster_does_not_have_is_refused_at_once(
