@@ -6,6 +6,9 @@ mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is
 ``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache:
 
     python experiments/benchmarks/loss.py --reference /path/to/packages --out loss.json --png loss.png
+
+With ``--device cuda`` the same on a GPU, in float32 and with logits in bfloat16 (see ``loss_cuda.py``). Without a card
+``--device cuda --smoke`` runs it on a tiny case under Triton's interpreter.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from loss_cuda import goals_on, rows_on
 from measuring import Row, arguments, finish, goal, growth_bytes, ratios, result, rows_of, turns
 from reference import mmseg
 from torch import Tensor
 
-from rayseg.kernels import Strips, compiled_backend
+from rayseg.kernels import Strips, Triton, compiled_backend
 from rayseg.losses import DiceMmseg1x, cross_entropy
 from rayseg.mix import Head, Mix, Term, fused
 from rayseg.sampling import ohem_mmseg
@@ -33,8 +37,10 @@ from rayseg.sampling import ohem_mmseg
 #: Images, classes, height, width, stride.
 CASES = {"streets": (2, 19, 512, 1024, 4), "camvid": (4, 11, 360, 480, 4)}
 SMOKE = {"smoke": (1, 5, 64, 96, 4)}
+SMOKE_OF_TRITON = {"smoke": (1, 2, 4, 8, 4)}
 THRESH, DICE, VOID = 0.7, 3.0, 255
 WAYS = ("mmseg", "plain", "compiled", "strips", "fused")
+WAYS_OF_A_GPU = ("mmseg", "plain", "compiled", "triton")
 #: Where several agree in float32.
 TOLERANCE = 5e-5
 
@@ -62,7 +68,7 @@ def ours(case: tuple[int, ...], way: str) -> Step:
     """The mix, plainly or by one of its backends."""
     terms = {"ce": Term(cross_entropy, normalize="all"), "dice": Term(DiceMmseg1x("softmax"), DICE)}
     head = Head(terms, partial(ohem_mmseg, thresh=THRESH, min_kept=min_kept(case)))
-    backend = {"plain": None, "strips": Strips(), "fused": compiled_backend()}[way]
+    backend = {"plain": None, "strips": Strips(), "fused": compiled_backend(), "triton": Triton(device=None)}[way]
     mix = Mix({"main": head if backend is None else fused(head, backend)})
     return lambda logits, labels: mix({"main": logits}, labels, step=0).total
 
@@ -215,14 +221,41 @@ def goals(rows: list[Row]) -> list[dict[str, Any]]:
     return found
 
 
+def on_gpu(options: argparse.Namespace) -> None:
+    """The same on a GPU; under Triton's interpreter where there is none, if it is only to be seen whether it runs."""
+    if not torch.cuda.is_available():
+        if not options.smoke:
+            raise SystemExit("no CUDA device; --smoke runs a tiny case under Triton's interpreter")
+        os.environ["TRITON_INTERPRET"] = "1"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    absent = {"mmseg": not options.reference, "compiled": options.smoke}
+    ways = options.ways or [way for way in WAYS_OF_A_GPU if not absent.get(way)]
+    rows, reached = [], []
+    for name, case in (SMOKE_OF_TRITON if options.smoke else CASES).items():
+        for dtype in (torch.float32, torch.bfloat16):
+            logits, labels = batch(case)
+            logits = logits.detach().to(device, dtype).requires_grad_()
+            steps = {way: make(way, case, options.reference) for way in ways}
+            named = name if dtype == torch.float32 else f"{name}, bf16"
+            rounds = 1 if options.smoke else options.rounds
+            of_case = rows_on(named, steps, ours(case, "plain"), logits, labels.to(device), rounds)
+            rows += of_case
+            reached += goals_on(of_case) if "triton" in ways and device.type == "cuda" else []
+    finish(result("loss_cuda", rows, reached, device.type), options, what=("gpu_ratio", "peak_ratio"))
+
+
 def main() -> None:
     """Measure, and write what was found."""
     parser = arguments(__doc__)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that are there")
+    parser.add_argument("--ways", nargs="+", choices=sorted({*WAYS, *WAYS_OF_A_GPU}), help="default: all that are there")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--case", choices=CASES | SMOKE, help=argparse.SUPPRESS)
     parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.device == "cuda":
+        on_gpu(options)
+        return
     if options.peak:
         print(peak_bytes((CASES | SMOKE)[options.case], options.peak, options.reference))
         return

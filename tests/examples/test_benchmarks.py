@@ -33,6 +33,13 @@ def test_the_ways_to_compute_a_loss_agree(tmp_path: Path) -> None:
     assert (tmp_path / "loss.png").stat().st_size > 1000
 
 
+def test_what_a_person_with_a_card_runs_agrees_under_the_interpreter_where_there_is_none(tmp_path: Path) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    printed = run("loss", "--device", "cuda", "--smoke", "--out", str(tmp_path / "loss_cuda.json"))
+    assert "| smoke | triton |" in printed
+    assert "| smoke, bf16 | triton |" in printed
+
+
 def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     page = import_module("page")
