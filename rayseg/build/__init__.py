@@ -10,12 +10,15 @@ from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device
 from rayseg.build.exporting import Exported, export
 from rayseg.build.image_scores import ImageScores, evaluate_images
 from rayseg.build.lengths import plan_of
+from rayseg.build.measuring import Decision, decide
 from rayseg.build.parts import Components
+from rayseg.build.speed import open_choices
 from rayseg.build.start import Start
 from rayseg.build.trained import Trained, evaluate, load_trained, predict, trained_config
 
 __all__ = [
     "Components",
+    "Decision",
     "Evaluator",
     "Experiment",
     "Exported",
@@ -29,11 +32,13 @@ __all__ = [
     "check_applied",
     "counts_of",
     "data_digests",
+    "decide",
     "evaluate",
     "evaluate_images",
     "export",
     "hidden_arguments",
     "load_trained",
+    "open_choices",
     "open_split",
     "pick_device",
     "plan_of",

@@ -32,6 +32,7 @@ from rayseg.build.probes import Size, probe_images, probe_mix, probe_model
 from rayseg.build.resolve import Problems, call_hidden, caught
 from rayseg.build.samplers import check_times
 from rayseg.build.schedule_checks import check_schedules
+from rayseg.build.speed import without_choices
 from rayseg.build.start import probe_start
 from rayseg.config import ExperimentConfig
 from rayseg.data import micro_batches
@@ -58,7 +59,7 @@ def check(config: ExperimentConfig, components: Components | None = None) -> lis
         >>> [str(problem) for problem in check(ExperimentConfig().with_({"schedule.powr": 2}))]
         ["schedule.powr: 'poly' has no parameter 'powr'; it takes power, floor, reach. Did you mean 'power'?"]
     """
-    problems = Problems()
+    config, problems = without_choices(config), Problems()
     parts = resolve_parts(config, components or {}, problems)
     _check_scaling(config, problems)
     check_optimizer(config, parts, problems)

@@ -29,6 +29,7 @@ from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
 from rayseg.build.schedules import make_schedules
+from rayseg.build.speed import require_decided
 from rayseg.build.start import Start, start
 from rayseg.collective import rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
@@ -198,6 +199,7 @@ def assemble(
         300
     """
     config, problems = with_weight_files(config), Problems()
+    require_decided(config)
     parts = resolve_parts(config, components or {}, problems)
     data = open_data(config, parts, problems)
     transforms = make_transforms(parts, problems)
@@ -225,6 +227,7 @@ def assemble(
         schedule=schedules.rate,
         momentum_schedule=schedules.momentum,
         freezing=make_freezing(config, model, len(data.train)),
+        compiled=config.train.speed.compile is True,
         texts={"config.yaml": to_yaml(config.to_dict())},
     )
     return Experiment(config, parts, data, counts, stream, evaluator, fit, started)

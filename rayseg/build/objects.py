@@ -16,6 +16,7 @@ from rayseg.build.networks import call_network, require_momentum
 from rayseg.build.parts import HeadParts, Parts, is_of_sums, is_region
 from rayseg.build.resolve import Problems, Resolved, caught, nearest
 from rayseg.build.samplers import make_ramps
+from rayseg.build.speed import in_memory_format
 from rayseg.config import ExperimentConfig, Length, LossTerm
 from rayseg.data import LabelCounts, Transform, steps_of
 from rayseg.engine import LossScaler, Plan, borrowed_generators, set_generators
@@ -45,13 +46,14 @@ def make_transforms(parts: Parts, problems: Problems) -> dict[str, Transform]:
 
 
 def make_model(config: ExperimentConfig, parts: Parts, num_classes: int) -> nn.Module:
-    """The network with the normalisation layers and dropout that the config asks for; the same on every rank."""
+    """The network with the normalisation, dropout and order in memory that the config asks for; the same on every rank."""
     assert parts.model is not None
     norm = "sync" if config.model.norm == "auto" else config.model.norm
     require_momentum(parts.model, norm)
     with borrowed_generators():
         set_generators(config.seed)
-        return prepare(call_network(parts.model, _num_channels(config, num_classes)), norm=norm)
+        model = prepare(call_network(parts.model, _num_channels(config, num_classes)), norm=norm)
+        return in_memory_format(model, config)
 
 
 def _num_channels(config: ExperimentConfig, num_classes: int) -> int:
@@ -215,7 +217,7 @@ def make_plan(config: ExperimentConfig, num_images: int) -> Plan:
         log_every=num_steps(config.train.log_every, config, num_images),
         eval_at_end=config.eval.at_end,
         seed=config.seed,
-        precision=config.train.precision,
+        precision="fp32" if config.train.precision == "auto" else config.train.precision,
         clip_norm=config.train.clip_norm,
         clip_norm_type=float(config.train.clip_norm_type),
         clip_value=config.train.clip_value,

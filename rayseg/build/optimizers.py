@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from rayseg.build.parts import Parts
 from rayseg.build.resolve import Problems, Resolved, bind_some, call_hidden, caught, nearest, takes
+from rayseg.build.speed import check_fused, fused_arguments
 from rayseg.config import ExperimentConfig, GroupRule
 from rayseg.errors import ConfigError, Problem
 from rayseg.models.torch_files import what_is_refused
@@ -78,7 +79,7 @@ def _bound_rules(rules: Mapping[str, GroupRule], optimizer: Resolved) -> dict[st
 def _over(config: ExperimentConfig, optimizer: Resolved, groups: Sequence[Mapping[str, Any]]) -> Optimizer:
     """The optimizer over groups, each of whose settings it must know."""
     given = {"lr": config.optim.lr, "weight_decay": config.optim.weight_decay}
-    base = {key: value for key, value in given.items() if takes(optimizer.target, key)}
+    base = {key: value for key, value in given.items() if takes(optimizer.target, key)} | fused_arguments(config, optimizer)
     if "lr" not in base and call_hidden(optimizer.target) and config.optim.lr is not None:
         base["lr"] = config.optim.lr
     try:
@@ -113,7 +114,10 @@ def _check_settings(made: Optimizer, config: ExperimentConfig, name: str) -> Non
 
 def check_optimizer(config: ExperimentConfig, parts: Parts, problems: Problems) -> None:
     """Settings that the optimizer has no use for."""
-    if parts.optimizer is None or call_hidden(parts.optimizer.target):
+    if parts.optimizer is None:
+        return
+    check_fused(config, parts.optimizer, problems)
+    if call_hidden(parts.optimizer.target):
         return
     name, target = config.optim.type, parts.optimizer.target
     _check_rate(config, target, problems)

@@ -147,6 +147,8 @@ def _train(experiment: Experiment, names: Names) -> Any:
     if names[0] in {"ema", "swa"}:
         values = average_in_force(experiment.fit.state, names[0])
         return values[names[1]] if names[1:] else (values or None)
+    if names[0] == "speed":
+        return _speed(experiment, names[1:])
     known: dict[str, Any] = {
         "batch_size": stream.batch_size,
         "micro_batch": stream.micro_batch,
@@ -163,6 +165,18 @@ def _train(experiment: Experiment, names: Names) -> Any:
         "threads": None if train.threads is None else torch.get_num_threads(),
     }
     return known[names[0]]
+
+
+def _speed(experiment: Experiment, names: Names) -> Any:
+    state = experiment.fit.state
+    weights = [each for each in state.model.parameters() if each.dim() == 4 and each.shape[1] > 1 and each[0, 0].numel() > 1]
+    last = bool(weights) and all(each.is_contiguous(memory_format=torch.channels_last) for each in weights)
+    known = {
+        "memory_format": "channels_last" if last else "contiguous",
+        "fused_optimizer": state.optimizer.defaults.get("fused") is True,
+        "compile": experiment.fit.compiled,
+    }
+    return known[names[0]] if names else known
 
 
 def _loss_scale(experiment: Experiment) -> float | str | None:

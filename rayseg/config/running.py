@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from operator import gt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rayseg.config.spec import Section, Spec
 from rayseg.config.values import (
@@ -33,6 +33,7 @@ __all__ = [
     "HookConfig",
     "MlflowConfig",
     "ScalingConfig",
+    "SpeedConfig",
     "SwaConfig",
     "TrackingConfig",
     "TrainConfig",
@@ -63,6 +64,29 @@ class SwaConfig(Section):
     batches: Count = Field(default=50, description="training batches from which its batch norms take their statistics")
 
 
+class SpeedConfig(Section):
+    """Other ways to the same step, alike but for rounding. ``auto`` is decided by measuring before the run starts.
+
+    Example:
+        >>> TrainConfig.model_validate({"speed": "auto"}).speed.compile
+        'auto'
+    """
+
+    memory_format: Literal["contiguous", "channels_last", "auto"] = Field(default="contiguous", description="of the network")
+    fused_optimizer: Bool | Literal["auto"] = Field(
+        default=False, description="the optimizer's own fused=True, where it has it"
+    )
+    compile: Bool | Literal["auto"] = Field(default=False, description="the network by torch.compile, in training")
+
+
+def _all_of_it(value: Any) -> Any:
+    return dict.fromkeys(SpeedConfig.model_fields, "auto") if value == "auto" else value
+
+
+#: A SpeedConfig; ``auto`` means all of it.
+Speed = Annotated[SpeedConfig, BeforeValidator(_all_of_it, json_schema_input_type=SpeedConfig | Literal["auto"])]
+
+
 class TrainConfig(Section):
     """The loop."""
 
@@ -70,7 +94,10 @@ class TrainConfig(Section):
     micro_batch: Count | None = Field(default=None, description="most images in one forward pass of one worker")
     steps: Count | None = None
     epochs: Positive | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="of the forward pass, by autocast")
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
+        default="fp32", description="of the forward pass, by autocast; auto: fp32 or bf16, whichever is measured to be faster"
+    )
+    speed: Speed = SpeedConfig()
     loss_scale: LossScale | None = Field(default=None, description="with fp16 only: a number, or dynamic, which null means too")
     clip_norm: Positive | None = Field(default=None, description="largest norm of the gradient of the global batch")
     clip_norm_type: NormType = Field(default=2.0, description="of clip_norm: 1, 2, any p, or inf for the largest element")

@@ -8,7 +8,7 @@ from rayseg.engine.ema import Ema
 from rayseg.engine.generators import borrowed_generators, set_generators
 from rayseg.engine.guard import FiniteGuard
 from rayseg.engine.hooks import Hook
-from rayseg.engine.loop import Fit, fit
+from rayseg.engine.loop import Fit, fit, train_step
 from rayseg.engine.meter import Meter
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.process import lent_process
@@ -42,6 +42,7 @@ __all__ = [
     "read_manifest",
     "renew_statistics",
     "set_generators",
+    "train_step",
     "wrap",
     "write_checkpoint",
 ]

@@ -29,7 +29,7 @@ from rayseg.models import Freezing
 from rayseg.optim import Plateau, apply_schedule
 from rayseg.types import Batch
 
-__all__ = ["Fit", "fit"]
+__all__ = ["Fit", "fit", "train_step"]
 
 #: ``(first step, one past the last step) -> this worker's micro-batches of each step``
 Batches = Callable[[int, int], Iterator[Sequence[Batch]]]
@@ -41,6 +41,7 @@ Evaluate = Callable[[nn.Module], dict[str, float]]
 class Fit:
     """One run of the loop: everything it was given, and what changes in ``state``. Hooks receive it.
 
+    ``compiled``: the network is compiled for training.
     ``other_recipe``: the checkpoint to go on from may be of another recipe, whose rates, decay and momentum are not this run's.
     """
 
@@ -55,6 +56,7 @@ class Fit:
     freezing: Freezing | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
     other_recipe: bool = False
+    compiled: bool = False
     last_good: str | None = None
     asked: str | None = None
 
@@ -110,7 +112,7 @@ def _train(run: Fit) -> None:
         call_hooks(state.hooks, "before_step", run)
         trainable = [parameter.requires_grad for parameter in state.model.parameters()]
         if trainable != wrapped:  # DDP adds up the gradients of what was trainable when it was made
-            model, wrapped = wrap(state.model, batches[0], seed=plan.seed), trainable
+            model, wrapped = wrap(state.model, batches[0], seed=plan.seed, compiled=run.compiled), trainable
         seed_everything(plan.seed, state.step)
         parts = train_step(run, model, batches)
         guard.observe(state.step, parts)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +31,24 @@ _BUFFERS_STAY_LOCAL: dict[str, Any] = {
 }
 
 
-def wrap(model: nn.Module, example: Batch, *, seed: int) -> nn.Module:
+def wrap(model: nn.Module, example: Batch, *, seed: int, compiled: bool = False) -> nn.Module:
     """The model under DDP where there are several workers, with its gradient buckets in their final order.
+
+    Args:
+        model: to train.
+        example: a batch of this worker.
+        seed: of the dropout masks.
+        compiled: by ``torch.compile``; its state, its parameters and its evaluation stay the model's own.
 
     DDP re-orders its buckets after the first backward, which changes the order of sums, and so the bits, at three workers or
     more. One backward without a meaning is made here, so that the first real step of a fresh run and of a resumed one
     already use the final order. Weights, statistics and gradients are left as they were.
     """
+    parallel = _parallel(model, example, seed)
+    return cast(nn.Module, torch.compile(parallel)) if compiled else parallel
+
+
+def _parallel(model: nn.Module, example: Batch, seed: int) -> nn.Module:
     if world_size() == 1:
         return model
     device = next(model.parameters()).device
@@ -56,8 +67,15 @@ def wrap(model: nn.Module, example: Batch, *, seed: int) -> nn.Module:
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The user's model."""
-    inner: nn.Module = model.module if isinstance(model, DistributedDataParallel) else model
+    eager = _eager(model)
+    inner: nn.Module = eager.module if isinstance(eager, DistributedDataParallel) else eager
     return inner
+
+
+def _eager(model: nn.Module) -> nn.Module:
+    """What was compiled, or the model itself."""
+    eager: nn.Module = getattr(model, "_orig_mod", model)
+    return eager
 
 
 @dataclass(frozen=True)
@@ -155,8 +173,9 @@ def _gradient_at_the_logits(model: nn.Module, mix: Mix, batches: Sequence[Batch]
 @contextmanager
 def _passing(model: nn.Module, batch: Batch, *, seed: int, last: bool = True) -> Iterator[None]:
     """Around forward and backward of a micro-batch: its dropout masks, and DDP adds over workers in the last one only."""
-    waits = isinstance(model, DistributedDataParallel) and not last
-    with sample_keys(seed, batch.keys), model.no_sync() if waits else nullcontext():  # type: ignore[operator]
+    eager = _eager(model)
+    waits = isinstance(eager, DistributedDataParallel) and not last
+    with sample_keys(seed, batch.keys), eager.no_sync() if waits else nullcontext():  # type: ignore[operator]
         yield
 
 

@@ -16,19 +16,20 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 import ray
-from rayseg.build import Components
+from rayseg.build import Components, Decision
 from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
+from rayseg.launch.deciding import decided, measured_here
 from rayseg.launch.desk import DeskStore, Echo, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
 
-__all__ = ["import_paths", "make_trainer", "run_trainer", "train_on_ray"]
+__all__ = ["import_paths", "make_trainer", "measured_on_cluster", "run_trainer", "train_on_ray"]
 
 
 def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResult:
@@ -36,6 +37,7 @@ def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResul
     require_store(config)
     connect()
     require_resources(config)
+    config = decided(config, components, measured_on_cluster)
     directory = prepare_directory(config)
     before = groups_of_this_job()
     with opened_desk(config, str(directory)) as desk:
@@ -67,6 +69,21 @@ def _interruptible() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
+
+
+def measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:
+    """By a task with the resources of one worker; joins the cluster."""
+    connect()
+    require_resources(config)
+    resources = worker_resources(config)
+    task = ray.remote(_measured).options(num_cpus=resources.pop("CPU"), num_gpus=resources.pop("GPU", 0), max_calls=1)
+    found: Decision = ray.get(task.remote(config.to_dict(), components, import_paths()))
+    return found
+
+
+def _measured(config: dict[str, Any], components: Components, paths: list[str]) -> Decision:
+    sys.path.extend(path for path in paths if path not in sys.path)
+    return measured_here(ExperimentConfig.from_dict(config), components)
 
 
 class _Trainer(TorchTrainer):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rayseg.build import Components, check, plan_of, worker_counts
+from rayseg.build import Components, check, open_choices, plan_of, worker_counts
 from rayseg.build.corners import CornerCheck
 from rayseg.config import ExperimentConfig, plain
 from rayseg.errors import ConfigError, Problem
@@ -116,6 +116,8 @@ def _space_problems(request: SweepRequest) -> list[Problem]:
 
 
 def _why_not(key: str) -> str | None:
+    if key == "train.speed" or key.startswith("train.speed."):
+        return "cannot be searched: it is how fast a recipe is computed, and not the recipe; set it in the base"
     if any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in _LENGTHS):
         return "cannot be searched: trials are compared at equal steps of equally long runs; choose one value for all"
     if key.split(".", 1)[0] in _OURS:
@@ -125,9 +127,13 @@ def _why_not(key: str) -> str | None:
 
 def _problems_at(request: SweepRequest, point: Mapping[str, Any], checked: CornerCheck) -> list[Problem]:
     try:
-        found = checked(request.base.with_(point))
+        candidate = request.base.with_(point)
+        found = checked(candidate)
     except ConfigError as error:
         found = list(error.problems)
+    else:
+        own = [key for key in open_choices(candidate) if key not in open_choices(request.base)]
+        found = [*found, *(Problem(key, "auto is measured once for all trials; write it in the base") for key in own)]
     return [Problem(each.path, f"{each.message}{_at(point, each.path)}") for each in found]
 
 

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rayseg.build import Components, read_weight_files, with_weight_files
+from rayseg.build import Components, Decision, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError
 from rayseg.launch.confirm import confirm as confirm_sweep
 from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
+from rayseg.launch.deciding import decided
 from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
@@ -97,6 +98,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     preflight(request, [] if wanted is None else confirm_problems(wanted, request.base))
     if wanted is not None and (problems := test_split_problems(request.base, components)):
         raise ConfigError(problems, where="sweep")
+    request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
     directory = prepare_directory(request.base)
     same_search(request, directory)
     found = read_summary(directory) or _searched(request, directory)
@@ -105,6 +107,12 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     if wanted is not None:
         found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
     return found
+
+
+def _measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:
+    from rayseg.launch.ray_train import measured_on_cluster  # noqa: PLC0415  ray takes seconds to import
+
+    return measured_on_cluster(config, components)
 
 
 def _searched(request: SweepRequest, directory: Path) -> SweepResult:

@@ -9,6 +9,7 @@ from rayseg.build import Components, check, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError
+from rayseg.launch.deciding import decided
 from rayseg.launch.records import closed_if_raised, closing, open_record, open_store, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker, stopped_by
 
@@ -38,7 +39,7 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
     if problems := check(config, components):
         raise ConfigError(problems)
     if config.scaling.workers == 0:
-        return _train_here(config, components or {})
+        return _train_here(decided(config, components or {}), components or {})
     from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
 
     return train_on_ray(config, components or {})

@@ -19,6 +19,18 @@ def constructor(**own: Any) -> dict[str, Any]:
 
 OPTIMIZERS = [
     Wrong(
+        "a fused optimizer that is not there",
+        {"optim.type": "rmsprop", "train.speed.fused_optimizer": True},
+        "train.speed.fused_optimizer",
+        ("'rmsprop' has no argument 'fused'", "write false or auto"),
+    ),
+    Wrong(
+        "a fused optimizer, and optim says how",
+        {"optim": {"type": "adamw", "lr": 1e-3, "foreach": True}, "train.speed.fused_optimizer": True},
+        "train.speed.fused_optimizer",
+        ("optim says it too (foreach)", "remove one of the two"),
+    ),
+    Wrong(
         "momentum for an optimizer without it",
         {"optim.type": "adagrad", "schedule.momentum": {"type": "poly"}},
         "schedule.momentum",
