@@ -12,6 +12,7 @@ from typing import Any
 import rayseg
 from rayseg.config import parse_assignments
 from rayseg.launch import SweepResult
+from rayseg.launch.request import Scheduler
 from rayseg.space import Space
 
 __all__ = ["Study", "arguments", "search"]
@@ -30,12 +31,14 @@ class Study:
         space: what is searched.
         baseline: overrides of trial 0 on top of the base.
         changes: overrides of the base, on top of the file.
+        scheduler: what becomes of bad trials, where the command line does not say it.
     """
 
     name: str
     space: Space
     baseline: Mapping[str, Any]
     changes: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: Scheduler = "asha"
 
 
 def arguments(description: str | None, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,6 +51,7 @@ def arguments(description: str | None, words: Sequence[str] | None = None) -> ar
         "--num-samples", type=int, default=None, help="trials besides the baseline (default 12; 4 with --smoke)"
     )
     parser.add_argument("--searcher", choices=["random", "optuna"], default="random")
+    parser.add_argument("--scheduler", choices=["asha", "pbt", "pb2"], default=None, help="default: that of the question")
     parser.add_argument(
         "--confirm",
         type=int,
@@ -67,14 +71,17 @@ def arguments(description: str | None, words: Sequence[str] | None = None) -> ar
 def search(study: Study, args: argparse.Namespace) -> SweepResult:
     """Search, confirm if that is asked for, and print both tables."""
     base = base_experiment(study, args)
+    scheduler = args.scheduler or study.scheduler
     print(f"storage {base.tracking.storage}   sweep {base.tracking.name}\n", flush=True)
-    grace = 30 if args.smoke and args.data == "synthetic" else None  # steps; a third of so short a run says nothing yet
+    short = args.smoke and args.data == "synthetic" and scheduler == "asha"
+    grace = 30 if short else None  # steps; a third of so short a run says nothing yet
     confirm = None if args.confirm is None else {"top": args.confirm, **(SMOKE_CONFIRM if args.smoke else {})}
     found = rayseg.sweep(
         base,
         study.space,
         num_samples=args.num_samples,
         searcher=args.searcher,
+        scheduler=scheduler,
         baseline=study.baseline,
         grace_steps=grace,
         confirm=confirm,

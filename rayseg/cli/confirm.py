@@ -27,5 +27,7 @@ def run(args: Namespace) -> int:
     )
     say(f"\n{found}\n")
     say(f"the whole sweep on one page: {found.directory.parent / REPORT}")
-    say(f"it runs as it is: rayseg train {found.directory.parent / 'confirmed.yaml'}")
+    own = found.directory.parent
+    replay = f" --schedule {own / 'confirmed-schedule.yaml'}" if found.schedule else ""
+    say(f"it runs as it is: rayseg train {own / 'confirmed.yaml'}{replay}")
     return 0

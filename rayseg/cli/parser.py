@@ -59,6 +59,11 @@ def _show(parser: argparse.ArgumentParser) -> None:
     _foreign(parser)
 
 
+def _train(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("--schedule", metavar="FILE", help="recipes by step, such as the schedule.yaml of a population")
+
+
 def _sweep(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument("--space", required=True, metavar="FILE", help="such as {optim.lr: {log_uniform: [1e-4, 1e-2]}}")
@@ -67,7 +72,14 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME", help="to compare by; default: checkpoint.best of the config")
     parser.add_argument("--mode", choices=("max", "min"), help="default: checkpoint.mode of the config")
     parser.add_argument("--concurrent", type=int, metavar="N", help="trials at a time; default: as many as fit")
-    parser.add_argument("--no-early-stop", action="store_true", help="run every trial to its end")
+    ends = parser.add_mutually_exclusive_group()
+    ends.add_argument("--no-early-stop", action="store_true", help="run every trial to its end")
+    ends.add_argument(
+        "--scheduler", choices=("asha", "pbt", "pb2"), default="asha", help="pbt, pb2: a population (default asha)"
+    )
+    parser.add_argument("--perturb-every", type=int, metavar="STEPS", help="between comparisons of a population")
+    parser.add_argument("--quantile", type=float, metavar="Q", help="share of a population that is replaced (default 0.25)")
+    parser.add_argument("--resample", type=float, metavar="P", help="how often pbt draws a value anew (default 0.25)")
     parser.add_argument("--confirm", type=int, metavar="TOP", help="then train so many recipes again: rayseg confirm")
 
 
@@ -211,7 +223,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "check": Command("every problem of a config, at once, before anything starts", _config),
         "show": Command("every effective value of a config and where it came from", _show),
-        "train": Command("train one experiment", _config),
+        "train": Command("train one experiment", _train),
         "sweep": Command("search recipes around an experiment", _sweep),
         "confirm": Command("train a sweep's best recipes again over paired seeds, and say what is better", _confirm),
         "adopt": Command("weights trained elsewhere as a checkpoint, for eval, predict and export", _adopt),

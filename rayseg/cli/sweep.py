@@ -7,6 +7,7 @@ from argparse import Namespace
 from rayseg.cli.loading import loaded
 from rayseg.cli.output import say
 from rayseg.cli.space import read_space
+from rayseg.launch.lineage import SCHEDULE
 from rayseg.launch.reporting import REPORT
 from rayseg.launch.sweep import sweep
 from rayseg.space import describe
@@ -29,13 +30,18 @@ def run(args: Namespace) -> int:
         mode=args.mode,
         num_samples=args.samples,
         searcher=args.searcher,
-        scheduler=None if args.no_early_stop else "asha",
+        scheduler=None if args.no_early_stop else args.scheduler,
+        perturb_every=args.perturb_every,
+        quantile=args.quantile,
+        resample=args.resample,
         max_concurrent=args.concurrent,
         confirm=None if args.confirm is None else {"top": args.confirm},
     )
     say(f"\n{result}\n")
     say(f"the whole sweep on one page: {result.directory / REPORT}")
-    say(f"the best recipe runs as it is: rayseg train {result.directory / 'best.yaml'}")
+    best, schedule = result.directory / "best.yaml", result.directory / SCHEDULE
+    replay = f" --schedule {schedule}" if len(result.schedule) > 1 else ""
+    say(f"the best recipe runs as it is: rayseg train {best}{replay}")
     if result.confirmation is not None:
         say(f"\n{result.confirmation}\n")
     if result.run_id is not None:

@@ -17,7 +17,7 @@ def run(args: Namespace) -> int:
     Raises:
         RaysegError: what was wrong with the config, or went wrong.
     """
-    result = train(loaded(args))
+    result = train(loaded(args), schedule=args.schedule)
     whole = {name: value for name, value in result.metrics.items() if name.startswith("val/") and name.count("/") == 1}
     scores = [(name, f"{value:.4f}") for name, value in whole.items()]
     say("\nafter the last step" if result.stopped is None else f"\nended early: {result.stopped}")

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from rayseg.config import ExperimentConfig, write_yaml
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
+from rayseg.launch.lineage import write_schedule
 from rayseg.launch.recipes import BASELINE, Recipe
 from rayseg.report import Candidate, PairRules, RecipeRuns, compare, render_candidates, seeds_wanted, standing, write_parquet
 
@@ -83,6 +84,8 @@ class Confirmation:
         directory: everything that was written.
         run_id: MLflow run of the sweep, or None.
         changed: whether code, packages or data changed while it went on; then pairs may not be of one kind.
+        schedule: first step and recipe of each part, where the recipe to go on with changed over its steps; then also
+            ``confirmed-schedule.yaml``.
     """
 
     candidates: tuple[Candidate, ...]
@@ -95,6 +98,7 @@ class Confirmation:
     directory: Path
     run_id: str | None
     changed: bool
+    schedule: Sequence[tuple[int, Mapping[str, Any]]] = ()
 
     def __str__(self) -> str:
         """Table, differences, classes, and what stands."""
@@ -160,12 +164,17 @@ def make_confirmation(
     config = base.with_({**recipe.changed, "tracking.name": None})
     rows = [{"recipe": run.recipe, "seed": run.seed, "fault": run.fault, **_scores(directory, run)} for run in runs]
     own, changed = directory / "confirm", _has_changed(directory)
-    return Confirmation(candidates, stands, config, metric, mode, rules, rows, own, _run_id(directory), changed)
+    return Confirmation(
+        candidates, stands, config, metric, mode, rules, rows, own, _run_id(directory), changed, recipe.schedule
+    )
 
 
 def write_confirmation(found: Confirmation) -> None:
     """Every file; ``confirmation.json`` last, which says that it has ended."""
     write_yaml(found.config, found.directory.parent / "confirmed.yaml")
+    if found.schedule:
+        lineage = [{"from": first, "recipe": dict(recipe)} for first, recipe in found.schedule]
+        write_schedule(lineage, found.directory.parent / "confirmed.yaml", "confirmed-schedule.yaml")
     write_parquet(found.runs, found.directory / "runs.parquet")
     _write(found.directory / "confirmation.txt", f"{found}\n")
     kept = {"metric": found.metric, "standing": found.standing, "rules": asdict(found.rules), "changed": found.changed}

@@ -8,12 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayseg.config import to_yaml
+import yaml
+
+from rayseg.config import from_yaml, to_yaml
+from rayseg.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from rayseg.launch.summary import EndedTrial
 
-__all__ = ["LINEAGE", "SCHEDULE", "last_of_runs", "lineage_of", "read_lineage", "told_lineage", "write_schedule"]
+__all__ = [
+    "LINEAGE",
+    "SCHEDULE",
+    "last_of_runs",
+    "lineage_of",
+    "read_lineage",
+    "read_schedule",
+    "schedule_of",
+    "told_lineage",
+    "write_schedule",
+]
 
 #: What became of every segment, in the sweep's directory.
 LINEAGE = "population.json"
@@ -21,8 +34,12 @@ LINEAGE = "population.json"
 SCHEDULE = "schedule.yaml"
 
 _HEAD = """\
-# Recipes of the best run of a population, by step: what made its weights. best.yaml has the last of them only, so to train
-# best.yaml from step 0 is another run. A confirmation trains this schedule.
+# Recipes of a member of a population, by step: what made its weights. To train it so again:
+# {command}
+"""
+_LAST_OF_MANY = """\
+# The last recipe of a run whose recipe changed over its steps: {name} has all of them. From step 0 on this is another run. To
+# train what won: {command}
 """
 
 
@@ -74,6 +91,45 @@ def lineage_of(segments: Sequence[Mapping[str, Any]], run: str) -> list[dict[str
     return found
 
 
+def schedule_of(segments: Sequence[Mapping[str, Any]], run: str) -> list[tuple[int, dict[str, Any]]]:
+    """First step and recipe of each part of a run, to be trained so again; empty where one recipe made it.
+
+    Args:
+        segments: of the population.
+        run: its name; one that is no member has none.
+
+    Example:
+        >>> schedule_of([], "baseline")
+        []
+    """
+    found = [(each["from"], each["recipe"]) for each in lineage_of(segments, run)]
+    return found if len(found) > 1 else []
+
+
+def read_schedule(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
+    """First step and recipe of each part of a run, from a file that :func:`write_schedule` wrote, or one like it.
+
+    Args:
+        path: YAML: a list of ``{from: step, recipe: {key: value}}``, from step 0 on.
+
+    Raises:
+        ConfigError: it is no such list.
+    """
+    file = Path(path).expanduser()
+    try:
+        entries = from_yaml(file.read_text(encoding="utf-8"))
+        found = [(each["from"], dict(each["recipe"])) for each in entries]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        text = f"is no schedule of recipes ({type(error).__name__}: {error})"
+        remedy = "give a list of {from: step, recipe: {key: value}}"
+        raise ConfigError([Problem("schedule", f"{text}; {remedy}")], where=str(file)) from error
+    steps = [first for first, _ in found]
+    if not found or steps[0] != 0 or any(not isinstance(step, int) for step in steps) or sorted(set(steps)) != steps:
+        text = f"recipes begin at steps {steps}; expected whole numbers from 0 on, each later than the one before"
+        raise ConfigError([Problem("schedule", text)], where=str(file))
+    return found
+
+
 def told_lineage(lineage: Sequence[Mapping[str, Any]]) -> str:
     """The runs of a lineage in one line, with the steps at which weights were taken over.
 
@@ -86,13 +142,17 @@ def told_lineage(lineage: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def write_schedule(lineage: Sequence[Mapping[str, Any]], directory: Path) -> Path:
-    """Write the recipes of the best run by step.
+def write_schedule(lineage: Sequence[Mapping[str, Any]], config: Path, name: str = SCHEDULE) -> Path:
+    """Write the recipes of a run by step beside its config, and say it there where that has only the last of them.
 
     Args:
         lineage: of that run.
-        directory: of the sweep.
+        config: file of its last recipe.
+        name: of the file.
     """
-    path = directory / SCHEDULE
-    path.write_text(_HEAD + to_yaml([dict(each) for each in lineage]), encoding="utf-8")
+    path, command = config.with_name(name), f"rayseg train {config.name} --schedule {name}"
+    if len(lineage) > 1:
+        told = _LAST_OF_MANY.format(name=name, command=command)
+        config.write_text(told + config.read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(_HEAD.format(command=command) + to_yaml([dict(each) for each in lineage]), encoding="utf-8")
     return path

@@ -11,10 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayseg.config import ExperimentConfig
+from rayseg.build import Components
+from rayseg.config import ExperimentConfig, to_yaml
+from rayseg.data import LabelCounts
 from rayseg.engine.checkpoint import newest_whole, step_of
+from rayseg.errors import ConfigError, Problem
+from rayseg.launch.run import RunInfo
 
-__all__ = ["MARKS", "Part", "changes_recipe", "left_of", "newest_of", "overrides_of", "parts_of"]
+__all__ = [
+    "MARKS",
+    "Part",
+    "changes_recipe",
+    "info_of",
+    "keep_schedule",
+    "left_of",
+    "newest_of",
+    "overrides_of",
+    "parts_of",
+    "steps_done",
+]
 
 #: What a point says besides overrides: trial 0; a recipe that is confirmed; a member of a population; recipes by step.
 MARKS = ("baseline", "recipe", "segment", "schedule")
@@ -50,7 +65,7 @@ def parts_of(point: Mapping[str, Any], config: ExperimentConfig, total_steps: in
 
     Args:
         point: what the trial is told; a ``schedule`` in it is ``[[first step, {key: value}], ...]`` from step 0 on.
-        config: of the trial, with its last recipe.
+        config: of the trial; recipes of a schedule replace keys of it.
         total_steps: of a run.
     """
     sampled = {} if point.get("baseline") else overrides_of(point)
@@ -67,9 +82,58 @@ def changes_recipe(point: Mapping[str, Any]) -> bool:
     return "segment" in point or "schedule" in point
 
 
+def info_of(
+    part: Part,
+    directory: Path,
+    run_id: str | None,
+    components: Components,
+    counts: LabelCounts | None = None,
+    *,
+    other_recipe: bool,
+) -> RunInfo:
+    """What every worker is told of a part.
+
+    Args:
+        part: of the run.
+        directory: of the run.
+        run_id: MLflow run, or None.
+        components: name -> callable given by value.
+        counts: labels of the training set, where the driver counted them.
+        other_recipe: whether its first checkpoint may be of another recipe.
+    """
+    tree, where = part.config.to_dict(), str(directory)
+    return RunInfo(tree, where, run_id, components, part.sampled, counts, other_recipe=other_recipe, until=part.until)
+
+
+def keep_schedule(parts: Sequence[Part], directory: Path) -> None:
+    """Write which recipes a run has, and go on only as what it was.
+
+    Args:
+        parts: of the run.
+        directory: of the run.
+
+    Raises:
+        ConfigError: the directory holds a run with other recipes, or with them at other steps.
+    """
+    path, begun = directory / "recipes.yaml", (directory / "metrics.jsonl").is_file()
+    text = to_yaml([{"until": part.until, **part.sampled} for part in parts]) if len(parts) > 1 else None
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    if begun and text != before:
+        message = f"{directory} holds a run with another schedule of recipes; put it back to go on, or choose another name"
+        raise ConfigError([Problem("schedule", message)])
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+
+
 def left_of(parts: Sequence[Part], step: int) -> list[Part]:
     """The parts that are not done after ``step`` steps; always the last."""
     return [part for part in parts if part is parts[-1] or (part.until is not None and part.until > step)]
+
+
+def steps_done(run: Path) -> int:
+    """The step of the newest whole checkpoint in a run's directory; 0 where there is none."""
+    newest = newest_whole(run)
+    return 0 if newest is None else step_of(newest)
 
 
 def newest_of(*places: Path | None) -> Path | None:

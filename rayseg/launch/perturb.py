@@ -48,19 +48,19 @@ def why_not_perturbed(key: str, dimension: Part) -> str | None:
         dimension: what is searched there.
 
     Example:
-        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
+        >>> from rayseg.space import uniform
         >>> why_not_perturbed("optim.lr", uniform(0, 1)) is None
         True
         >>> why_not_perturbed("model.width", uniform(0, 1))[:45]
         'cannot change in a running trial, whose weigh'
     """
+    if not isinstance(dimension, (Choice, IntUniform, LogUniform, Uniform)) or axes({key: dimension}) != {key: dimension}:
+        return f"is {dimension}, which has no values beside another; a population needs uniform, log_uniform, int_uniform or choice"
     if _MAY.fullmatch(key) is None:
         return (
             "cannot change in a running trial, whose weights, moments and data come from another recipe; "
             f"what can: {_MAY_TOLD}. Set it in the base, or search it with scheduler 'asha'"
         )
-    if not isinstance(dimension, (Choice, IntUniform, LogUniform, Uniform)) or axes({key: dimension}) != {key: dimension}:
-        return f"is {dimension}, which has no neighbouring values; use uniform, log_uniform, int_uniform or choice"
     return None
 
 
@@ -68,7 +68,7 @@ def why_not_bounded(dimension: Part) -> str | None:
     """Why PB2 cannot model a dimension; None where it can.
 
     Example:
-        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
+        >>> from rayseg.space import choice
         >>> why_not_bounded(choice([1, 2]))
         'is one of 1, 2; PB2 models numbers between two ends: use uniform or log_uniform, or scheduler "pbt"'
     """
@@ -90,7 +90,7 @@ def perturbed(dimension: Dimension, value: Any, rng: np.random.Generator, resamp
         resample: probability of a new draw.
 
     Example:
-        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
+        >>> from rayseg.space import log_uniform
         >>> round(perturbed(log_uniform(0.01, 1.0), 0.1, np.random.default_rng(0), 0.0), 3) in {0.08, 0.12}
         True
     """
@@ -120,7 +120,7 @@ def to_unit(space: FlatSpace, point: dict[str, Any]) -> list[float]:
         point: a value for each.
 
     Example:
-        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
+        >>> from rayseg.space import log_uniform
         >>> to_unit({"optim.lr": log_uniform(1e-4, 1.0)}, {"optim.lr": 1e-2})
         [0.5]
     """
@@ -142,7 +142,7 @@ def from_unit(space: FlatSpace, place: Any) -> dict[str, float]:
         place: a number per dimension.
 
     Example:
-        >>> from rayseg.space import Choice, Dimension, FlatSpace, IntUniform, LogUniform, Part, Uniform, axes
+        >>> from rayseg.space import uniform
         >>> from_unit({"sampling.thresh": uniform(0.5, 0.9)}, [0.5])
         {'sampling.thresh': 0.7}
     """

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu,
 from rayseg.launch.deciding import decided, measured_here
 from rayseg.launch.desk import DeskStore, Echo, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
+from rayseg.launch.parts import info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
@@ -32,22 +33,31 @@ from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_b
 __all__ = ["import_paths", "make_trainer", "measured_on_cluster", "run_trainer", "train_on_ray"]
 
 
-def train_on_ray(config: ExperimentConfig, components: Components) -> TrainResult:
-    """Train with ``scaling.workers`` Train workers; see ``rayseg.train``."""
-    require_store(config)
+def train_on_ray(base: ExperimentConfig, point: Mapping[str, Any], components: Components) -> TrainResult:
+    """Train with ``scaling.workers`` Train workers; see ``rayseg.train``.
+
+    Args:
+        base: the experiment.
+        point: a ``schedule`` of recipes that replace keys of it, if there is one.
+        components: name -> callable given by value.
+    """
+    require_store(base)
     connect()
-    require_resources(config)
-    config = decided(config, components, measured_on_cluster)
+    require_resources(base)
+    parts = parts_of(point, decided(base, components, measured_on_cluster), 0)
+    config = parts[-1].config
     directory = prepare_directory(config)
+    keep_schedule(parts, directory)
     before = groups_of_this_job()
     with opened_desk(config, str(directory)) as desk:
         records = None if config.tracking.mlflow is None else DeskStore(desk)
         run_id = open_record(records, config, directory)
-        info = RunInfo(config.to_dict(), str(directory), run_id, components)
         echo = Echo(desk, sys.stdout)
         try:
             with closing(finisher(records, run_id)), _interruptible():
-                result = run_trainer(make_trainer(config, info, desk), info, desk)
+                for part in left_of(parts, steps_done(directory)):
+                    info = info_of(part, directory, run_id, components, other_recipe=len(parts) > 1)
+                    result = run_trainer(make_trainer(part.config, info, desk), info, desk)
         finally:
             give_back_groups(groups_of_this_job() - before)
             echo.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rayseg.config import ExperimentConfig, flatten
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.lineage import read_lineage, schedule_of
 
 __all__ = ["BASELINE", "Recipe", "chosen_recipes"]
 
@@ -24,14 +25,17 @@ class Recipe:
     Args:
         name: of the trial.
         changed: dotted config key -> value, on top of the sweep's base.
+        schedule: where recipes changed over the steps, ``[[first step, changed], ...]`` from step 0 on; it is trained so again.
     """
 
     name: str
     changed: Mapping[str, Any]
+    schedule: Sequence[tuple[int, Mapping[str, Any]]] = ()
 
     def point(self, seed: int) -> dict[str, Any]:
         """What a trial of it is told; ``seed`` comes last, whatever was searched."""
-        return {**self.changed, "seed": seed, "recipe": self.name, **({"baseline": True} if self.name == BASELINE else {})}
+        marks = {"recipe": self.name, **({"baseline": True} if self.name == BASELINE else {})}
+        return {**self.changed, "seed": seed, **marks, **({"schedule": list(self.schedule)} if self.schedule else {})}
 
 
 def chosen_recipes(base: ExperimentConfig, directory: Path, top: int) -> list[Recipe]:
@@ -50,12 +54,13 @@ def chosen_recipes(base: ExperimentConfig, directory: Path, top: int) -> list[Re
     table = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     asked = json.loads((directory / "sweep.json").read_text(encoding="utf-8"))
     chosen = [Recipe(BASELINE, asked["baseline"])]
-    seen = [_computed(base, asked["baseline"])]
+    seen = [_computed(base, chosen[0])]
+    segments = read_lineage(directory)
     for row in table["table"]:
-        recipe = Recipe(row["trial"], row["point"])
+        recipe = Recipe(row["trial"], row["point"], schedule_of(segments, row["trial"]))
         if row["rank"] is None or row["trial"] == BASELINE or len(chosen) > top:
             continue
-        if (own := _computed(base, recipe.changed)) not in seen:
+        if (own := _computed(base, recipe)) not in seen:
             chosen.append(recipe)
             seen.append(own)
     if len(chosen) == 1:
@@ -64,6 +69,7 @@ def chosen_recipes(base: ExperimentConfig, directory: Path, top: int) -> list[Re
     return chosen
 
 
-def _computed(base: ExperimentConfig, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a recipe: its leaves; the seed belongs to the run."""
-    return flatten(base.with_({**changed, "seed": 0}))
+def _computed(base: ExperimentConfig, recipe: Recipe) -> list[tuple[int, dict[str, Any]]]:
+    """What makes a recipe: its leaves by step; the seed belongs to the run."""
+    by_step = recipe.schedule or [(0, recipe.changed)]
+    return [(first, flatten(base.with_({**recipe.changed, **changed, "seed": 0}))) for first, changed in by_step]

@@ -64,6 +64,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         images_fault=fault,
         origin=_json(origin) if origin.is_file() else (),
         best_config=(directory / "best.yaml").read_text(encoding="utf-8"),
+        schedule=kept.get("schedule", ()),
     )
 
 
@@ -77,6 +78,8 @@ def _effects(
 ) -> dict[str, Any]:
     """What the scores follow, or why that cannot be told."""
     rows = [{**trial.row, "directory": directory / Path(trial.row["directory"]).name} for trial in trials]
+    if any("lineage" in row for row in rows):
+        return {"effects_fault": "recipes changed while the trials of the population ran"}
     try:
         found = trial_effects(rows, kept["searched"], kept["metric"], mode)
     except RaysegError as error:

@@ -44,6 +44,30 @@ class StopRun(Exception):
     """Raised on every rank by a reporter: the run ends here, with what it has."""
 
 
+class Until:
+    """A reporter after whose report of a step the run ends on every rank.
+
+    Args:
+        reporter: does the work.
+        step: the first at which to end.
+    """
+
+    def __init__(self, reporter: Reporter, step: int) -> None:
+        self._reporter = reporter
+        self._step = step
+        self.log, self.staging, self.latest = reporter.log, reporter.staging, reporter.latest
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Report, then end where it is time.
+
+        Raises:
+            StopRun: on every rank.
+        """
+        self._reporter.report(step, metrics, checkpoint)
+        if step >= self._step:
+            raise StopRun
+
+
 @dataclass
 class TrainResult:
     """What a run brought home.
@@ -81,6 +105,7 @@ class RunInfo:
         sampled: dotted key -> value that a search chose; read back from what was built.
         counts: labels of the training set, where the driver counted them.
         other_recipe: the checkpoint to go on from may be of another recipe.
+        until: the step at which this part of the run ends, at an evaluation; None: the run's last.
     """
 
     config: Mapping[str, Any]
@@ -90,6 +115,7 @@ class RunInfo:
     sampled: Mapping[str, Any] = field(default_factory=dict)
     counts: LabelCounts | None = None
     other_recipe: bool = False
+    until: int | None = None
 
     def experiment_config(self) -> ExperimentConfig:
         """The config, validated again."""
@@ -187,6 +213,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
     config = info.experiment_config()
     with torch_settings(config), borrowed_generators(), contextlib.closing(_Flushing(tracker)):
         set_generators(config.seed)
+        reporter = reporter if info.until is None else Until(reporter, info.until)
         experiment = assemble(config, reporter, info.components, known_counts=info.counts)
         check_applied(experiment, info.sampled)
         experiment.fit.other_recipe = info.other_recipe

@@ -13,6 +13,7 @@ from rayseg.build import counts_of, plan_of
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk, require_store
+from rayseg.launch.lineage import LINEAGE, SCHEDULE
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
@@ -102,7 +103,8 @@ def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> li
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
     """Leaderboard, best recipe and report on the sweep's own run; on each trial's how it ended, in the words of the table."""
-    for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json", REPORT):
+    bred = [LINEAGE, *([SCHEDULE] if summary.schedule else [])] if summary.bred else []
+    for name in ("best.yaml", "table.parquet", "table.txt", "effects.txt", "sweep.json", *bred, REPORT):
         records.log_artifact(parent, name, (summary.directory / name).read_bytes())
     scores = {key: value for key, value in summary.best_metrics.items() if key.startswith("val/")}
     use = (

@@ -169,7 +169,7 @@ def _write(found: SweepResult) -> None:
     """Every file; ``summary.json`` last, which says that the sweep has ended."""
     write_yaml(found.best_config, found.directory / "best.yaml")
     if found.schedule:
-        write_schedule(found.schedule, found.directory)
+        write_schedule(found.schedule, found.directory / "best.yaml")
     write_parquet(found.table, found.directory / "table.parquet")
     (found.directory / "table.txt").write_text(f"{found}\n", encoding="utf-8")
     (found.directory / "effects.txt").write_text(f"{_effects_of(found)}\n", encoding="utf-8")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from rayseg.build import Components, check, with_weight_files
+from rayseg.build import Components, check, plan_of, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
-from rayseg.errors import ConfigError
+from rayseg.errors import ConfigError, Problem
 from rayseg.launch.deciding import decided
+from rayseg.launch.lineage import read_schedule
+from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.records import closed_if_raised, closing, open_record, open_store, own_trackers, run_tracker
-from rayseg.launch.run import RunInfo, TrainResult, named, prepare_directory, run_worker, stopped_by
+from rayseg.launch.run import TrainResult, named, prepare_directory, run_worker, stopped_by
 
 __all__ = ["train"]
 
 
-def train(config: ExperimentConfig | str | Path, *, components: Components | None = None) -> TrainResult:
+def train(
+    config: ExperimentConfig | str | Path, *, components: Components | None = None, schedule: str | Path | None = None
+) -> TrainResult:
     """Train one experiment.
 
     With ``scaling.workers: 0`` in this process; otherwise by that many Ray Train workers on the cluster that is running, or on
@@ -25,6 +30,8 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
     Args:
         config: an experiment, or a config file.
         components: name -> callable, for what the workers could not import; the config names them as ``type``.
+        schedule: a file of recipes by step, such as the ``schedule.yaml`` of a population's winner: each replaces keys of the
+            config from its step on.
 
     Raises:
         ConfigError: everything that is wrong with the config, before any worker starts.
@@ -36,17 +43,37 @@ def train(config: ExperimentConfig | str | Path, *, components: Components | Non
     """
     config = ExperimentConfig.from_dict(read_config_file(config)) if isinstance(config, (str, Path)) else config
     config = named(with_weight_files(config))
-    if problems := check(config, components):
+    point = {} if schedule is None else {"schedule": read_schedule(schedule)}
+    parts = parts_of(point, config, 0)
+    if problems := check(parts[-1].config, components):
         raise ConfigError(problems)
+    if problems := _schedule_problems(parts, components):
+        raise ConfigError(problems, where=str(schedule))
     if config.scaling.workers == 0:
-        return _train_here(decided(config, components or {}), components or {})
+        return _train_here(parts_of(point, decided(config, components or {}), 0), components or {})
     from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
 
-    return train_on_ray(config, components or {})
+    return train_on_ray(config, point, components or {})
 
 
-def _train_here(config: ExperimentConfig, components: Components) -> TrainResult:
+def _schedule_problems(parts: Sequence[Part], components: Components | None) -> list[Problem]:
+    """Recipes that are wrong, or that begin where no checkpoint is."""
+    if len(parts) == 1:
+        return []
+    problems = [each for part in parts[:-1] for each in check(part.config, components)]
+    plan = plan_of(parts[-1].config, components)
+    for until in (part.until for part in parts[:-1] if part.until is not None):
+        if not plan.saves(until) or until >= plan.total_steps:
+            every = plan.checkpoint_every or plan.eval_every
+            text = f"a recipe begins at step {until}, but checkpoints are taken every {every} of {plan.total_steps} steps"
+            problems.append(Problem("schedule", f"{text}; set checkpoint.every, or eval.every, and train.steps to fit"))
+    return problems
+
+
+def _train_here(parts: Sequence[Part], components: Components) -> TrainResult:
+    config = parts[-1].config
     directory = prepare_directory(config)
+    keep_schedule(parts, directory)
     store, own = open_store(config), own_trackers(config, directory)
     with closed_if_raised(own):
         run_id = open_record(store, config, directory)
@@ -61,7 +88,8 @@ def _train_here(config: ExperimentConfig, components: Components) -> TrainResult
         on_log=tracker.log_metrics,
     )
     with closing(tracker.finish):
-        info = RunInfo(config.to_dict(), str(directory), run_id, components)
-        metrics = run_worker(info, reporter, tracker)
+        metrics: dict[str, float] = {}
+        for part in left_of(parts, steps_done(directory)):
+            metrics = run_worker(info_of(part, directory, run_id, components, other_recipe=len(parts) > 1), reporter, tracker)
     best, latest = reporter.best(), reporter.latest()
     return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

@@ -29,7 +29,7 @@ from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
 from rayseg.launch.group_thread import GroupThread
-from rayseg.launch.parts import Part, changes_recipe, left_of, newest_of, overrides_of, parts_of
+from rayseg.launch.parts import Part, changes_recipe, info_of, keep_schedule, left_of, overrides_of, parts_of, steps_done
 from rayseg.launch.ray_train import make_trainer, run_trainer
 from rayseg.launch.records import closing, finisher, open_record, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
@@ -159,12 +159,13 @@ class Trial:
         """Tune ends a trial by SystemExit; one that it ends at its last evaluation has ended by itself."""
         store = DeskStore(self.plan.desk) if run_id is not None else None
         parts = parts_of(self.point, config, self.plan.total_steps)
+        keep_schedule(parts, directory)
         last, ended = _LastStep(), None
         tracker = NullTracker() if on_workers(config) else run_tracker(store, run_id, own=self._own(config, directory))
         with closing(finisher(store, run_id) if on_workers(config) else tracker.finish):
             try:
                 if on_workers(config):
-                    for part in left_of(parts, _step_of(newest_of(directory))):
+                    for part in left_of(parts, steps_done(directory)):
                         self._train_on_workers(part, self._info(part, directory, run_id), last)
                 else:
                     self._train_here(parts, [self._info(part, directory, run_id) for part in parts], tracker, last)
@@ -176,9 +177,8 @@ class Trial:
             raise ended
 
     def _info(self, part: Part, directory: Path, run_id: str | None) -> RunInfo:
-        components, counts = self.plan.components, self.plan.counts_for(part.config)
-        tree, other = part.config.to_dict(), changes_recipe(self.point)
-        return RunInfo(tree, str(directory), run_id, components, part.sampled, counts, other_recipe=other)
+        counts, other = self.plan.counts_for(part.config), changes_recipe(self.point)
+        return info_of(part, directory, run_id, self.plan.components, counts, other_recipe=other)
 
     def _own(self, config: ExperimentConfig, directory: Path) -> list[Tracker]:
         return own_trackers(config, directory, group=Path(self.plan.directory).name)
@@ -191,7 +191,6 @@ class Trial:
         reporter = TuneReporter(tracker, history, strips, None if begins is None else Path(begins))
         try:
             for part in left_of(parts, _step_of(reporter.latest())):
-                reporter.until = part.until
                 run_worker(infos[parts.index(part)], reporter, tracker)
         finally:
             last.step = reporter.step
@@ -207,8 +206,6 @@ class Trial:
                 last.step, final = metrics["step"], metrics
                 if last.step < self.plan.total_steps:
                     ray.tune.report(metrics)
-                if part.until is not None and last.step >= part.until:
-                    break
             if last.step >= self.plan.total_steps:  # told when the workers have ended: Tune may end this process then
                 ray.tune.report(final)
         finally:

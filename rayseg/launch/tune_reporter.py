@@ -14,7 +14,6 @@ from rayseg.engine.checkpoint import strip_older
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.launch.parts import newest_of
-from rayseg.launch.run import StopRun
 from rayseg.tracking import Tracker
 
 __all__ = ["TuneReporter"]
@@ -39,7 +38,6 @@ class TuneReporter:
         self._open = ExitStack()
         self._last: dict[str, float] = {}
         self.step = 0
-        self.until: int | None = None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record."""
@@ -54,7 +52,6 @@ class TuneReporter:
 
         Raises:
             SystemExit: Tune ends the trial here.
-            StopRun: it ends here by itself, at ``until``.
         """
         if metrics:
             self._history.record(step, metrics)
@@ -71,8 +68,6 @@ class TuneReporter:
             if checkpoint is not None:
                 shutil.rmtree(checkpoint.parent, ignore_errors=True)
         self._strip(saved, step)
-        if self.until is not None and step >= self.until:
-            raise StopRun
 
     def _strip(self, saved: ray.tune.Checkpoint | None, step: int) -> None:
         if saved is not None and self._strips is not None:

@@ -85,6 +85,7 @@ class SweepRecords:
         images_fault: why there are none, where that is a fault.
         origin: entries of ``provenance.json``.
         best_config: ``best.yaml``.
+        schedule: of a population's winner: steps, run, score and recipe of each part that made its weights.
     """
 
     name: str
@@ -107,6 +108,7 @@ class SweepRecords:
     images_fault: str | None = None
     origin: Sequence[Mapping[str, Any]] = ()
     best_config: str = ""
+    schedule: Sequence[Mapping[str, Any]] = ()
 
     @property
     def ranked(self) -> list[TrialRecord]:

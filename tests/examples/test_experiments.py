@@ -59,7 +59,10 @@ def test_the_examples_of_mmsegmentation_run_from_config_files_in_its_words(
     assert again == first
 
 
-@pytest.mark.parametrize(("script", "more"), [("class_weight", ["--confirm", "1"]), ("loss_mix", []), ("schedule", [])])
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [("class_weight", ["--confirm", "1"]), ("loss_mix", []), ("schedule", []), ("pbt", ["--num-samples", "2"])],
+)
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_search_prints_its_table(
     script: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -78,7 +81,8 @@ def test_a_search_prints_its_table(
     printed = capsys.readouterr().out
     assert re.search(r"^rank +val/mIoU +trial", printed, re.MULTILINE)
     assert f"best recipe: {tmp_path / script / 'best.yaml'}" in printed
-    assert (f"confirmed recipe: {tmp_path / script / 'confirmed.yaml'}" in printed) == bool(more)
+    assert (f"confirmed recipe: {tmp_path / script / 'confirmed.yaml'}" in printed) == ("--confirm" in more)
+    assert ("schedule.yaml:\n" in printed) == (script == "pbt")
 
 
 def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import rayseg
 from rayseg.config import ExperimentConfig, from_yaml
 from rayseg.engine.checkpoint import read_checkpoint
 from rayseg.launch import SweepResult
+from rayseg.launch.lineage import lineage_of, read_lineage
 from rayseg.launch.perturb import perturbed
 from rayseg.space import FlatSpace, log_uniform, uniform
 from tests.engine.runs import differences
@@ -110,3 +111,26 @@ def test_the_schedule_of_the_winner_is_told(result: SweepResult) -> None:
     assert schedule[-1]["recipe"]["optim.lr"] == result.best_config.optim.lr
     assert result.table[0]["lineage"].endswith(result.best_name)
     assert "lineage" in str(result)
+
+
+def test_the_schedule_of_the_winner_trains_the_winner_again(result: SweepResult) -> None:
+    """In one process, from the two files: every evaluation since the last exploit, to the bit."""
+    config = rayseg.load_config(result.directory / "best.yaml", {"tracking.name": "replayed", "tracking.mlflow": None})
+    again = rayseg.train(config, schedule=result.directory / "schedule.yaml")
+    assert _scores(again.metrics) == _scores(result.best_metrics)
+
+
+def _scores(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith("val/")}
+
+
+def test_a_recipe_that_changed_is_confirmed_as_it_changed(result: SweepResult) -> None:
+    found = rayseg.confirm(result.directory, top=1, seeds=2, max_seeds=2)
+    told = {row["trial"]: len(lineage_of(read_lineage(result.directory), row["trial"])) for row in result.table}
+    changed = [each.name for each in found.candidates if told[each.name] > 1]
+    assert changed
+    for name in changed:
+        (path, *_) = sorted((result.directory / "confirm").glob(f"*{name}-seed*"))
+        parts = from_yaml((path / "recipes.yaml").read_text())
+        assert [part["until"] for part in parts][-1] is None
+        assert len(parts) == told[name]

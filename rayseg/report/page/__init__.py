@@ -6,6 +6,7 @@ from rayseg.report.page.classes import classes
 from rayseg.report.page.curves import curves
 from rayseg.report.page.importance import importance
 from rayseg.report.page.leaderboard import leaderboard
+from rayseg.report.page.lineage import lineage
 from rayseg.report.page.markup import tag, text
 from rayseg.report.page.origin import origin
 from rayseg.report.page.parallel import parallel
@@ -45,6 +46,6 @@ def render_report(records: SweepRecords) -> str:
         tag("style", STYLE),
     )
     top = [tag("h1", text(f"Sweep {records.name}")), tag("p", text(verdict(records)), class_="verdict"), facts(records)]
-    parts = (confirmation_section, leaderboard, curves, parallel, importance, classes, pictures, origin)
+    parts = (confirmation_section, leaderboard, lineage, curves, parallel, importance, classes, pictures, origin)
     body = tag("body", tag("main", *top, *(part(records) for part in parts)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
