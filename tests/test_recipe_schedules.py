@@ -14,7 +14,7 @@ from rayseg.engine.checkpoint import read_checkpoint
 from rayseg.errors import ConfigError
 from rayseg.launch import TrainResult
 from rayseg.launch.request import SweepRequest, preflight
-from rayseg.space import choice, int_uniform, log_uniform, uniform
+from rayseg.space import choice, int_uniform, log_uniform, require, simplex, uniform
 from rayseg.testing import tiny_experiment
 from tests.engine.runs import differences
 
@@ -71,9 +71,10 @@ def test_a_wrong_schedule_is_refused(schedule: Any, told: str, tmp_path: Path) -
         _train(tmp_path, "wrong", schedule)
 
 
+SPACE = {"optim.lr": log_uniform(1e-3, 1e-2)}
 REQUEST = SweepRequest(
     tiny_experiment(**{"train.steps": 6, "eval.every": 2, "tracking.name": "x"}),
-    {"optim.lr": log_uniform(1e-3, 1e-2)}, "val/mIoU", "max", 4, "random", "pbt", {}, None, None, {},
+    SPACE, "val/mIoU", "max", 4, "random", "pbt", {}, None, None, {},
 )  # fmt: skip
 
 
@@ -82,6 +83,8 @@ REQUEST = SweepRequest(
     [
         ({"space": {"model.width": int_uniform(4, 8)}}, r"model.width: cannot change in a running trial.*scheduler 'asha'"),
         ({"space": {"train.batch_size": choice([2, 4])}}, r"train.batch_size: cannot change in a running trial"),
+        ({"space": {"losses.*.weight": simplex(["ce", "dice"])}}, r"shares of ce, dice.*; a population needs uniform"),
+        ({"space": {**SPACE, "rule": require("optim.lr < 1")}}, r"rule: is required: .*; a population needs uniform"),
         ({"scheduler": "pb2", "space": {"losses.ce.weight": choice([1.0, 2.0])}}, r"losses.ce.weight: .*PB2 models numbers"),
         ({"scheduler": "pb2", "resample": 0.1}, r"resample: has no meaning with 'pb2'"),
         ({"searcher": "grid"}, r"searcher: got 'grid'; a population begins with recipes drawn at random"),

@@ -55,7 +55,9 @@ def why_not_perturbed(key: str, dimension: Part) -> str | None:
         'cannot change in a running trial, whose weigh'
     """
     if not isinstance(dimension, (Choice, IntUniform, LogUniform, Uniform)) or axes({key: dimension}) != {key: dimension}:
-        return f"is {dimension}, which has no values beside another; a population needs uniform, log_uniform, int_uniform or choice"
+        return (
+            f"is {dimension}, where no value is beside another; a population needs uniform, log_uniform, int_uniform or choice"
+        )
     if _MAY.fullmatch(key) is None:
         return (
             "cannot change in a running trial, whose weights, moments and data come from another recipe; "
