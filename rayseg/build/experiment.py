@@ -113,6 +113,7 @@ class TrainStream:
         std: of RGB, in 0-255.
         ignore_index: label that means: not labelled.
         num_workers: loading processes.
+        device: where the batches are; None: the CPU.
     """
 
     data: Data
@@ -124,6 +125,7 @@ class TrainStream:
     std: tuple[float, float, float]
     ignore_index: int
     num_workers: int
+    device: torch.device | None = None
 
     def __call__(self, start_step: int, stop_step: int) -> Iterator[Sequence[Batch]]:
         """Micro-batches of each step in ``[start_step, stop_step)``."""
@@ -143,6 +145,7 @@ class TrainStream:
             std=self.std,
             pad_size=self.data.pad_size,
             num_workers=self.num_workers,
+            device=self.device,
         )
 
 
@@ -244,6 +247,7 @@ def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Trans
         std=config.data.std,
         ignore_index=config.data.ignore_index,
         num_workers=config.data.num_workers,
+        device=pick_device(config),
     )
 
 

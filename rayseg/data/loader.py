@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rayseg.data._workers import map_in_order
 from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.delivery import Parcel, Recipient, delivered, pack
 from rayseg.data.picture import Decoded, picture_of
-from rayseg.data.pixels import normalize, pad_to
 from rayseg.data.stream import sample_of, step_keys
 from rayseg.data.transforms import Transform, transformed
 from rayseg.data.view import View
@@ -32,21 +30,21 @@ class _Pixels:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def batch(self, samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Batch:
-        """Checked, normalised, padded and stacked."""
-        pairs = [self._arrays(sample, pad_size) for sample in samples]
-        _require_equal_sizes([mask for _, mask in pairs], samples)
-        images, masks = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
-        return Batch(torch.from_numpy(images), torch.from_numpy(masks.astype(np.int64)), torch.tensor(keys, dtype=torch.int64))
+    def parcel(self, samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Parcel:
+        """Checked, padded and side by side, in bytes."""
+        for sample in samples:
+            check_sample(sample, self.num_classes, self.ignore_index)
+        _require_equal_sizes(samples, pad_size)
+        return pack(samples, keys, pad_size, self.ignore_index)
 
-    def _arrays(self, sample: Sample, pad_size: tuple[int, int] | None) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        check_sample(sample, self.num_classes, self.ignore_index)
-        image = normalize(sample.image, self.mean, self.std)
-        return (image, sample.mask) if pad_size is None else pad_to(image, sample.mask, pad_size, self.ignore_index)
+    def recipient(self, device: torch.device | None = None) -> Recipient:
+        """Where they become numbers."""
+        return Recipient(self.mean, self.std, device)
 
 
-def _require_equal_sizes(masks: Sequence[NDArray[np.uint8]], samples: Sequence[Sample]) -> None:
-    sizes = {mask.shape: sample.name for mask, sample in zip(masks, samples, strict=True)}
+def _require_equal_sizes(samples: Sequence[Sample], pad_size: tuple[int, int] | None) -> None:
+    least = pad_size or (0, 0)
+    sizes = {(max(sample.mask.shape[0], least[0]), max(sample.mask.shape[1], least[1])): sample.name for sample in samples}
     if len(sizes) > 1:
         found = ", ".join(f"{name} {height}x{width}" for (height, width), name in sizes.items())
         raise ShapeError(
@@ -65,8 +63,8 @@ class _TrainLoad:
     pixels: _Pixels
     pad_size: tuple[int, int] | None
 
-    def __call__(self, keys: list[int]) -> Batch:
-        return self.pixels.batch([self._sample(key) for key in keys], keys, self.pad_size)
+    def __call__(self, keys: list[int]) -> Parcel:
+        return self.pixels.parcel([self._sample(key) for key in keys], keys, self.pad_size)
 
     def _sample(self, key: int) -> Sample:
         pixels = self.pixels
@@ -118,6 +116,7 @@ def train_batches(  # noqa: PLR0913
     std: Sequence[float],
     pad_size: tuple[int, int] | None,
     num_workers: int = 0,
+    device: torch.device | None = None,
 ) -> Iterator[list[Batch]]:
     """This worker's micro-batches of each step in ``[start_step, stop_step)``; closing the iterator ends its processes.
 
@@ -137,6 +136,7 @@ def train_batches(  # noqa: PLR0913
         std: of RGB, in 0-255.
         pad_size: ``(height, width)`` px to which smaller images are padded; None: no padding.
         num_workers: loading processes; the batches do not depend on it.
+        device: where the batches are; a GPU gets the next step's while it works. None: the CPU.
 
     Raises:
         DataError: a sample is not what the config says, or the data set is empty.
@@ -171,12 +171,13 @@ def train_batches(  # noqa: PLR0913
         for step in range(start_step, stop_step)
         for micro in step_keys(step, batch_size, rank=rank, world_size=world_size, num_micro=num_micro)
     )
-    batches = map_in_order(load, keys, num_workers)
+    parcels = map_in_order(load, keys, num_workers)
+    batches = delivered(parcels, pixels.recipient(device), num_micro)
     try:
         while step_batches := list(islice(batches, num_micro)):
             yield step_batches
     finally:
-        batches.close()
+        parcels.close()
 
 
 @dataclass(frozen=True)
@@ -186,13 +187,13 @@ class _EvalLoad:
     dataset: Dataset
     pixels: _Pixels
 
-    def __call__(self, indices: list[int]) -> list[tuple[Batch, list[int]]]:
+    def __call__(self, indices: list[int]) -> list[tuple[Parcel, list[int]]]:
         samples = [(index, self.dataset[index]) for index in indices]
-        return [self._batch(list(run)) for _, run in groupby(samples, key=lambda pair: pair[1].image.shape)]
+        return [self._parcel(list(run)) for _, run in groupby(samples, key=lambda pair: pair[1].image.shape)]
 
-    def _batch(self, run: list[tuple[int, Sample]]) -> tuple[Batch, list[int]]:
+    def _parcel(self, run: list[tuple[int, Sample]]) -> tuple[Parcel, list[int]]:
         indices = [index for index, _ in run]
-        return self.pixels.batch([sample for _, sample in run], indices, None), indices
+        return self.pixels.parcel([sample for _, sample in run], indices, None), indices
 
 
 def eval_batches(
@@ -238,11 +239,12 @@ def eval_batches(
     _require_images(dataset)
     mine = range(rank, len(dataset), world_size)
     chunks = [list(mine[first : first + batch_size]) for first in range(0, len(mine), batch_size)]
-    load = _EvalLoad(dataset, _Pixels(num_classes, ignore_index, tuple(mean), tuple(std)))
+    pixels = _Pixels(num_classes, ignore_index, tuple(mean), tuple(std))
+    load, recipient = _EvalLoad(dataset, pixels), pixels.recipient()
     groups = map_in_order(load, chunks, num_workers)
     try:
         for group in groups:
-            yield from group
+            yield from ((recipient.batch(parcel), indices) for parcel, indices in group)
     finally:
         groups.close()
 

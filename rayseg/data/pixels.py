@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["normalize", "pad_to"]
+__all__ = ["normal_tables", "normalize", "pad_to"]
 
 
 @lru_cache(maxsize=8)
-def _normal_tables(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
+def normal_tables(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
     """``(3, 256)``: the normalised value of each level of each channel."""
     levels = np.arange(256) - np.array(mean)[:, None]
     tables: NDArray[np.float32] = (levels / np.array(std)[:, None]).astype(np.float32)
@@ -34,7 +34,7 @@ def normalize(image: NDArray[np.uint8], mean: Sequence[float], std: Sequence[flo
         >>> normalize(np.full((1, 1, 3), 30, np.uint8), (10, 20, 30), (10, 10, 10)).ravel().tolist()
         [2.0, 1.0, 0.0]
     """
-    tables = _normal_tables(tuple(mean), tuple(std))
+    tables = normal_tables(tuple(mean), tuple(std))
     return np.stack([table[image[..., channel]] for channel, table in enumerate(tables)])
 
 

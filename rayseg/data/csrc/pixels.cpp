@@ -69,6 +69,25 @@ void rayseg_resample(
   }
 }
 
+// Images of three bytes a pixel to planes of floats by a table for each channel; 0 outside each image's height and width.
+void rayseg_normalize(
+    const uint8_t* pixels, int64_t images, int64_t height, int64_t width, const int64_t* sizes, const float* tables, float* out) {
+  const int64_t area = height * width;
+  for (int64_t n = 0; n < images; n++) {
+    const int64_t rows = sizes[2 * n], columns = sizes[2 * n + 1];
+    float* planes = out + n * 3 * area;
+    for (int64_t y = 0; y < height; y++) {
+      const uint8_t* row = pixels + (n * area + y * width) * 3;
+      float *red = planes + y * width, *green = red + area, *blue = green + area;
+      const int64_t inside = y < rows ? columns : 0;
+      for (int64_t x = 0; x < inside; x++) {
+        red[x] = tables[row[3 * x]], green[x] = tables[256 + row[3 * x + 1]], blue[x] = tables[512 + row[3 * x + 2]];
+      }
+      for (float* plane : {red, green, blue}) std::fill(plane + inside, plane + width, 0.0f);
+    }
+  }
+}
+
 // Labels at rows and columns of the source that were chosen before.
 void rayseg_chosen(
     const uint8_t* mask, int64_t stride, const int32_t* rows, const int32_t* columns, int64_t height, int64_t width,

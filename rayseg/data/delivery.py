@@ -1,0 +1,163 @@
+"""From loading processes to the device: bytes travel, numbers are made where they are used.
+
+A loading process hands on uint8 images and masks, 4 bytes a pixel instead of 20. They become normalised numbers and int64
+labels on the device: on a CPU in one pass, on a GPU after a copy that runs beside the step before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rayseg.data._native import pixel_library, pointer
+from rayseg.data.pixels import normal_tables, normalize
+from rayseg.types import Batch, Sample
+
+__all__ = ["Parcel", "Recipient", "delivered", "pack"]
+
+
+class Parcel(NamedTuple):
+    """A batch in bytes.
+
+    Args:
+        images: ``(N, H, W, 3)`` uint8 RGB; what is padding has no meaning.
+        masks: ``(N, H, W)`` uint8 labels, padded with the void label.
+        sizes: ``(N, 2)`` int64, height and width px of each image without padding.
+        keys: ``(N,)`` int64 sample numbers.
+    """
+
+    images: Tensor
+    masks: Tensor
+    sizes: Tensor
+    keys: Tensor
+
+
+def pack(samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None, ignore_index: int) -> Parcel:
+    """Samples side by side, padded at the right and the bottom; a side that is larger than ``pad_size`` already stays as it is.
+
+    Args:
+        samples: of one size after padding.
+        keys: sample numbers.
+        pad_size: ``(height, width)`` px; None: no padding.
+        ignore_index: what masks are padded with.
+
+    Example:
+        >>> sample = Sample(np.full((1, 1, 3), 7, np.uint8), np.zeros((1, 1), np.uint8), "a")
+        >>> parcel = pack([sample], [5], (1, 2), 255)
+        >>> parcel.images.shape, parcel.masks.tolist(), parcel.sizes.tolist()
+        (torch.Size([1, 1, 2, 3]), [[[0, 255]]], [[1, 1]])
+    """
+    sizes = [sample.mask.shape for sample in samples]
+    height, width = (max(have, want) for have, want in zip(sizes[0], pad_size or sizes[0], strict=True))
+    images = torch.zeros(len(samples), height, width, 3, dtype=torch.uint8)
+    masks = torch.full((len(samples), height, width), ignore_index, dtype=torch.uint8)
+    for sample, image, mask in zip(samples, images.numpy(), masks.numpy(), strict=True):
+        rows, columns = sample.mask.shape
+        image[:rows, :columns], mask[:rows, :columns] = sample.image, sample.mask
+    return Parcel(images, masks, torch.tensor(sizes, dtype=torch.int64), torch.tensor(keys, dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Bytes to a batch on a device: the same numbers on every one.
+
+    Args:
+        mean: of RGB, in 0-255.
+        std: of RGB, in 0-255.
+        device: None: the CPU.
+
+    Example:
+        >>> sample = Sample(np.full((1, 1, 3), 30, np.uint8), np.zeros((1, 1), np.uint8), "a")
+        >>> Recipient((10, 20, 30), (10, 10, 10)).batch(pack([sample], [5], (1, 2), 255)).images.tolist()
+        [[[[2.0, 0.0]], [[1.0, 0.0]], [[0.0, 0.0]]]]
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    device: torch.device | None = None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether copies can run beside work."""
+        return self.device is not None and self.device.type == "cuda"
+
+    def batch(self, parcel: Parcel) -> Batch:
+        """Normalised images ``(N, 3, H, W)`` float32, 0 where they are padding, and int64 labels."""
+        if not self.is_gpu:
+            return Batch(self._on_cpu(parcel), parcel.masks.long(), parcel.keys)
+        pixels, masks, sizes, keys = (each.pin_memory().to(self.device, non_blocking=True) for each in parcel)
+        return Batch(self._looked_up(pixels, sizes), masks.long(), keys)
+
+    def _on_cpu(self, parcel: Parcel) -> Tensor:
+        pixels, sizes = parcel.images.numpy(), parcel.sizes.numpy()
+        n, height, width, _ = pixels.shape
+        library = pixel_library()
+        if library is None:
+            images = np.zeros((n, 3, height, width), np.float32)
+            for image, of, (rows, columns) in zip(images, pixels, sizes, strict=True):
+                image[:, :rows, :columns] = normalize(of[:rows, :columns], self.mean, self.std)
+            return torch.from_numpy(images)
+        out = torch.empty(n, 3, height, width)
+        tables = normal_tables(self.mean, self.std)
+        shape = map(ctypes.c_int64, (n, height, width))
+        library.rayseg_normalize(pointer(pixels), *shape, pointer(sizes), pointer(tables), ctypes.c_void_p(out.data_ptr()))
+        return out
+
+    def _looked_up(self, pixels: Tensor, sizes: Tensor) -> Tensor:
+        """The same from the same tables, in torch."""
+        n, height, width, _ = pixels.shape
+        tables = _tables_on(pixels.device, self.mean, self.std)
+        places = pixels.movedim(-1, 1).int() + torch.arange(0, 768, 256, device=pixels.device, dtype=torch.int32)[:, None, None]
+        images = tables.flatten().index_select(0, places.flatten()).view(n, 3, height, width)
+        rows, columns = (torch.arange(side, device=pixels.device) for side in (height, width))
+        inside = (rows[:, None] < sizes[:, 0, None, None]) & (columns < sizes[:, 1, None, None])
+        return images * inside[:, None]
+
+
+@lru_cache(maxsize=4)
+def _tables_on(device: torch.device, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    return torch.from_numpy(normal_tables(mean, std)).to(device)
+
+
+def delivered(parcels: Iterable[Parcel], recipient: Recipient, ahead: int) -> Iterator[Batch]:
+    """Batches in order; on a GPU so many are under way while the one before is used.
+
+    Args:
+        parcels: what is loaded.
+        recipient: where to.
+        ahead: batches that a GPU holds beyond the one that is used, 1 or more.
+
+    Example:
+        >>> sample = Sample(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), "a")
+        >>> parcels = (pack([sample], [key], None, 255) for key in (3, 4))
+        >>> [batch.keys.tolist() for batch in delivered(parcels, Recipient((0, 0, 0), (1, 1, 1)), ahead=1)]
+        [[3], [4]]
+    """
+    if not recipient.is_gpu:
+        yield from map(recipient.batch, parcels)
+        return
+    stream, rest = torch.cuda.Stream(recipient.device), iter(parcels)  # type: ignore[no-untyped-call]
+    under_way = [_sent(parcel, recipient, stream) for parcel in islice(rest, ahead)]
+    while under_way:
+        batch, arrived = under_way.pop(0)
+        under_way += [_sent(parcel, recipient, stream) for parcel in islice(rest, 1)]
+        current = torch.cuda.current_stream(recipient.device)
+        current.wait_event(arrived)
+        for tensor in batch:
+            tensor.record_stream(current)
+        yield batch
+
+
+def _sent(parcel: Parcel, recipient: Recipient, stream: torch.cuda.Stream) -> tuple[Batch, torch.cuda.Event]:
+    """A batch that a stream of its own is making, and when it is there."""
+    with torch.cuda.stream(stream):
+        batch = recipient.batch(parcel)
+        return batch, stream.record_event()

@@ -1,0 +1,86 @@
+"""Bytes become the numbers of ``normalize`` and ``pad_to``, compiled or not, on every device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rayseg.data import delivery, normalize, pad_to
+from rayseg.data.delivery import Recipient, delivered, pack
+from rayseg.types import Sample
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+SIZES = [(5, 7), (9, 4), (9, 11)]
+
+
+def samples() -> list[Sample]:
+    rng = np.random.default_rng(0)
+    return [
+        Sample(rng.integers(0, 256, (*size, 3), dtype=np.uint8), rng.integers(0, 4, size, dtype=np.uint8), "a")
+        for size in SIZES
+    ]
+
+
+def expected() -> tuple[torch.Tensor, torch.Tensor]:
+    pairs = [pad_to(normalize(each.image, MEAN, STD), each.mask, (9, 11), 255) for each in samples()]
+    images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    return images, masks.long()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_parcel_becomes_normalised_and_padded_images(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not compiled:
+        monkeypatch.setattr(delivery, "pixel_library", lambda: None)
+    batch = Recipient(MEAN, STD).batch(pack(samples(), [3, 4, 5], (9, 11), 255))
+    images, masks = expected()
+    assert torch.equal(batch.images, images)
+    assert torch.equal(batch.masks, masks)
+    assert batch.keys.tolist() == [3, 4, 5]
+
+
+def test_what_a_gpu_looks_up_is_the_same() -> None:
+    parcel = pack(samples(), [3, 4, 5], (9, 11), 255)
+    assert torch.equal(Recipient(MEAN, STD)._looked_up(parcel.images, parcel.sizes), expected()[0])
+
+
+def test_an_image_larger_than_the_padding_stays_as_it_is() -> None:
+    big = samples()[2:]
+    assert pack(big, [0], (4, 20), 255).images.shape == (1, 9, 20, 3)
+    assert torch.equal(pack(big, [0], None, 255).masks[0], torch.from_numpy(big[0].mask))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_batches_reach_a_gpu_in_order_and_whole_while_it_works(ahead: int) -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    rng = np.random.default_rng(0)
+    many = [
+        Sample(rng.integers(0, 256, (256, 512, 3), dtype=np.uint8), np.full((256, 512), key % 9, np.uint8), "a")
+        for key in range(12)
+    ]
+    parcels = [pack([sample], [key], (300, 512), 255) for key, sample in enumerate(many)]
+    busy = torch.randn(2048, 2048, device=device)
+    keys = []
+    for batch, parcel in zip(delivered(iter(parcels), Recipient(MEAN, STD, device), ahead), parcels, strict=True):
+        for _ in range(5):
+            busy = (busy @ busy).clamp(-1, 1)
+        here = Recipient(MEAN, STD).batch(parcel)
+        assert batch.images.device == device
+        assert torch.equal(batch.images.cpu(), here.images)
+        assert torch.equal(batch.masks.cpu(), here.masks)
+        keys += batch.keys.tolist()
+    assert keys == list(range(12))
+
+
+@pytest.mark.gpu
+def test_delivery_never_waits_for_the_gpu() -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    parcels = [pack(samples(), [3, 4, 5], (9, 11), 255) for _ in range(6)]
+    recipient = Recipient(MEAN, STD, device)
+    recipient.batch(parcels[0])  # the tables are copied once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        assert len(list(delivered(iter(parcels), recipient, ahead=1))) == 6
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
