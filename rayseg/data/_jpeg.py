@@ -38,12 +38,14 @@ def _header(library: Any, data: _Bytes) -> tuple[int, int, int] | None:
     return int(found[0]), int(found[1]), int(found[2])
 
 
-@functools.cache
 def _library() -> Any | None:
     """The library, where Pillow decodes as the reference decoder does."""
     library = pixel_library()
-    if library is None:
-        return None
+    return library if library is not None and _is_reference(library) else None
+
+
+@functools.cache
+def _is_reference(library: Any) -> bool:
     noise = np.random.default_rng(0).integers(0, 256, (21, 37, 3), dtype=np.uint8)
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
         file = io.BytesIO()
@@ -51,11 +53,9 @@ def _library() -> Any | None:
         theirs = np.asarray(Image.open(file))
         ours = _region(library, _buffer(file.getvalue()), None, (3, 18, 5, 30))
         if ours is None or not np.array_equal(ours, theirs[3:18, 5:30]):
-            _log.warning(
-                "Pillow %s decodes JPEGs to other values than elsewhere: they are decoded whole, by Pillow", __version__
-            )
-            return None
-    return library
+            _log.warning("Pillow %s decodes JPEGs to other values than elsewhere: they are decoded whole, by it", __version__)
+            return False
+    return True
 
 
 def jpeg_size(data: Any) -> tuple[int, int] | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +21,17 @@ from PIL import Image, __version__
 
 from rayseg.kernels.compiler import compiled_library
 
-__all__ = ["Window", "chosen", "label_counts", "needed", "pixel_library", "pointer", "resampled", "resampled_plainly"]
+__all__ = [
+    "Window",
+    "chosen",
+    "label_counts",
+    "needed",
+    "pixel_library",
+    "plainly",
+    "pointer",
+    "resampled",
+    "resampled_plainly",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +60,26 @@ class _View(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_int64) for name in Window._fields)
 
 
-@functools.cache
+_switched_off: ContextVar[bool] = ContextVar("switched_off", default=False)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Everything the plain way meanwhile."""
+    token = _switched_off.set(True)
+    try:
+        yield
+    finally:
+        _switched_off.reset(token)
+
+
 def pixel_library() -> Any | None:
     """The library, compiled if nobody has done so before; None where that cannot be, which is logged once."""
+    return None if _switched_off.get() else _loaded()
+
+
+@functools.cache
+def _loaded() -> Any | None:
     library = compiled_library(_SOURCE, instead=_INSTEAD)
     if library is None:
         return None

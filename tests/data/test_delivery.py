@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 
-from rayseg.data import delivery, normalize, pad_to
+from rayseg.data import normalize, pad_to
+from rayseg.data._native import plainly
 from rayseg.data.delivery import Recipient, delivered, pack
 from rayseg.types import Sample
 
@@ -29,10 +32,9 @@ def expected() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_a_parcel_becomes_normalised_and_padded_images(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not compiled:
-        monkeypatch.setattr(delivery, "pixel_library", lambda: None)
-    batch = Recipient(MEAN, STD).batch(pack(samples(), [3, 4, 5], (9, 11), 255))
+def test_a_parcel_becomes_normalised_and_padded_images(compiled: bool) -> None:
+    with nullcontext() if compiled else plainly():
+        batch = Recipient(MEAN, STD).batch(pack(samples(), [3, 4, 5], (9, 11), 255))
     images, masks = expected()
     assert torch.equal(batch.images, images)
     assert torch.equal(batch.masks, masks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import pickle
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from rayseg.data import TRANSFORMS, Photometric, RandomCrop, RandomFlip, RandomResize, _colour, normalize, pad_to
 from rayseg.data._colour import HUE, SATURATION, coloured, hsv_to_rgb, rgb_to_hsv
+from rayseg.data._native import plainly
 from rayseg.errors import ConfigError
 from rayseg.types import Sample
 
@@ -159,24 +161,23 @@ def _mmseg_photometric(image: Array, rng: np.random.Generator) -> Array:
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("seed", range(24))
-def test_photometric_is_mmsegs_written_out(seed: int, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not compiled:
-        monkeypatch.setattr(_colour, "pixel_library", lambda: None)
+def test_photometric_is_mmsegs_written_out(seed: int, compiled: bool) -> None:
     sample = _sample(19, 17, seed)
-    got = Photometric()(sample, np.random.default_rng(seed))
+    with nullcontext() if compiled else plainly():
+        got = Photometric()(sample, np.random.default_rng(seed))
     assert np.array_equal(got.image, _mmseg_photometric(sample.image, np.random.default_rng(seed)))
     assert got.mask is sample.mask
 
 
 @pytest.mark.parametrize("kind", [HUE, SATURATION])
-def test_every_colour_of_a_cube_takes_the_same_way_compiled_or_not(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_colour_of_a_cube_takes_the_same_way_compiled_or_not(kind: int) -> None:
     steps = np.array([0, 1, 2, 3, 50, 51, 84, 127, 128, 170, 200, 253, 254, 255], np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 14, 3)
     table = np.random.default_rng(0).permutation(180 if kind == HUE else 256).astype(np.uint8)
     stages = [(kind, np.resize(table, 256)), (_colour.ALL, np.arange(255, -1, -1, dtype=np.uint8))]
     compiled = coloured(cube, stages)
-    monkeypatch.setattr(_colour, "pixel_library", lambda: None)
-    assert np.array_equal(compiled, coloured(cube, stages))
+    with plainly():
+        assert np.array_equal(compiled, coloured(cube, stages))
 
 
 def test_photometric_parts_that_are_switched_off_change_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +35,11 @@ def whole(sample: Sample, size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 @pytest.fixture(params=["compiled", "plain"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "plain":
-        monkeypatch.setattr(_native, "pixel_library", lambda: None)
-    elif _native.pixel_library() is None:
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "compiled" and _native.pixel_library() is None:
         pytest.skip("no C++ compiler")
-    return str(request.param)
+    with _native.plainly() if request.param == "plain" else nullcontext():
+        yield request.param
 
 
 SIDES = st.integers(1, 70)
