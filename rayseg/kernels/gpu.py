@@ -8,6 +8,7 @@ import math
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor
 from rayseg.kernels.statistics import Backend, Gradients, Inputs, Raw, Wanted, pixel_statistics
 from rayseg.kernels.strips import Strips
 
-__all__ = ["Triton", "why_no_triton"]
+__all__ = ["Triton", "digit_counts", "why_no_triton"]
 
 #: Pixels of a cell that a lane takes at once, at most; pixels and lanes of a program, at most.
 _PIXELS, _PIXELS_OF_PROGRAM, _LANES = 16, 512, 256
 _WARP = 32
+#: Values that a program counts at once, and how often; bits of a digit.
+_COUNTED, _PIECES, _DIGIT_BITS = 1024, 8, 11
 
 
 class Axis(NamedTuple):
@@ -96,9 +99,9 @@ def _tiling(inputs: Inputs) -> _Tiling:
 
 @functools.cache
 def _kernels() -> Any:
-    from rayseg.kernels import cells  # noqa: PLC0415  Triton is not everywhere
+    from rayseg.kernels import cells, digits  # noqa: PLC0415  Triton is not everywhere
 
-    return cells
+    return SimpleNamespace(forward=cells.forward, backward=cells.backward, total=cells.total, digits=digits.digits)
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,29 @@ def _sums(partial: Tensor) -> Tensor:
         with _device_of(partial):
             _kernels().total[_parts(width, _WARP), images](partial, sums, programs, width, LINES=64, B=_WARP)
     return sums
+
+
+def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | None:
+    """How often each digit of 11 bits occurs, as ``kth_largest`` counts them; None where no kernel in Triton is in use.
+
+    Torch's own way takes a lock for each value, or sorts them all where it has to be deterministic.
+
+    Args:
+        bits: ``(M,)`` int32, contiguous; the sign is ignored.
+        place: of the digit, from the lowest.
+        found: ``()`` the higher digits that a value must have to be counted; None: any.
+
+    Example:
+        >>> digit_counts(torch.tensor([5, 5, 7]), 0, None)  # of int64
+    """
+    if not _kernels.cache_info().currsize or bits.dtype != torch.int32:
+        return None
+    counts = torch.zeros(1 << _DIGIT_BITS, dtype=torch.int64, device=bits.device)
+    if len(bits):
+        grid, size = (_parts(len(bits), _COUNTED * _PIECES),), {"DIGIT_BITS": _DIGIT_BITS, "B": _COUNTED, "PIECES": _PIECES}
+        with _device_of(bits):
+            _kernels().digits[grid](bits, counts, found, len(bits), place * _DIGIT_BITS, **size)
+    return counts
 
 
 @functools.cache

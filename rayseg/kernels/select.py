@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rayseg.kernels import gpu, native
 from rayseg.kernels.histogram import histogram
-from rayseg.kernels.native import digit_counts
 
 __all__ = ["kth_largest"]
 
@@ -35,8 +35,9 @@ def _digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor:
     The bits ``(M,)`` of a float without its sign, which turns -0.0 into 0.0, are ordered like it. On a CPU a piece at a time,
     so that what comes in between stays in a cache.
     """
-    if bits.device.type == "cpu" and (counts := digit_counts(bits, place, found)) is not None:
-        return counts
+    quick = {"cpu": native.digit_counts, "cuda": gpu.digit_counts}.get(bits.device.type)
+    if quick is not None and (counted := quick(bits, place, found)) is not None:
+        return counted
     counts = torch.zeros(_NUM_DIGITS + 1, dtype=torch.int64, device=bits.device)
     for piece in torch.split(bits, _PIECE if bits.device.type == "cpu" else max(1, len(bits))):
         positive = piece & torch.iinfo(piece.dtype).max

@@ -13,6 +13,7 @@ from tests.kernels.test_triton import (
     step,
     test_a_cell_in_pieces_and_a_row_of_cells_in_several_programs,
     test_confident_logits_lose_no_digits,
+    test_digits_are_counted_as_torch_counts_them,
     test_every_output_and_gradient_is_that_of_logits_at_full_size,
     test_four_times_the_size,
     test_hard_examples_and_class_sums_are_those_of_the_plain_way_and_nothing_waits_for_the_device,
@@ -25,6 +26,7 @@ from tests.kernels.test_triton import (
 __all__ = [
     "test_a_cell_in_pieces_and_a_row_of_cells_in_several_programs",
     "test_confident_logits_lose_no_digits",
+    "test_digits_are_counted_as_torch_counts_them",
     "test_every_output_and_gradient_is_that_of_logits_at_full_size",
     "test_four_times_the_size",
     "test_hard_examples_and_class_sums_are_those_of_the_plain_way_and_nothing_waits_for_the_device",

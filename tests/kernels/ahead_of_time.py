@@ -9,7 +9,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from rayseg.kernels import cells
+from rayseg.kernels import cells, digits
 
 FLOATS, AXIS = "*fp32", ("i32",) * 6
 GEOMETRY = dict.fromkeys(("ignore_index", "classes", "tiles_down", "tiles_across"), "i32") | {
@@ -34,16 +34,20 @@ KERNELS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         SIZES,
     ),
     "total": ({"partial": FLOATS, "sums": "*fp64", "programs": "i32", "width": "i32"}, {"LINES": 64, "B": 32}),
+    "digits": (
+        {"bits": "*i32", "counts": "*i64", "found": "*i64", "size": "i32", "shift": "i32"},
+        {"DIGIT_BITS": 11, "B": 1024, "PIECES": 8},
+    ),
 }
 
 
 def compiled(name: str, types: dict[str, Any], sizes: dict[str, Any]) -> Any:
     """What comes out of Triton's compiler; an argument that is not named is None."""
-    kernel = getattr(cells, name)
+    kernel = getattr(digits if name == "digits" else cells, name)
     signature = {argument: types.get(argument, "constexpr") for argument in kernel.arg_names}
     fixed = {(place,): sizes.get(argument) for place, argument in enumerate(kernel.arg_names) if argument not in types}
     source = ASTSource(fn=kernel, signature=signature, constexprs=fixed)
-    options = {"num_warps": 1, "enable_fp_fusion": True}
+    options = {"num_warps": 4 if name == "digits" else 1, "enable_fp_fusion": True}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
 

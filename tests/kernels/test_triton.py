@@ -130,6 +130,22 @@ def test_what_is_no_number_and_no_class_is_seen_in_the_loss(device: str, broken:
     assert not found.sums.prediction.sum().isfinite()
 
 
+@pytest.mark.parametrize("place", [2, 0])
+def test_digits_are_counted_as_torch_counts_them(device: str, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_COUNTED", 64)
+    assert why_no_triton(torch.device(device)) is None
+    values = torch.rand(700, generator=torch.Generator().manual_seed(1)).repeat(2)
+    values[::7] = -0.0
+    bits = values.view(torch.int32)
+    found = (bits[3] >> 11).long() if place == 0 else None
+    counts = gpu.digit_counts(bits.to(device), place, None if found is None else found.to(device))
+    chosen = bits & 0x7FFFFFFF
+    chosen = chosen if found is None else chosen[chosen >> 11 == found]
+    assert counts is not None
+    assert torch.equal(counts.cpu(), torch.bincount(chosen >> 11 * place & 2047, minlength=2048))
+    assert gpu.digit_counts(bits[:0].to(device), place, None) is not None
+
+
 def mix_of(backend: Triton | None) -> Mix:
     terms = {
         "ce": Term(partial(cross_entropy, label_smoothing=0.1)),
@@ -203,4 +219,4 @@ def test_the_kernels_compile_for_a_card_that_is_not_there() -> None:
     command = [sys.executable, "-m", "tests.kernels.ahead_of_time"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["forward", "backward", "total"]
+    assert done.stdout.split() == ["forward", "backward", "total", "digits"]
