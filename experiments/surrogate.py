@@ -3,6 +3,7 @@
 
     python experiments/surrogate.py --smoke      a grid of two, in seconds
     python experiments/surrogate.py              half an hour of one core; a stopped one goes on
+    python experiments/surrogate.py --read experiments/benchmarks/surrogate_streets.csv    what the recorded one says
 
 Learning rate, weight of Dice, OHEM's threshold and power of the class weights on synthetic streets of 48x96 px: 108 recipes
 with seed 0, every evaluation kept, and eight of them with two seeds more, which tell how much of a difference is the seed's.
@@ -27,6 +28,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a job's own copy comes before an installed package
 
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from scipy.stats import spearmanr  # noqa: E402
+
 import rayseg  # noqa: E402
 from rayseg.errors import RaysegError  # noqa: E402
 from rayseg.launch.provenance import git_state, package_versions  # noqa: E402
@@ -45,6 +50,8 @@ AGAIN = {
     "losses.dice.weight": choice([0.0, 3.0]),
     "losses.ce.class_weight.power": choice([0.0, 0.5]),
 }
+#: Trials of a search that is imagined on the table.
+DRAWN = 12
 PLAIN = {key: dimension.ends[0] for key, dimension in GRID.items()}
 CHANGES: dict[str, Any] = {
     "data.dataset": {"type": "synthetic", "length": 96, "size": [48, 96]},
@@ -97,6 +104,9 @@ class Stopwatch:
 def main(words: Sequence[str] | None = None) -> None:
     """Train what is missing, then write the table."""
     args = parse_arguments(words)
+    if args.read is not None:
+        print(told(read_table(Path(args.read))))
+        return
     base = rayseg.load_config(ROOT / "experiments" / "configs" / "streets.yaml", {**CHANGES, **(SMOKE if args.smoke else {})})
     base = base.with_({"tracking.storage": str(Path(args.storage).expanduser().resolve())})
     rows = searched(base, "grid", cut(GRID) if args.smoke else GRID) + searched(
@@ -106,7 +116,7 @@ def main(words: Sequence[str] | None = None) -> None:
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    print(f"{len(rows)} evaluations in {out}\n{best(rows)}")
+    print(f"{len(rows)} evaluations in {out}\n{told(rows)}")
 
 
 def searched(base: rayseg.ExperimentConfig, name: str, space: Mapping[str, Choice]) -> list[dict[str, Any]]:
@@ -168,13 +178,62 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def best(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The first and the last of the recipes of seed 0 at their end."""
-    last = max(row["step"] for row in rows)
-    ends = sorted((row for row in rows if row["step"] == last and row["seed"] == 0), key=lambda row: -float(row["mIoU"]))
-    return "\n".join(
-        f"{word}: {dict(row)}" for word, row in (("best", ends[0]), ("median", ends[len(ends) // 2]), ("worst", ends[-1]))
-    )
+def told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the table says: its ends, how much of the order an early evaluation shows, what a seed does."""
+    points, curves = curves_of(rows)
+    end = curves[0][:, -1]
+    first, middle, last = (points[place] for place in np.argsort(-end)[[0, len(end) // 2, -1]])
+    lines = [f"{word:<7} {text}" for word, text in (("best", first), ("median", middle), ("worst", last))]
+    lines += [
+        "",
+        f"of {DRAWN} recipes drawn at random the best third goes on after an evaluation, the others end there; mean of 4000",
+    ]
+    lines += ["".join(f"{word:>10}" for word in ("step", "order", "found", "steps", "whole"))]
+    steps = sorted({int(row["step"]) for row in rows})
+    for place, step in enumerate(steps):
+        found, spent = cut_at(curves[0], steps, place)
+        whole = cut_at(curves[0], steps, len(steps) - 1, num=max(1, round(spent * DRAWN)))[0]
+        order = spearmanr(curves[0][:, place], end).statistic
+        lines.append(f"{step:>10}{order:>10.2f}{found:>10.3f}{spent:>10.0%}{whole:>10.3f}")
+    return "\n".join([*lines, "", *seeds_told(points, curves)])
+
+
+def curves_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[int, NDArray[np.float64]]]:
+    """Recipes; seed -> mIoU by recipe and evaluation, NaN where it was not trained."""
+    points = list(dict.fromkeys(_words(row) for row in rows))
+    steps, seeds = (sorted({int(row[key]) for row in rows}) for key in ("step", "seed"))
+    curves = {seed: np.full((len(points), len(steps)), np.nan) for seed in seeds}
+    for row in rows:
+        curves[int(row["seed"])][points.index(_words(row)), steps.index(int(row["step"]))] = float(row["mIoU"])
+    whole = ~np.isnan(curves[0][:, -1])
+    return [each for each, there in zip(points, whole, strict=True) if there], {
+        seed: curve[whole] for seed, curve in curves.items()
+    }
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    return "  ".join(f"{key}={float(row[key]):g}" for key in GRID)
+
+
+def cut_at(curve: NDArray[np.float64], steps: Sequence[int], place: int, num: int = DRAWN) -> tuple[float, float]:
+    """Mean score of the winner when the best third of some recipes goes on from an evaluation, and the share of steps."""
+    rng = np.random.default_rng(0)
+    drawn = rng.permuted(np.tile(np.arange(len(curve)), (4000, 1)), axis=1)[:, :num]
+    kept = np.argsort(-curve[drawn, place], axis=1)[:, : max(1, num // 3)]
+    share = steps[place] / steps[-1]
+    return float(curve[drawn[np.arange(len(drawn))[:, None], kept], -1].max(1).mean()), share + (1 - share) / 3
+
+
+def seeds_told(points: Sequence[str], curves: Mapping[int, NDArray[np.float64]]) -> list[str]:
+    """Last scores of the recipes that were trained with every seed, and their standard deviation."""
+    ends = np.stack([curve[:, -1] for curve in curves.values()], axis=1)
+    again = [(point, row) for point, row in zip(points, ends, strict=True) if not np.isnan(row).any()]
+    return [f"{point}  {' '.join(f'{each:.3f}' for each in row)}  deviation {row.std(ddof=1):.4f}" for point, row in again]
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a table that was written."""
+    return list(csv.DictReader(line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")))
 
 
 def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -182,6 +241,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--storage", default="runs/surrogate", help="runs go under it")
     parser.add_argument("--out", default="runs/surrogate/surrogate_streets.csv", help="the table")
+    parser.add_argument("--read", metavar="TABLE", help="train nothing; say what a table says")
     parser.add_argument("--smoke", action="store_true", help="two recipes, four steps")
     return parser.parse_args(words)
 

@@ -87,7 +87,8 @@ def test_a_search_prints_its_table(
 
 def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_path: Path) -> None:
     first, again = run_twice("surrogate.py", "--out", str(tmp_path / "table.csv"), cwd=tmp_path)
-    rows = read_surrogate(tmp_path / "table.csv")
+    table = (tmp_path / "table.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(line for line in table.splitlines() if not line.startswith("#")))
     assert [(row["optim.lr"], row["seed"], row["step"]) for row in rows] == [
         (rate, seed, step)
         for rate, seed in (("0.0025", "0"), ("0.04", "0"), ("0.006", "1"), ("0.006", "2"))
@@ -101,7 +102,7 @@ def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_p
 def test_the_recorded_surrogate_is_a_whole_grid_with_seeds_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(ROOT / "experiments"), *sys.path])
     made_by, path = import_module("surrogate"), ROOT / "experiments" / "benchmarks" / "surrogate_streets.csv"
-    rows, steps = read_surrogate(path), [str(step) for step in range(32, 161, 32)]
+    rows, steps = made_by.read_table(path), [str(step) for step in range(32, 161, 32)]
     for space, seeds in ((made_by.GRID, {"0"}), (made_by.AGAIN, {"1", "2"})):
         chosen = [row for row in rows if row["seed"] in seeds]
         points = {tuple(str(point[key]) for key in space) for point in grid_points(space)}
@@ -110,11 +111,7 @@ def test_the_recorded_surrogate_is_a_whole_grid_with_seeds_beside_it(monkeypatch
         )
     assert all(0 < float(row["mIoU"]) < 1 and 0 < float(row["seconds"]) < 20 for row in rows)
     assert path.stat().st_size < 100_000
-
-
-def read_surrogate(path: Path) -> list[dict[str, str]]:
-    """Its rows, without what it was made with."""
-    return list(csv.DictReader(line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")))
+    assert made_by.cut_at(made_by.curves_of(rows)[1][0], range(5), 4)[1] == 1, "who is cut at the end is trained to the end"
 
 
 @pytest.mark.usefixtures("ray_cluster")
