@@ -19,7 +19,7 @@ from rayseg.space import Rule, Space, conditional_axes, corners, grid_points, ke
 __all__ = ["LEARNING", "Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
 
 Searcher = Literal["random", "grid", "optuna", "gp"]
-Scheduler = Literal["asha", "pbt", "pb2"]
+Scheduler = Literal["asha", "median", "pbt", "pb2"]
 
 #: Searchers that choose by the scores of earlier trials.
 LEARNING = ("optuna", "gp")

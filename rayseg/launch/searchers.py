@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 import ray
@@ -90,11 +90,17 @@ class AskedSearch(TuneSearcher):
         self.__dict__.update(ray.cloudpickle.loads(Path(checkpoint_path).read_bytes()))
 
 
-def make_scheduler(scheduler: Scheduler | None, plan: Plan, grace_steps: int | None) -> ASHAScheduler | None:
-    """ASHA over optimizer steps, or None: every trial runs to its end, or ends by itself."""
-    if scheduler != "asha":
+def make_scheduler(scheduler: Scheduler | None, plan: Plan, grace_steps: int | None) -> TrialScheduler | None:
+    """What ends trials early, by optimizer steps; None: every trial runs to its end, or ends by itself.
+
+    The median rule (Golovin et al. 2017, "Google Vizier") ends a trial whose best score is below the median of what others had
+    on average until then; it begins when three others came as far.
+    """
+    if scheduler not in {"asha", "median"}:
         return None
     first = grace_steps or plan.eval_every * max(1, math.ceil(plan.total_steps / 5 / plan.eval_every))
+    if scheduler == "median":  # a slice without end: no trial is paused to wait for others
+        return MedianStoppingRule(time_attr="step", grace_period=first, min_samples_required=3, min_time_slice=math.inf)
     return ASHAScheduler(
         time_attr="step", max_t=max(plan.total_steps, 2), grace_period=min(first, plan.total_steps), reduction_factor=_REDUCTION
     )
