@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from rayseg.build.corners import CornerCheck
 from rayseg.config import ExperimentConfig, plain
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.breeding_request import breeding_problems, is_population, length_problems
+from rayseg.launch.budget import Budget
+from rayseg.launch.objectives import DERIVED, Objective
 from rayseg.space import Rule, Space, conditional_axes, corners, grid_points, keys_of, space_problems
 
 __all__ = ["LEARNING", "Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
@@ -48,6 +51,14 @@ class SweepRequest:
     perturb_every: int | None = None
     quantile: float | None = None
     resample: float | None = None
+    others: tuple[Objective, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    warm_start: tuple[str, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All that it is judged by; the first ranks."""
+        return ((self.metric, self.mode), *self.others)
 
     @property
     def name(self) -> str:
@@ -71,6 +82,7 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
         problems += length_problems(request, plan_of(request.base, request.components))
     if not problems:
         checked = CornerCheck(request.base, request.components)
+        problems += [each for metric, mode in request.others for each in _unknown_objective(request, metric, mode)]
         for point in [*corners(request.space), dict(request.baseline)]:
             problems += [each for each in _problems_at(request, point, checked) if each not in problems]
     if problems:
@@ -92,7 +104,51 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
     if request.base.checkpoint.optimizer == "none" and request.base.scaling.max_failures > 0:
         text = "none, but a trial whose process died goes on from its checkpoint; set scaling.max_failures to 0, or say newest"
         problems.append(Problem("checkpoint.optimizer", text))
-    return [*problems, *breeding_problems(request)]
+    if request.warm_start and request.searcher not in LEARNING:
+        text = f"{request.searcher!r} does not learn from scores; use optuna or gp, or leave warm_start out"
+        problems.append(Problem("warm_start", text))
+    return [*problems, *breeding_problems(request), *_objective_problems(request), *_budget_problems(request)]
+
+
+def _unknown_objective(request: SweepRequest, metric: str, mode: str) -> list[Problem]:
+    """Of a further objective, as of the first."""
+    if metric in DERIVED:
+        return []
+    found = check(request.base.with_({"checkpoint.best": metric, "checkpoint.mode": mode}), request.components)
+    names = {"checkpoint.best": "metric", "checkpoint.mode": "mode"}
+    return [Problem(names.get(each.path, each.path), each.message) for each in found]
+
+
+def _objective_problems(request: SweepRequest) -> list[Problem]:
+    """What cannot be asked of several objectives, and names of others that no trial has."""
+    if not request.others:
+        return []
+    problems = []
+    if request.scheduler is not None:
+        text = f"{request.scheduler!r} judges trials by one score; with several objectives set scheduler to None"
+        problems.append(Problem("scheduler", text))
+    if request.searcher == "gp":
+        problems.append(Problem("searcher", "gp models one score; with several objectives use optuna, random or grid"))
+    if request.metric in DERIVED:
+        text = f"{request.metric} cannot rank the trials: it is not measured at every evaluation; name a metric first"
+        problems.append(Problem("metric", text))
+    return problems
+
+
+def _budget_problems(request: SweepRequest) -> list[Problem]:
+    budget = request.budget
+    if budget == Budget():
+        return []
+    problems = []
+    if budget.device_hours is not None and budget.device_hours <= 0:
+        problems.append(Problem("gpu_hours", f"got {budget.device_hours}; give more than 0"))
+    name = "gpu_hours" if budget.seconds is None else "time_budget"
+    if is_population(request):
+        text = f"has no meaning with {request.scheduler!r}: members wait for each other; it costs num_samples runs"
+        problems.append(Problem(name, text))
+    if threading.current_thread() is not threading.main_thread():
+        problems.append(Problem(name, "a search with a budget is stopped by a signal; call it in the main thread"))
+    return problems
 
 
 def _space_problems(request: SweepRequest) -> list[Problem]:
@@ -159,6 +215,8 @@ def same_search(request: SweepRequest, directory: Path) -> None:
         "scheduler": request.scheduler,
         "grace_steps": request.grace_steps,
         "workers": list(worker_counts(request.base)),
+        **({"warm_start": list(request.warm_start)} if request.warm_start else {}),
+        **({"others": [list(each) for each in request.others]} if request.others else {}),
         **{name: value for name in ("perturb_every", "quantile", "resample") if (value := getattr(request, name)) is not None},
     }
     if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:

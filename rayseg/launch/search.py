@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +17,31 @@ from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.plan import Plan
 from rayseg.launch.breeding import Breeder
 from rayseg.launch.breeding_request import is_population, population_rules
+from rayseg.launch.budget import read_spent
 from rayseg.launch.cluster import can_grow, fitting_workers, worker_resources
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.lineage import last_of_runs
+from rayseg.launch.meter import Meter, limited
 from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, make_scheduler
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch
-from rayseg.space import flat
+from rayseg.space import KnownTrial, flat
 
 __all__ = ["max_concurrent", "run_points", "run_trials"]
 
 
-def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[EndedTrial]:
+def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Sequence[KnownTrial] = ()) -> list[EndedTrial]:
     """Run the trials, or go on with those that were interrupted; nothing of them runs or holds resources afterwards."""
 
     def new(trainable: Any) -> ray.tune.Tuner:
         base = request.base
         points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
-        asker = make_asker(request.searcher, request.space, base.seed, [request.mode])
-        search = asker and AskedSearch(points[0], asker, [request.metric], request.mode, lengths.total_steps)
+        metrics, modes = zip(*request.objectives, strict=True)
+        asker = make_asker(request.searcher, request.space, base.seed, modes, known)
+        search = asker and AskedSearch(points[0], asker, metrics, request.mode, lengths.total_steps)
         num_trials = segments = len(points) if search is None else request.num_samples + 1
         if is_population(request):
             rules = population_rules(request, lengths)
@@ -53,7 +57,13 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan) -> list[En
         )
         return _tuner(trainable, plan, request, "tune", config, points if search is None else None, num_trials)
 
-    ended = _run(request, plan, "tune", new)
+    directory = Path(plan.directory)
+    with limited(directory, request.budget, _devices(request.base)):
+        ended = _run(request, plan, "tune", new)
+    spent = read_spent(directory)
+    if spent.out:
+        ended = [_unfinished(trial) if trial.trial_id in spent.unfinished else trial for trial in ended]
+        ended = [trial for trial in ended if trial.directory.is_dir()]
     return last_of_runs(ended) if is_population(request) else ended
 
 
@@ -107,7 +117,7 @@ def _tuner(
     points: Sequence[Point] | None,
     num_trials: int,
 ) -> ray.tune.Tuner:
-    watch = Watch(plan.directory, request.metric, num_trials, plan.total_steps)
+    watch, meter = Watch(plan.directory, request.metric, num_trials, plan.total_steps), Meter(plan.directory)
     return ray.tune.Tuner(
         trainable,
         param_space=None if points is None else {"point": ray.tune.grid_search(list(points))},
@@ -116,7 +126,7 @@ def _tuner(
             name=name,
             storage_path=plan.directory,
             verbose=0,
-            callbacks=[watch, GroupKeeper(plan.directory)] if on_workers(request.base) else [watch],
+            callbacks=[watch, meter, *([GroupKeeper(plan.directory)] if on_workers(request.base) else [])],
             failure_config=ray.tune.FailureConfig(max_failures=request.base.scaling.max_failures),
             checkpoint_config=ray.tune.CheckpointConfig(
                 num_to_keep=request.base.checkpoint.keep,
@@ -125,6 +135,17 @@ def _tuner(
             ),
         ),
     )
+
+
+def _unfinished(trial: EndedTrial) -> EndedTrial:
+    """One that was at work when the budget was spent: no fault of its own."""
+    return replace(trial, fault=None, unfinished=True)
+
+
+def _devices(config: ExperimentConfig) -> float:
+    """GPUs of a trial, or its workers where they have none."""
+    each = worker_resources(config)
+    return worker_counts(config)[-1] * each.get("GPU", 1.0)
 
 
 def _trial_id(trial: Any) -> str:

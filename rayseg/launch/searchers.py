@@ -12,8 +12,9 @@ from ray.tune.search import Searcher as TuneSearcher
 
 import ray
 from rayseg.engine.plan import Plan
+from rayseg.launch.objectives import derived
 from rayseg.launch.request import LEARNING, Scheduler, Searcher
-from rayseg.space import Asker, OptunaAsker, Space, grid_points, random_points
+from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points
 
 __all__ = ["AskedSearch", "Point", "make_asker", "make_points", "make_scheduler"]
 
@@ -32,9 +33,11 @@ def make_points(searcher: Searcher, space: Space, num_samples: int, seed: int, b
     return [first, *(grid_points(space) if searcher == "grid" else random_points(space, num_samples, seed))]
 
 
-def make_asker(searcher: Searcher, space: Space, seed: int, modes: Sequence[str]) -> Asker | None:
+def make_asker(
+    searcher: Searcher, space: Space, seed: int, modes: Sequence[str], known: Sequence[KnownTrial] = ()
+) -> Asker | None:
     """What chooses points by scores; None where the points are known beforehand."""
-    return OptunaAsker(space, modes, seed, searcher) if searcher in {"optuna", "gp"} else None
+    return OptunaAsker(space, modes, seed, searcher, known) if searcher in {"optuna", "gp"} else None
 
 
 class AskedSearch(TuneSearcher):
@@ -75,9 +78,10 @@ class AskedSearch(TuneSearcher):
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
-        told = result or {}
+        last = result or {}
+        step = last.get("step", 0)
+        told = {**last, **derived(last, step, last.get("time_total_s", 0.0))}
         scored = not error and all(metric in told for metric in self._metrics)
-        step = told.get("step", 0)
         scores = [float(told[metric]) for metric in self._metrics] if scored else None
         self._then.tell(number, scores, step=step if step < self._total_steps else None)
 

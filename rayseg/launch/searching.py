@@ -24,6 +24,7 @@ from rayseg.launch.showing import make_pictures
 from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.launch.summary import EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
+from rayseg.launch.warm import Warmth, warm_start
 from rayseg.launch.watch import recipe_board, watched
 from rayseg.report.live import SearchView
 from rayseg.space import corners, keys_of
@@ -34,15 +35,17 @@ __all__ = ["closing_children", "run_sweep"]
 
 def run_sweep(request: SweepRequest, directory: Path) -> SweepResult:
     """Search, or go on with a search that was interrupted in this directory."""
-    lengths = plan_of(request.base, request.components)
+    lengths, warmth = plan_of(request.base, request.components), warm_start(request)
     keys = [*keys_of(request.space), *request.baseline]
     board = recipe_board(f"sweep {request.name}", request.metric, request.mode, lengths.total_steps, keys)
     with watched(str(directory), board) as view:
-        return _searched(request, directory, lengths, view)
+        return _searched(request, directory, lengths, view, warmth)
 
 
-def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: SearchView) -> SweepResult:
+def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: SearchView, warmth: Warmth) -> SweepResult:
     require_store(request.base)
+    if warmth.told:
+        view.say(warmth.told)
     view.doing("starting Ray")
     connect()
     require_resources(request.base)
@@ -50,7 +53,8 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
     view.doing("opening the store")
     with opened_desk(request.base, str(directory)) as desk:
         records = None if request.base.tracking.mlflow is None else DeskStore(desk)
-        parent = open_record(records, request.base, directory, tags={"rayseg.kind": "sweep"})
+        warm = {"rayseg.warm_start": warmth.told} if warmth.told else {}
+        parent = open_record(records, request.base, directory, tags={"rayseg.kind": "sweep", **warm})
         with closing(finisher(records, parent)):
             if records is not None and parent is not None:
                 view.say(records.link(parent, request.base.tracking.storage))
@@ -59,7 +63,7 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             plan = _plan(request, directory, desk, parent, lengths)
             view.doing("")
             with recorded_span(directory / SPANS):
-                trials = closing_children(plan, lambda: run_trials(request, plan, lengths))
+                trials = closing_children(plan, lambda: run_trials(request, plan, lengths, warmth.known))
             view.doing("pictures and the report")
             took, places = time.time() - started, max_concurrent(request, len(trials))
             summary = summarise(request, trials, directory, lengths.total_steps, took, parent, places)

@@ -11,13 +11,15 @@ from typing import Any
 from rayseg.config import ExperimentConfig, flatten, read_config_file, write_yaml
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
+from rayseg.launch.budget import read_spent
 from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.lineage import lineage_of, read_lineage, told_lineage, write_schedule
+from rayseg.launch.objectives import derived
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, read_spans
 from rayseg.launch.trial_effects import TrialEffects, trial_effects
-from rayseg.report import ClusterUse, cluster_use, rank_table, render_table, shortest_endings, write_parquet
+from rayseg.report import ClusterUse, cluster_use, on_front, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.space import keys_of
 
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
@@ -40,6 +42,7 @@ class EndedTrial:
         fault: why it failed, or None.
         checkpoint: its newest, or None.
         replaced: its weights were given up for those of another member of a population.
+        unfinished: it was at work when the budget of the search was spent; it may go on.
     """
 
     trial_id: str
@@ -48,6 +51,7 @@ class EndedTrial:
     fault: str | None
     checkpoint: Path | None = None
     replaced: bool = False
+    unfinished: bool = False
 
 
 @dataclass
@@ -68,6 +72,8 @@ class SweepResult:
         use: what became of the cluster's time; None where no trial came to its loop.
         confirmation: verdicts over paired seeds, where they were asked for.
         schedule: of a population's winner, the recipes by step that made its weights; also ``schedule.yaml``.
+        others: further objectives; a row's ``front`` says whether no other trial beats it in all of them.
+        out_of_budget: whether it was stopped because its budget was spent; the same call with a larger one goes on.
     """
 
     best_config: ExperimentConfig
@@ -83,15 +89,19 @@ class SweepResult:
     use: ClusterUse | None = None
     confirmation: Confirmation | None = None
     schedule: list[dict[str, Any]] = field(default_factory=list)
+    others: tuple[str, ...] = ()
+    out_of_budget: bool = False
 
     def __str__(self) -> str:
         """The ranked table, and how the cluster was used; searched keys are named by their shortest distinct endings."""
         names = shortest_endings(self.searched)
-        first = ("rank", self.metric, "trial", "step", "status", *(["lineage"] if self.bred else []))
-        table = render_table(
-            [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
-        )
-        return table if self.use is None else f"{table}\n\n{self.use}"
+        front = ["front"] if self.others else []
+        first = ("rank", self.metric, *self.others, *front, "trial", "step", "status", *(["lineage"] if self.bred else []))
+        rows = [{**{key: row.get(key) for key in first}, **{names[key]: row.get(key) for key in names}} for row in self.table]
+        table = render_table(rows, [*first, *names.values()])
+        use = [] if self.use is None else [str(self.use)]
+        told = ["the budget is spent; the same call with a larger one goes on"] if self.out_of_budget else []
+        return "\n\n".join([table, *use, *told])
 
     @property
     def bred(self) -> bool:
@@ -132,11 +142,14 @@ def summarise(
         RaysegError: no trial gave a score.
     """
     rows = _ranked([_row(trial, request, total_steps) for trial in trials], request)
+    if request.others:
+        _mark_front(rows, request)
     segments = read_lineage(directory)
     for row in rows if segments else []:
         row["lineage"] = told_lineage(lineage_of(segments, row["trial"])) or None
-    if rows[0]["rank"] is None:
+    if not rows or rows[0]["rank"] is None:
         faults = "; ".join(sorted({trial.fault.strip() for trial in trials if trial.fault}))
+        faults = faults or ("the budget was spent before: give a larger one" if read_spent(directory).out else "")
         raise RaysegError(f"no trial of the sweep in {directory} gave {request.metric}; {faults or 'none of them reported it'}")
     best = rows[0]
     where = {key: getattr(request.base.tracking, key) for key in ("storage", "text")}
@@ -148,6 +161,8 @@ def summarise(
     name = str(best["trial"])
     found = SweepResult(config, metrics, step, name, rows, run_id, directory, seconds, request.metric, searched, use)
     found.schedule = lineage_of(segments, name)
+    found.others = tuple(metric for metric, _ in request.others)
+    found.out_of_budget = read_spent(directory).out
     _write(found)
     return found
 
@@ -160,9 +175,8 @@ def read_summary(directory: Path) -> SweepResult | None:
     kept = json.loads(path.read_text(encoding="utf-8"))
     config = ExperimentConfig.from_dict(read_config_file(directory / "best.yaml"))
     use = None if kept.get("use") is None else ClusterUse(**kept["use"])
-    return SweepResult(
-        **{**kept, "best_config": config, "directory": directory, "searched": tuple(kept["searched"]), "use": use}
-    )
+    tuples = {name: tuple(kept[name]) for name in ("searched", "others")}
+    return SweepResult(**{**kept, **tuples, "best_config": config, "directory": directory, "use": use})
 
 
 def _write(found: SweepResult) -> None:
@@ -195,6 +209,15 @@ def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[
     return [*whole, *({"rank": None, request.metric: row.get(request.metric), **row} for row in rest)]
 
 
+def _mark_front(rows: Sequence[dict[str, Any]], request: SweepRequest) -> None:
+    """Say of every trial whether it is on the Pareto front; only those that came to their ends and have all scores may be."""
+    names = [name for name, _ in request.objectives]
+    whole = [row for row in rows if row["status"] == "full" and all(row.get(name) is not None for name in names)]
+    scores = [[float(row[name]) for name in names] for row in whole]
+    for row, front in zip(whole, on_front(scores, [mode for _, mode in request.objectives]), strict=True):
+        row["front"] = front
+
+
 def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str, Any]:
     """One line of the table, from what the trial itself wrote."""
     own, leaves, searched = trial.directory, dict(trial.point), keys_of(request.space)
@@ -204,7 +227,9 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
     step, last = rows[-1] if rows else (0, {})
     run_id = own / "mlflow_run_id"
     early = "stopped early" if stopped_by(own) is None else "stopped itself"
+    early = "out of budget" if trial.unfinished else early
     ended = "replaced" if trial.replaced else "full" if step >= total_steps else early
+    made = derived(last, step, sum(end - begin for begin, end in read_spans(own / SPANS))) if request.others else {}
     return {
         "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,
@@ -212,6 +237,7 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
         **{key: leaves.get(key, trial.point.get(key)) for key in searched},
         "point": {key: trial.point[key] for key in searched if key in trial.point},
         **last,
+        **made,
         "fault": trial.fault,
         "run_id": run_id.read_text(encoding="utf-8") if run_id.is_file() else None,
         "directory": str(own),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +10,11 @@ from typing import Any, Literal
 from rayseg.build import Components, Decision, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError
+from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirm import confirm as confirm_sweep
 from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
 from rayseg.launch.deciding import decided
+from rayseg.launch.objectives import Objective, read_objectives
 from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
 from rayseg.launch.run import named, prepare_directory
@@ -21,14 +23,19 @@ from rayseg.space import Choice, Part, Space, When
 
 __all__ = ["sweep"]
 
+Mode = Literal["max", "min"]
+
 
 def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     base: ExperimentConfig | str | Path,
     space: Space,
     *,
-    metric: str | None = None,
-    mode: Literal["max", "min"] | None = None,
-    num_samples: int = 8,
+    metric: str | Sequence[str] | None = None,
+    mode: Mode | Sequence[Mode] | None = None,
+    num_samples: int | None = None,
+    time_budget: float | str | None = None,
+    gpu_hours: float | None = None,
+    warm_start: str | Sequence[str] = (),
     searcher: Searcher = "random",
     scheduler: Scheduler | None = "asha",
     baseline: Mapping[str, Any] | None = None,
@@ -48,14 +55,22 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     Args:
         base: an experiment, or a config file; ``tracking.name`` is the sweep's name.
         space: dotted key -> what is searched there (``rayseg.space``).
-        metric: to compare by; None: ``checkpoint.best`` of the base.
-        mode: whether more or less of it is better; None: ``checkpoint.mode``.
-        num_samples: trials besides the baseline; a grid has as many as it has points, a population so many members.
+        metric: to compare by; None: ``checkpoint.best`` of the base. Of several the first ranks, and the table marks the Pareto
+            front; besides metrics of evaluations ``perf/step_s`` and ``val/worst_IoU`` may come after the first.
+        mode: whether more or less of it is better, one for each metric; None: ``checkpoint.mode``, or as each is better.
+        time_budget: wall time while trials run, over all calls: seconds, or text such as ``"30m"`` or ``"2h"``.
+        gpu_hours: of all trials together, over all calls; of workers where they have no GPU. Whichever of the three ends first
+            ends the search: trials at work then are ``out of budget`` in the table, and go on when the same call is made with a
+            larger budget.
+        num_samples: trials besides the baseline; None: 8, or 200 with another budget. A grid has as many as it has points,
+            a population so many members.
         searcher: ``random``, ``grid``, ``optuna`` (a Parzen estimator), or ``gp`` (a Gaussian process; both need the extra
             ``optuna``).
-        scheduler: ``asha`` ends bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a population: at
-            comparisons the worst go on with the weights of the best and a recipe near theirs (``pbt``) or one that a model of
-            what was gained proposes (``pb2``).
+        scheduler: ``asha`` and ``median`` end bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a
+            population: at comparisons the worst go on with the weights of the best and a recipe near theirs (``pbt``) or one
+            that a model of what was gained proposes (``pb2``).
+        warm_start: earlier searches whose trials the searcher learns from before its first: names in the storage or the
+            MLflow store, run ids, or directories. Trials that cannot be compared are left out, and that is told.
         baseline: overrides of trial 0 on top of the base; None: the base itself.
         max_concurrent: trials at a time; None: as many as the cluster holds.
         grace_steps: no trial is ended, or gives up its weights, before this step; None: a fifth of the run, at an evaluation;
@@ -77,13 +92,18 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     """
     config = ExperimentConfig.from_dict(read_config_file(base)) if isinstance(base, (str, Path)) else base
     keep = config.checkpoint
-    best, better = metric or keep.best, mode or keep.mode
+    base_objective: Objective = (keep.best, keep.mode)
+    (best, better), *others = read_objectives(metric or keep.best, mode, base_objective)
+    budget = Budget(None if time_budget is None else read_seconds(time_budget), gpu_hours)
     request = SweepRequest(
         base=named(with_weight_files(config), "sweep").with_({"checkpoint.best": best, "checkpoint.mode": better}),
         space={key: _with_weight_files(key, part) for key, part in space.items()},
         metric=best,
         mode=better,
-        num_samples=num_samples,
+        num_samples=num_samples if num_samples is not None else 8 if budget == Budget() else 200,
+        others=tuple(others),
+        budget=budget,
+        warm_start=(warm_start,) if isinstance(warm_start, str) else tuple(warm_start),
         searcher=searcher,
         scheduler=scheduler,
         baseline=read_weight_files(baseline or {}),
@@ -101,7 +121,9 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
     directory = prepare_directory(request.base)
     same_search(request, directory)
-    found = read_summary(directory) or _searched(request, directory)
+    found = read_summary(directory)
+    if found is None or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
+        found = _searched(request, directory)
     if not (directory / REPORT).is_file():
         write_report(directory)
     if wanted is not None:

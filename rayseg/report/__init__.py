@@ -17,6 +17,7 @@ from rayseg.report.paired import (
     pairs_wanted,
     verdicts_of_many,
 )
+from rayseg.report.pareto import on_front
 from rayseg.report.records import ShownImage, SweepRecords, TrialRecord
 from rayseg.report.table import changed_values, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.report.use import ClusterUse, Span, cluster_use
@@ -43,6 +44,7 @@ __all__ = [
     "explain_candidate",
     "iou_of_counts",
     "judge",
+    "on_front",
     "paired_difference",
     "pairs_wanted",
     "rank_table",

@@ -15,6 +15,7 @@ otherwise: random search at random, a grid every value, a searcher what it propo
     written.py      as a file has it
     checked.py      what is wrong with a space by itself
     asking.py       searchers that learn from scores
+    recovered.py    from a config back to what was drawn
 """
 
 from rayseg.space.asking import Asker, KnownTrial, Listed, Method, OptunaAsker
@@ -35,6 +36,7 @@ from rayseg.space.enumerated import axes, conditional_axes, corners, flat, grid_
 from rayseg.space.mixes import Ratio, Simplex, ratio, shares_of, simplex, unit_coordinates
 from rayseg.space.parts import Dimension, Draw, FlatSpace, Part, Space
 from rayseg.space.points import broken_rules, describe, draw_point, random_point, random_points
+from rayseg.space.recovered import recovered
 from rayseg.space.rules import ABSENT, Rule, When, looked_up, require, when
 from rayseg.space.words import Strength, class_weight_each, class_weight_rule, ohem, strength
 from rayseg.space.written import space_from, written
@@ -81,6 +83,7 @@ __all__ = [
     "random_point",
     "random_points",
     "ratio",
+    "recovered",
     "require",
     "shares_of",
     "simplex",

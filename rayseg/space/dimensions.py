@@ -25,6 +25,7 @@ __all__ = [
     "int_uniform",
     "log_grid",
     "log_uniform",
+    "parted",
     "uniform",
 ]
 
@@ -47,8 +48,8 @@ class Choice:
     def point(self, key: str, draw: Draw) -> dict[str, Any]:
         """The value that was drawn; each dimension in it is drawn too and has a key of its own."""
         chosen = draw(key, self)
-        label = self._label(chosen)
-        constant, inner = _parted(chosen, key)
+        label = self.label(chosen)
+        constant, inner = parted(chosen, key)
         drawn = {} if isinstance(chosen, Part) else {key: constant}
         for place, part in inner.items():
             drawn |= part.point(place, lambda name, dimension: draw(f"{name} ({label})", dimension))
@@ -62,8 +63,12 @@ class Choice:
         """
         return next(number for number, own in enumerate(self.values) if own is value or _same(own, value))
 
-    def _label(self, chosen: Any) -> str:
-        """By what a value is told from the others: its type, or its position."""
+    def label(self, chosen: Any) -> str:
+        """By what a value is told from the others: its type, or its position.
+
+        Args:
+            chosen: one of the values.
+        """
         types = [str(value["type"]) if isinstance(value, Mapping) and "type" in value else None for value in self.values]
         own = types[self.number(chosen)]
         return own if own is not None and types.count(own) == 1 else f"option {self.number(chosen)}"
@@ -227,8 +232,17 @@ def int_uniform(low: int, high: int) -> IntUniform:
     return IntUniform(low, high)
 
 
-def _parted(value: Any, key: str) -> tuple[Any, dict[str, Part]]:
-    """What is constant in a value, and the parts in it by their keys."""
+def parted(value: Any, key: str) -> tuple[Any, dict[str, Part]]:
+    """What is constant in a value, and the parts in it by their keys.
+
+    Args:
+        value: of a choice.
+        key: where it stands.
+
+    Example:
+        >>> parted({"type": "ohem", "thresh": uniform(0.5, 0.9)}, "sampling")[0]
+        {'type': 'ohem'}
+    """
     if isinstance(value, Part):
         return None, {key: value}
     if not isinstance(value, Mapping):
@@ -236,7 +250,7 @@ def _parted(value: Any, key: str) -> tuple[Any, dict[str, Part]]:
     constant: dict[str, Any] = {}
     parts: dict[str, Part] = {}
     for name, below in value.items():
-        own, inner = _parted(below, f"{key}.{name}")
+        own, inner = parted(below, f"{key}.{name}")
         parts |= inner
         if not isinstance(below, Part):
             constant[name] = own
@@ -248,6 +262,6 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, Mapping) and _parted(value, "")[1]:
+    if isinstance(value, Mapping) and parted(value, "")[1]:
         return "{" + ", ".join(f"{name}: {_text(below)}" for name, below in value.items()) + "}"
     return str(value)

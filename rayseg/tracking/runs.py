@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["StoredRun", "child_rows", "differing", "stored_run"]
+__all__ = ["StoredRun", "StoredSweep", "StoredTrial", "child_rows", "differing", "stored_run"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,34 @@ class StoredRun:
     name: str
     status: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """A trial of a sweep in the store.
+
+    Args:
+        run: its run.
+        metrics: last value of each.
+        config: its ``config.yaml``.
+    """
+
+    run: StoredRun
+    metrics: Mapping[str, float]
+    config: str
+
+
+@dataclass(frozen=True)
+class StoredSweep:
+    """A sweep in the store.
+
+    Args:
+        run: its run.
+        trials: in the order of their start.
+    """
+
+    run: StoredRun
+    trials: Sequence[StoredTrial]
 
 
 def stored_run(run: Any) -> StoredRun:

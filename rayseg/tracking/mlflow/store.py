@@ -24,7 +24,7 @@ from rayseg.tracking.calls import quiet, told
 from rayseg.tracking.mlflow.registry import add_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
-from rayseg.tracking.runs import StoredRun, child_rows, stored_run
+from rayseg.tracking.runs import StoredRun, StoredSweep, StoredTrial, child_rows, stored_run
 from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
 from rayseg.tracking.ui import link_line
@@ -276,6 +276,20 @@ class MlflowStore:
             runs = self._search(client, f"tags.`{_PARENT_TAG}` = '{parent_run_id}'")
         return child_rows(runs)
 
+    def earlier_sweep(self, name: str) -> StoredSweep | None:
+        """A sweep of the experiment, with its trials; None where there is none.
+
+        Args:
+            name: of its run, of which the newest is meant, or its id.
+        """
+        with self._using(f"read sweep {name!r}") as client:
+            sweeps = [stored_run(run) for run in self._search(client, "tags.`rayseg.kind` = 'sweep'")]
+            own = next((run for run in reversed(sweeps) if name in {run.run_id, run.name}), None)
+            if own is None:
+                return None
+            trials = self._search(client, f"tags.`{_PARENT_TAG}` = '{own.run_id}' and tags.`rayseg.kind` = 'trial'")
+            return StoredSweep(own, [_stored_trial(client, run) for run in trials])
+
     def _search(self, client: Any, query: str) -> list[Run]:
         page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST)
         found = list(page)
@@ -283,6 +297,12 @@ class MlflowStore:
             page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST, page_token=page.token)
             found += page
         return found
+
+
+def _stored_trial(client: Any, run: Run) -> StoredTrial:
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(client.download_artifacts(run.info.run_id, "config.yaml", folder)).read_text(encoding="utf-8")
+    return StoredTrial(stored_run(run), dict(run.data.metrics), config)
 
 
 def _create(client: Any, name: str, artifacts: str | None) -> str:
