@@ -85,7 +85,6 @@ def test_a_search_of_which_nothing_can_be_compared_is_refused(tmp_path: Path) ->
         ({"others": (("val/mAcc", "max"),), "scheduler": "asha"}, "scheduler: 'asha' judges trials by one score"),
         ({"others": (("val/mAcc", "max"),), "searcher": "gp"}, "searcher: gp models one score"),
         ({"others": (("val/mAc", "max"),)}, r"metric: no metric is called 'val/mAc'"),
-        ({"others": (("val/mAcc", "min"),)}, r"mode: got min, but a smaller val/mAcc is not better"),
         ({"budget": Budget(device_hours=0.0)}, "gpu_hours: got 0.0; give more than 0"),
         ({"budget": Budget(seconds=9.0), "scheduler": "pbt", "searcher": "random"}, "time_budget: has no meaning with 'pbt'"),
         ({"searcher": "grid", "warm_start": ()}, "optim.lr: a grid needs values"),
