@@ -42,9 +42,10 @@ def test_importing_rayseg_needs_no_tensors_no_ray_and_no_mlflow() -> None:
 
 
 @pytest.mark.ray
-def test_parts_below_launch_import_neither_ray_nor_mlflow() -> None:
+def test_parts_below_launch_and_a_run_in_this_process_import_neither_ray_nor_mlflow() -> None:
     parts = [name for name in LIGHT if find_spec(f"rayseg.{name}") is not None]
-    assert not _imported(f"import {', '.join(f'rayseg.{name}' for name in parts)}") & set(HEAVY)
+    statement = f"import {', '.join(f'rayseg.{name}' for name in parts)}; from rayseg.launch import confirm, sweep, train"
+    assert not _imported(statement) & {*HEAVY, "pandas"}
 
 
 def test_every_module_says_what_it_exports() -> None:
