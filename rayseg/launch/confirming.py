@@ -29,6 +29,7 @@ from rayseg.launch.confirmed import (
     write_stage,
 )
 from rayseg.launch.desk import DeskStore, asked, opened_desk, require_store
+from rayseg.launch.notes import NOTE, sweep_note
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.recipes import Recipe
@@ -37,12 +38,12 @@ from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.search import run_points
 from rayseg.launch.searching import closing_children
-from rayseg.launch.summary import EndedTrial
+from rayseg.launch.summary import EndedTrial, read_summary
 from rayseg.launch.trial import TrialPlan, fault_of
 from rayseg.launch.watch import recipe_board, watched
 from rayseg.report import PairRules
 from rayseg.report.live import SearchView
-from rayseg.tracking import owner_tags
+from rayseg.tracking import owner_tags, source_tags
 
 __all__ = ["run_confirmation"]
 
@@ -104,7 +105,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
         directory=str(directory / "confirm"),
         desk=desk,
         parent_run_id=parent,
-        owner=owner_tags(),
+        owner={**owner_tags(), **source_tags()},
         total_steps=plan_of(request.base, request.components).total_steps,
         import_paths=tuple(import_paths()),
         components=request.components,
@@ -210,4 +211,6 @@ def _record(records: DeskStore, parent: str, found: Confirmation) -> None:
     }
     records.log_batch(parent, [(0, numbers)])
     verdicts = ", ".join(f"{each.name}: {each.verdict}" for each in found.candidates)
-    records.set_tags(parent, {"rayseg.confirmed": found.standing, "rayseg.verdicts": verdicts})
+    summary = read_summary(found.directory.parent)
+    note = {} if summary is None else {NOTE: sweep_note(summary, found)}
+    records.set_tags(parent, {"rayseg.confirmed": found.standing, "rayseg.verdicts": verdicts, **note})

@@ -52,6 +52,8 @@ def train_on_ray(base: ExperimentConfig, point: Mapping[str, Any], components: C
     with opened_desk(config, str(directory)) as desk:
         records = None if config.tracking.mlflow is None else DeskStore(desk)
         run_id = open_record(records, config, directory)
+        if records is not None and run_id is not None and config.tracking.text:
+            sys.stdout.write(f"{records.link(run_id, config.tracking.storage)}\n")
         echo = Echo(desk, sys.stdout)
         try:
             with closing(finisher(records, run_id)), _interruptible():

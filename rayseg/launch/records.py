@@ -19,6 +19,7 @@ from rayseg.tracking import (
     WandbTracker,
     owner_tags,
     resolve_uri,
+    source_tags,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def open_record(
     parent_run_id: str | None = None,
     owner: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Start the MLflow run of a directory, or continue the one that it belongs to.
+    """Start the MLflow run of a directory, or continue the one that it belongs to; its source is what was called here.
 
     Args:
         store: where.
@@ -71,7 +72,7 @@ def open_record(
         tags={**run_tags(config), **config.tracking.tags, **(tags or {})},
         parent_run_id=parent_run_id,
         run_id=known,
-        owner=owner_tags() if owner is None else owner,
+        owner={**owner_tags(), **source_tags()} if owner is None else owner,
     )
     if known is None:
         path.write_text(run_id, encoding="utf-8")

@@ -14,6 +14,7 @@ from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk, require_store
 from rayseg.launch.lineage import LINEAGE, SCHEDULE
+from rayseg.launch.notes import NOTE, sweep_note
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
@@ -28,7 +29,7 @@ from rayseg.launch.warm import Warmth, warm_start
 from rayseg.launch.watch import recipe_board, watched
 from rayseg.report.live import SearchView
 from rayseg.space import corners, keys_of
-from rayseg.tracking import RunStatus, owner_tags
+from rayseg.tracking import RunStatus, owner_tags, source_tags
 
 __all__ = ["closing_children", "run_sweep"]
 
@@ -81,7 +82,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
         directory=str(directory),
         desk=desk,
         parent_run_id=parent,
-        owner=owner_tags(),
+        owner={**owner_tags(), **source_tags()},
         total_steps=lengths.total_steps,
         import_paths=tuple(import_paths()),
         components=request.components,
@@ -120,4 +121,5 @@ def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> No
     for row in summary.table:
         if row["run_id"] is not None:
             records.set_tags(row["run_id"], {"rayseg.ended": row["status"]})
-    records.set_tags(parent, {"rayseg.best": summary.best_name, "rayseg.trials": str(len(summary.table))})
+    told = {"rayseg.best": summary.best_name, "rayseg.trials": str(len(summary.table)), NOTE: sweep_note(summary)}
+    records.set_tags(parent, told)

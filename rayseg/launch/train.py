@@ -77,6 +77,8 @@ def _train_here(parts: Sequence[Part], components: Components) -> TrainResult:
     store, own = open_store(config), own_trackers(config, directory)
     with closed_if_raised(own):
         run_id = open_record(store, config, directory)
+    if store is not None and run_id is not None and config.tracking.text:
+        sys.stdout.write(f"{store.link(run_id, config.tracking.storage)}\n")
     stream = sys.stdout if config.tracking.text else None
     tracker = run_tracker(store, run_id, total_steps=config.train.steps, stream=stream, own=own)
     reporter = LocalReporter(

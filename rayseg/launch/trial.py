@@ -35,6 +35,7 @@ from rayseg.launch.records import closing, finisher, open_record, own_trackers, 
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
 from rayseg.launch.tune_reporter import TuneReporter
 from rayseg.report import changed_values
+from rayseg.report.live import changed_text
 from rayseg.tracking import NullTracker, Tracker
 
 __all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
@@ -218,11 +219,12 @@ class Trial:
         """What the trial changed, for people and filters."""
         base = flatten(ExperimentConfig.from_dict(dict(self.plan.base)))
         changed = changed_values(base, flatten(config)).items()
-        text = ", ".join(f"{key}={value}" for key, value in changed if not key.startswith("tracking."))
+        text = changed_text({key: value for key, value in changed if not key.startswith("tracking.")})
         is_baseline = bool(self.point.get("baseline"))
         return {
             "rayseg.trial": self.trial_id,
             "rayseg.changed": text or "nothing",
+            "mlflow.note.content": f"Changed: {text or 'nothing'}",
             "rayseg.baseline": str(is_baseline).lower(),
             "rayseg.kind": "confirm" if "recipe" in self.point else "trial",
             "rayseg.seed": str(config.seed),

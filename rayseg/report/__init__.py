@@ -19,7 +19,7 @@ from rayseg.report.paired import (
 )
 from rayseg.report.pareto import on_front
 from rayseg.report.records import ShownImage, SweepRecords, TrialRecord
-from rayseg.report.table import changed_values, rank_table, render_table, shortest_endings, write_parquet
+from rayseg.report.table import changed_values, markdown_table, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.report.use import ClusterUse, Span, cluster_use
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "explain_candidate",
     "iou_of_counts",
     "judge",
+    "markdown_table",
     "on_front",
     "paired_difference",
     "pairs_wanted",

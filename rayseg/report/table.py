@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["changed_values", "rank_table", "render_table", "shortest_endings", "write_parquet"]
+__all__ = ["changed_values", "markdown_table", "rank_table", "render_table", "shortest_endings", "write_parquet"]
 
 #: Columns that a printed table leaves out unless they are asked for: ids are for programs, the rest has its own pages.
 _CLASS_SCORES = tuple(f"val/{kind}/" for kind in ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall", "BoundaryIoU"))
@@ -155,6 +155,25 @@ def render_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Non
     if len(shown) < len(rows):
         lines.append(f"({len(rows) - len(shown)} more rows)")
     return "\n".join(lines)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], max_rows: int = 20) -> str:
+    """A table in Markdown, as MLflow shows it in the description of a run.
+
+    Args:
+        rows: one per run, with the columns that are shown.
+        max_rows: rows to show.
+
+    Example:
+        >>> print(markdown_table([{"rank": 1, "val/mIoU": 0.71234, "lr": None}]))
+        | rank | val/mIoU | lr |
+        | --- | --- | --- |
+        | 1 | 0.7123 | - |
+    """
+    columns = _columns(rows)
+    lines = [columns, ["---"] * len(columns), *([_text(row.get(column)) for column in columns] for row in rows[:max_rows])]
+    told = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
+    return "\n".join([*told, *([f"\n{len(rows) - max_rows} more in table.txt"] if len(rows) > max_rows else [])])
 
 
 def _uniform(values: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rayseg.tracking.access import Access, access_of, authorization
 from rayseg.tracking.buffer import MlflowTracker, StoreLike
 from rayseg.tracking.charts import confusion_picture, curves_picture
-from rayseg.tracking.owner import owner_is_alive, owner_tags
+from rayseg.tracking.owner import owner_is_alive, owner_tags, source_tags
 from rayseg.tracking.pictures import colorize, contact_sheet, default_palette, encode_png, panel, wrong_pixels
 from rayseg.tracking.runs import StoredRun
 from rayseg.tracking.sheet import legend, overlay, tiled
@@ -59,6 +59,7 @@ __all__ = [
     "read_history",
     "resolve_uri",
     "run_url",
+    "source_tags",
     "sqlite_path",
     "tiled",
     "ui_command",

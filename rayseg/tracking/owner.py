@@ -6,10 +6,11 @@ import getpass
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["HOST_TAG", "PID_STARTED_TAG", "PID_TAG", "owner_is_alive", "owner_tags", "user_name"]
+__all__ = ["HOST_TAG", "PID_STARTED_TAG", "PID_TAG", "owner_is_alive", "owner_tags", "source_tags", "user_name"]
 
 HOST_TAG = "rayseg.host"
 PID_TAG = "rayseg.pid"
@@ -46,6 +47,25 @@ def owner_tags(pid: int | None = None) -> dict[str, str]:
     """
     number = os.getpid() if pid is None else pid
     return {HOST_TAG: socket.gethostname(), PID_TAG: str(number), PID_STARTED_TAG: _started(number) or "unknown"}
+
+
+def source_tags(words: Sequence[str] | None = None) -> dict[str, str]:
+    """What MLflow shows as the source of a run: the script, or the command of rayseg; its arguments may be nobody's business.
+
+    Args:
+        words: of the command line; None: those of this process.
+
+    Example:
+        >>> source_tags(["/usr/bin/rayseg", "sweep", "streets.yaml"])["mlflow.source.name"]
+        'rayseg sweep'
+        >>> source_tags(["/work/experiments/ohem_sweep.py", "--smoke"])["mlflow.source.name"]
+        'ohem_sweep.py'
+    """
+    called = list(sys.argv if words is None else words) or [""]
+    script = Path(called[0])
+    ours = script.name == "rayseg" or script.parts[-3:-1] == ("rayseg", "cli")
+    name = " ".join(["rayseg", *called[1:2]]) if ours else script.name or "python"
+    return {"mlflow.source.name": name, "mlflow.source.type": "LOCAL"}
 
 
 def owner_is_alive(tags: Mapping[str, str]) -> bool:

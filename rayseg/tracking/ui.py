@@ -75,9 +75,9 @@ def run_url(base: str, experiment_id: str, run_id: str) -> str:
 
     Example:
         >>> run_url("http://127.0.0.1:5000", "1", "abc")
-        'http://127.0.0.1:5000/#/experiments/1/runs/abc'
+        'http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning'
     """
-    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}?{_MODEL_TRAINING}"
 
 
 def link_line(uri: str, experiment_id: str, run_id: str, storage: str) -> str:
@@ -91,9 +91,9 @@ def link_line(uri: str, experiment_id: str, run_id: str, storage: str) -> str:
 
     Example:
         >>> link_line("http://tracker:5000", "1", "abc", "runs")
-        'MLflow  http://tracker:5000/#/experiments/1/runs/abc'
+        'MLflow  http://tracker:5000/#/experiments/1/runs/abc?workflowType=machine_learning'
         >>> link_line("sqlite:////data/runs/mlflow.db", "1", "abc", "/data/runs")
-        'MLflow  http://127.0.0.1:5000/#/experiments/1/runs/abc  (rayseg ui --storage /data/runs)'
+        'MLflow  http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning  (rayseg ui --storage /data/runs)'
     """
     if urlsplit(uri).scheme in {"http", "https"}:
         return f"MLflow  {run_url(without_password(uri), experiment_id, run_id)}"

@@ -6,6 +6,7 @@ metric and writes none twice. NaN is kept as NaN; so is infinity, which MLflow w
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,8 @@ _PARENT_TAG: Final = "mlflow.parentRunId"
 _MAX_PARAM_CHARS: Final = 6000
 _METRICS_PER_CALL: Final = 1000
 _PARAMS_PER_CALL: Final = 100
+#: MLflow shows an experiment of no kind with its pages for prompts and traces.
+_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 _OLDEST_FIRST: Final = ["attributes.start_time ASC"]
 _LOCK_TIMEOUT_S: Final = 300.0
 #: A status is replaced by a better one only; a run that is continued is RUNNING again.
@@ -95,6 +98,7 @@ class MlflowStore:
                 self._connect((path.parent / ARTIFACTS_DIR).as_uri())
 
     def _connect(self, artifacts: str | None) -> None:
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with a password, where the URI has one
         with quiet("alembic"), quiet("mlflow.store.db.utils"):
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             found = client.get_experiment_by_name(self.experiment)
@@ -307,7 +311,7 @@ def _stored_trial(client: Any, run: Run) -> StoredTrial:
 
 def _create(client: Any, name: str, artifacts: str | None) -> str:
     try:
-        created: str = client.create_experiment(name, artifact_location=artifacts)
+        created: str = client.create_experiment(name, artifact_location=artifacts, tags=_KIND)
     except MlflowException:  # on a server, another client may have made it in between
         found = client.get_experiment_by_name(name)
         if found is None:
