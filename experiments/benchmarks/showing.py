@@ -64,10 +64,13 @@ def goals_table(goals: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(found: Mapping[str, Any], file: Path, what: Sequence[str] = ("cpu_ratio", "peak_ratio")) -> None:
-    """Bars of ratios by way, one picture for each of ``what`` that rows hold, one colour for each case."""
+    """Bars of ratios by way, one picture for each of ``what`` that rows hold, one colour for each case.
+
+    Of rows with several numbers of threads, those with the first are shown.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415  for the picture only
 
-    rows = found["rows"]
+    rows = [row for row in found["rows"] if row.get("threads") == found["rows"][0].get("threads")]
     what = [name for name in what if any(name in row for row in rows)]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     first = rows[0]["way"]

@@ -16,7 +16,7 @@ from rayseg.build.counting import label_counts
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.inference import make_inference
-from rayseg.build.kernels import with_kernels
+from rayseg.build.kernels import make_scoring, with_kernels
 from rayseg.build.objects import (
     make_freezing,
     make_mix,
@@ -36,6 +36,7 @@ from rayseg.config import ExperimentConfig, to_yaml
 from rayseg.data import Dataset, LabelCounts, Transform, eval_batches, micro_batches, train_batches
 from rayseg.engine import Fit, Reporter, TrainState
 from rayseg.inference import Inference, evaluate_split
+from rayseg.kernels import Scoring
 from rayseg.mix import Mix
 from rayseg.models import PRECISIONS
 from rayseg.optim import plateau_in
@@ -58,6 +59,7 @@ class Evaluator:
     prefix: str = "val/"
     confusion: Tensor | None = None
     on_batch: Callable[[Batch, Sequence[int], Tensor], None] | None = None
+    scoring: Scoring | None = None
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Scores as fractions 0-1, the same on every rank."""
@@ -75,6 +77,7 @@ class Evaluator:
             autocast=PRECISIONS[config.train.precision],
             prefix=self.prefix,
             on_batch=self.on_batch,
+            scoring=self.scoring,
         )
         return metrics
 
@@ -214,7 +217,7 @@ def assemble(
     problems.raise_if_any()
     mix = with_kernels(mix, config, pick_device(config))
     assert schedules.rate is not None
-    evaluator = Evaluator(data.val, config, data.class_names, mix)
+    evaluator = Evaluator(data.val, config, data.class_names, mix, scoring=make_scoring(config, pick_device(config)))
     stream = _stream(config, data, transforms)
     model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
     started = start(config, parts, model, len(data.class_names), reporter)

@@ -1,4 +1,4 @@
-"""How the losses are computed: which heads need no logits at full size, and what computes those."""
+"""How losses and scores are computed: which heads need no logits at full size, and what computes those."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from rayseg.build.resolve import Problems
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
-from rayseg.kernels import Backend, Strips, Triton, compiled_backend, why_no_triton
+from rayseg.kernels import (
+    Backend,
+    Scoring,
+    Strips,
+    StripScoring,
+    Triton,
+    compiled_backend,
+    compiled_scoring,
+    why_no_triton,
+)
 from rayseg.mix import Head, Mix, fused, why_not_fused
 
-__all__ = ["check_kernels", "kernel_in_force", "with_kernels"]
+__all__ = ["check_kernels", "kernel_in_force", "make_scoring", "with_kernels"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +86,24 @@ def _with_backend(name: str, head: Head, backend: Backend) -> Head:
     return head if reason else fused(head, backend)
 
 
+def make_scoring(config: ExperimentConfig, device: torch.device) -> Scoring | None:
+    """What counts logits into a confusion matrix, as ``train.kernels`` says; None: plain torch.
+
+    Args:
+        config: the experiment.
+        device: where the logits are.
+    """
+    kernels = config.train.kernels
+    scoring: Scoring | None = None
+    if kernels == "strips":
+        scoring = StripScoring()
+    elif kernels in {"auto", "fused"} and device.type == "cpu":
+        scoring = compiled_scoring() or StripScoring()
+    if is_main():
+        _log.info("scores are counted %s", "plainly" if scoring is None else f"from the head's own stride: {scoring.name}")
+    return scoring
+
+
 def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, problems: Problems) -> None:
     """What was asked for by name must be there and of use; what is to be compiled is compiled here, before workers start.
 
@@ -87,6 +114,7 @@ def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, prob
         problems: the fault is added here.
     """
     kernels = config.train.kernels
+    make_scoring(config, device)
     reasons = {name: why_not_fused(head) for name, head in mix.heads.items()}
     if all(reasons.values()) and kernels not in {"auto", "plain"}:
         listed = "; ".join(f"head {name!r}: {reason}" for name, reason in reasons.items())

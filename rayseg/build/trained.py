@@ -19,7 +19,7 @@ from rayseg.build.counting import label_counts
 from rayseg.build.data import open_data, palette_of
 from rayseg.build.experiment import Evaluator, pick_device
 from rayseg.build.inference import make_inference
-from rayseg.build.kernels import with_kernels
+from rayseg.build.kernels import make_scoring, with_kernels
 from rayseg.build.networks import named_classes
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
@@ -131,7 +131,8 @@ def evaluator_of(
     mix = make_mix(config, parts, data.class_names, label_counts(config, parts, data), len(data.train), problems)
     raise_needed(problems)
     mix = with_kernels(mix, config, pick_device(config))
-    return Evaluator(data.val, config, data.class_names, mix, f"{split or 'val'}/"), model
+    scoring = make_scoring(config, pick_device(config))
+    return Evaluator(data.val, config, data.class_names, mix, f"{split or 'val'}/", scoring=scoring), model
 
 
 def predict(

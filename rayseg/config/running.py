@@ -108,8 +108,9 @@ class TrainConfig(Section):
     log_every: Interval = Length(steps=10)
     kernels: Literal["auto", "plain", "strips", "fused", "triton"] = Field(
         default="auto",
-        description="of the losses: plain, with logits at full size; a few rows at a time in torch (strips) or C++ (fused, on "
-        "a CPU), a few pixels in Triton (triton, on a GPU); auto: fused or else strips on a CPU, triton or else plain on a GPU",
+        description="of losses and scores: plain, with logits at full size; a few rows at a time in torch (strips) or C++ "
+        "(fused, on a CPU), a few pixels in Triton (triton, on a GPU, losses only); auto: fused or else strips on a CPU, "
+        "triton or else plain on a GPU",
     )
     threads: Count | None = Field(default=None, description="torch threads per worker; null: torch's choice")
 

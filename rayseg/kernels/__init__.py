@@ -8,6 +8,7 @@ from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.gpu import Triton, why_no_triton
 from rayseg.kernels.histogram import histogram
 from rayseg.kernels.native import Native, compiled_backend
+from rayseg.kernels.scoring import Scored, Scoring, StripScoring, compiled_scoring, confusion_of_logits
 from rayseg.kernels.select import kth_largest
 from rayseg.kernels.statistics import Backend, ClassSums, PixelStatistics, Wanted, pixel_statistics
 from rayseg.kernels.strips import Strips
@@ -17,6 +18,9 @@ __all__ = [
     "ClassSums",
     "Native",
     "PixelStatistics",
+    "Scored",
+    "Scoring",
+    "StripScoring",
     "Strips",
     "Triton",
     "Wanted",
@@ -24,7 +28,9 @@ __all__ = [
     "boundary_counts",
     "boundary_width",
     "compiled_backend",
+    "compiled_scoring",
     "confusion_counts",
+    "confusion_of_logits",
     "histogram",
     "kth_largest",
     "log_probabilities",

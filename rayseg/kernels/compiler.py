@@ -32,7 +32,7 @@ _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mf
 #: What torch says of this CPU -> what a compiler is told.
 _FLAGS = {"AVX512": _AVX512, "AVX2": ("-mavx2", "-mfma", "-DVBYTES=32")}
 _TIMEOUT_S = 300
-_REMEDY = "losses are computed in strips, which is slower; install g++"
+_REMEDY = "losses and scores are computed in strips, which is slower; install g++"
 
 
 def instruction_set() -> str:

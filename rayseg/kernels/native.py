@@ -14,7 +14,7 @@ from rayseg.errors import ShapeError
 from rayseg.kernels.compiler import compiled_library
 from rayseg.kernels.statistics import Gradients, Inputs, Raw
 
-__all__ = ["Native", "compiled_backend", "digit_counts"]
+__all__ = ["Native", "compiled_backend", "digit_counts", "geometry_of", "pointer", "require_fine"]
 
 _SOURCE = Path(__file__).parent / "csrc" / "statistics.cpp"
 _NO_CLASS, _NO_MEMORY = 1, 2
@@ -29,16 +29,19 @@ class _Geometry(ctypes.Structure):
     )
 
 
-def _geometry(inputs: Inputs) -> _Geometry:
+def geometry_of(inputs: Inputs) -> _Geometry:
+    """Sizes and settings, for C++; pass it by reference."""
     sizes = (*inputs.logits.shape, *inputs.target.shape[1:], inputs.ignore_index)
     return _Geometry(*sizes, inputs.align_corners, torch.get_num_threads())
 
 
-def _pointer(values: Tensor | None) -> ctypes.c_void_p:
+def pointer(values: Tensor | None) -> ctypes.c_void_p:
+    """Where the values of a contiguous tensor lie; null for None."""
     return ctypes.c_void_p(None if values is None else values.data_ptr())
 
 
-def _require(status: int, inputs: Inputs) -> None:
+def require_fine(status: int, inputs: Inputs) -> None:
+    """Raise what a status of C++ stands for."""
     if status == _NO_CLASS:
         labels = inputs.target[inputs.target != inputs.ignore_index]
         raise ShapeError(
@@ -46,7 +49,7 @@ def _require(status: int, inputs: Inputs) -> None:
             f"expected labels below that, or {inputs.ignore_index} where nothing is labelled"
         )
     if status == _NO_MEMORY:
-        raise MemoryError("the loss kernels found no memory for a few rows of logits")
+        raise MemoryError("the kernels found no memory for a few rows of logits")
 
 
 @dataclass(frozen=True)
@@ -70,20 +73,20 @@ class Native:
         nll = logits.new_empty(target.shape)
         mean_nll = torch.empty_like(nll) if wanted.mean_nll else None
         sums = logits.new_empty(len(logits), 6, logits.shape[1], dtype=torch.float64) if wanted.sums else None
-        outputs = map(_pointer, (nll, mean_nll, sums))
-        geometry = ctypes.byref(_geometry(inputs))
-        status = self.library.rayseg_forward(geometry, _pointer(logits), _pointer(target), int(wanted.void), *outputs)
-        _require(status, inputs)
+        outputs = map(pointer, (nll, mean_nll, sums))
+        geometry = ctypes.byref(geometry_of(inputs))
+        status = self.library.rayseg_forward(geometry, pointer(logits), pointer(target), int(wanted.void), *outputs)
+        require_fine(status, inputs)
         return Raw(nll, mean_nll, sums)
 
     def backward(self, inputs: Inputs, saved: Tensor, gradients: Gradients) -> Tensor:
         """Gradient ``(N, C, h, w)`` at the logits."""
         logits, target = inputs.logits, inputs.target
         gradient = torch.empty_like(logits)
-        given = map(_pointer, (saved, *gradients, gradient))
-        geometry = ctypes.byref(_geometry(inputs))
-        status = self.library.rayseg_backward(geometry, _pointer(logits), _pointer(target), int(inputs.wanted.void), *given)
-        _require(status, inputs)
+        given = map(pointer, (saved, *gradients, gradient))
+        geometry = ctypes.byref(geometry_of(inputs))
+        status = self.library.rayseg_backward(geometry, pointer(logits), pointer(target), int(inputs.wanted.void), *given)
+        require_fine(status, inputs)
         return gradient
 
 
@@ -106,7 +109,7 @@ def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | Non
     if not _in_use or bits.dtype != torch.int32:
         return None
     counts = torch.empty(1 << 11, dtype=torch.int64)
-    _in_use[0].rayseg_digit_counts(_pointer(bits), ctypes.c_int64(len(bits)), place, _pointer(found), _pointer(counts))
+    _in_use[0].rayseg_digit_counts(pointer(bits), ctypes.c_int64(len(bits)), place, pointer(found), pointer(counts))
     return counts
 
 

@@ -40,6 +40,12 @@ def test_what_a_person_with_a_card_runs_agrees_under_the_interpreter_where_there
     assert "| smoke, bf16 | triton |" in printed
 
 
+def test_the_ways_to_count_agree() -> None:
+    printed = run("evaluation", "--smoke")
+    assert "| smoke, logits | plain | 1 |" in printed
+    assert "| smoke, logits | strips | 1 |" in printed
+
+
 def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     page = import_module("page")

@@ -25,6 +25,7 @@ from rayseg.inference import (
     slide_logits,
     window_starts,
 )
+from rayseg.kernels import StripScoring, compiled_scoring
 from rayseg.losses import Dice, cross_entropy
 from rayseg.mix import Head, Mix, Term
 from rayseg.types import Batch
@@ -195,6 +196,23 @@ def test_scores_loss_and_masks_are_of_the_same_fused_logits(channels: int, asked
     valid = mask != VOID
     expected = F.binary_cross_entropy_with_logits(z[valid], mask[valid].double())
     assert metrics["val/loss/ce"] == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("asked", [Inference(), ASKED["slide"], ASKED["views"]], ids=["whole", "slide", "views"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_scores_are_the_same_without_logits_at_full_size(channels: int, asked: Inference) -> None:
+    model, mask = network(channels).float(), torch.randint(2, (2, 11, 14), generator=torch.Generator().manual_seed(1))
+    mask[0, :4] = VOID
+    batches = [(Batch(IMAGES.float(), mask, torch.arange(2)), [0, 1])]
+    for names in (["ground", "vessel"], *([["ground", "vessel", "never"]] if asked == Inference() else [])):
+        score = partial(evaluate_split, model, batches, class_names=names, ignore_index=VOID, inference=asked)
+        seen: dict[str, list[Tensor]] = {}
+        for scoring in (None, StripScoring(), compiled_scoring()):
+            confusion = score(scoring=scoring)[1]
+            with_borders = score(scoring=scoring, metrics=["mIoU", "mBoundaryIoU"])[0]
+            seen[str(scoring)] = [confusion, torch.tensor(list(with_borders.values()))]
+        first, *others = seen.values()
+        assert all(torch.equal(*pair) for other in others for pair in zip(first, other, strict=True))
 
 
 def test_pictures_are_asked_for_in_the_same_way() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rayseg.errors import ConfigError, ShapeError
-from rayseg.kernels import Wanted, compiled_backend, compiler, pixel_statistics
+from rayseg.kernels import StripScoring, Wanted, compiled_backend, compiler, pixel_statistics
 from tests.build.small import built
 from tests.kernels.test_statistics import EVERYTHING, VOID, batch
 
@@ -72,9 +72,9 @@ def test_without_a_compiler_strips_are_used_and_one_line_says_so(
     fused = run.fit.mix.heads["main"].fused
     assert fused is not None
     assert fused.backend.name == "strips"
-    assert [line.getMessage() for line in caplog.records] == [
-        "no C++ compiler (looked for $CXX, c++, g++, clang++): losses are computed in strips, which is slower; install g++"
-    ]
+    assert isinstance(run.evaluator.scoring, StripScoring)
+    compilers, remedy = "$CXX, c++, g++, clang++", "losses and scores are computed in strips, which is slower; install g++"
+    assert [line.getMessage() for line in caplog.records] == [f"no C++ compiler (looked for {compilers}): {remedy}"]
     with pytest.raises(ConfigError, match=r"train\.kernels: fused, but nothing here compiles C\+\+"):
         built({"train.kernels": "fused"})
 

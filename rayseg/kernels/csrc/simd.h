@@ -35,6 +35,16 @@ inline void store(float* to, Floats values) { std::memcpy(to, &values, VBYTES); 
 
 inline Floats all(float value) { return Floats{} + value; }
 
+// first * second + third, rounded once where the machine can.
+inline Floats multiply_add(Floats first, Floats second, Floats third) {
+#if VBYTES == 64 && defined(__AVX512F__)
+  return (Floats)_mm512_fmadd_ps((__m512)first, (__m512)second, (__m512)third);
+#elif VBYTES == 32 && defined(__FMA__)
+  return (Floats)_mm256_fmadd_ps((__m256)first, (__m256)second, (__m256)third);
+#endif
+  return first * second + third;
+}
+
 inline float sum_of_lanes(Floats values) {
   float sum = 0;
   for (int lane = 0; lane < kLanes; lane++) sum += values[lane];

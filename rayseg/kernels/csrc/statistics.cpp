@@ -50,8 +50,6 @@ struct Run {
   }
 };
 
-inline bool is_uniform(const int32_t* labels) { return !any(load(labels) != labels[0]); }
-
 // The values of a (C, columns) array at the label of each lane; of class 0 where there is none.
 inline Floats at_labels(const float* values, const int32_t* labels, int columns) {
   if (labels[0] >= 0 && is_uniform(labels)) return load(values + labels[0] * columns);

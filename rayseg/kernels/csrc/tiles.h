@@ -21,7 +21,7 @@ struct Geometry {
   int32_t align_corners, threads;
 };
 
-enum Status { kFine = 0, kNoClass = 1, kNoMemory = 2 };
+enum Status { kFine = 0, kNoClass = 1, kNoMemory = 2, kNotFinite = 3 };
 
 constexpr int32_t kOutside = -1;  // beyond the end of a row
 constexpr int32_t kVoid = -2;
@@ -31,6 +31,8 @@ constexpr int kMostColumns = 256;
 struct Axis {
   std::vector<int32_t> low, high;
   std::vector<float> share;
+
+  Axis() = default;
 
   Axis(int64_t size_in, int64_t size_out, bool align_corners, int64_t padding) {
     for (int64_t i = 0; i < size_out + padding; i++) {
@@ -48,6 +50,37 @@ struct Axis {
   int32_t window(int64_t i) const {
     const int32_t start = std::min(low[i], high.back() + 1 - kLanes);
     return start >= 0 && high[i + kLanes - 1] - start < kLanes ? start : -1;
+  }
+};
+
+// The same with the roundings of torch, which computes places in float32.
+inline Axis axis_of_torch(int64_t size_in, int64_t size_out, int64_t padding) {
+  Axis axis;
+  const float scale = (float)size_in / (float)size_out;
+  for (int64_t i = 0; i < size_out + padding; i++) {
+    const float centre = (float)std::min(i, size_out - 1) + 0.5f;
+    volatile float scaled = scale * centre;  // volatile: rounded by itself, not within a fused operation
+    const float place = std::max(0.0f, scaled - 0.5f);
+    const int32_t below = (int32_t)std::min<int64_t>((int64_t)place, size_in - 1);
+    axis.low.push_back(below);
+    axis.high.push_back((int32_t)std::min<int64_t>(below + 1, size_in - 1));
+    axis.share.push_back(std::min(1.0f, place - (float)below));
+  }
+  return axis;
+}
+
+// What lies between two values: two roundings; and the same with the three of torch.
+struct Lerp {
+  static Floats between(Floats first, Floats second, Floats share) { return first + share * (second - first); }
+  static float between(float first, float second, float share) { return first + share * (second - first); }
+};
+
+struct TorchLerp {
+  static Floats between(Floats first, Floats second, Floats share) {
+    return multiply_add(first, 1.0f - share, second * share);
+  }
+  static float between(float first, float second, float share) {
+    return multiply_add(all(first), all(1.0f - share), all(second * share))[0];
   }
 };
 
@@ -74,9 +107,10 @@ inline int columns_of_tile(int64_t classes) {
 }
 
 // Two rows of the logits at the width of the labels, for the columns of a tile; (C, columns) each.
-class RowPair {
+template <typename Between>
+class Rows {
  public:
-  RowPair(const Geometry& geometry, const Axis& across, int columns)
+  Rows(const Geometry& geometry, const Axis& across, int columns)
       : geometry_(geometry), across_(across), columns_(columns), first_(geometry.classes * columns),
         second_(geometry.classes * columns), upper_(first_.data()), lower_(second_.data()) {}
 
@@ -116,7 +150,7 @@ class RowPair {
         const float* near = from + c * plane + start;
         __builtin_prefetch(near + geometry_.width_in);
         const Floats left = __builtin_shuffle(load(near), low), right = __builtin_shuffle(load(near), high);
-        store(to + c * columns_, left + share * (right - left));
+        store(to + c * columns_, Between::between(left, right, share));
       }
       return;
     }
@@ -124,7 +158,7 @@ class RowPair {
     for (int64_t c = 0; c < geometry_.classes; c++) {
       for (int lane = 0; lane < kLanes; lane++) {
         const float left = from[c * plane + across_.low[x + lane]], right = from[c * plane + across_.high[x + lane]];
-        to[c * columns_ + lane] = left + share[lane] * (right - left);
+        to[c * columns_ + lane] = Between::between(left, right, share[lane]);
       }
     }
   }
@@ -138,6 +172,10 @@ class RowPair {
   int64_t left_ = 0, row_ = -1;
   int used_ = 0;
 };
+
+using RowPair = Rows<Lerp>;
+
+inline bool is_uniform(const int32_t* labels) { return !any(load(labels) != labels[0]); }
 
 // Labels of the columns of a tile, kVoid where ignored, kOutside beyond the row; false where one is no class. The next row, which
 // lies where no prefetching of the machine's own would look, is asked for.
