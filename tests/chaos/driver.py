@@ -1,4 +1,4 @@
-"""A driver that a test kills, or that loses a node: ``driver.py sweep|train|node STORAGE``. Runs are long, steps slow."""
+"""A driver that a test kills, or that loses a node: ``driver.py WHAT STORAGE``, see ``main``. Runs are long, steps slow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import rayseg
 from rayseg.config import ExperimentConfig
-from rayseg.space import choice
+from rayseg.space import choice, log_uniform
 from rayseg.testing import tiny_experiment
 
 
@@ -83,7 +83,17 @@ def main(what: str, storage: str) -> None:
             lost = {"type": "lost", "marker": f"{storage}/lost", "head": head, "after": 5}
             search(experiment(storage, "sweep", **{"hooks.lost": lost}), [1e-2])
         return
+    if what == "population":
+        breed(experiment(storage, "sweep", **{"hooks.slow.seconds": 0.2}))
+        return
     search(experiment(storage, "sweep"), [1e-2, 1e-3, 1e-4])
+
+
+def breed(base: ExperimentConfig) -> None:
+    """A population of two with four intervals."""
+    asked: dict[str, Any] = {"scheduler": "pbt", "num_samples": 2, "perturb_every": 3, "quantile": 0.5, "max_concurrent": 2}
+    found = rayseg.sweep(base, {"optim.lr": log_uniform(1e-6, 1e-2)}, components={"slow": Slow}, **asked)
+    sys.stdout.write(f"{found}\n")
 
 
 def search(base: ExperimentConfig, rates: list[float]) -> None:

@@ -139,6 +139,28 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert {run.info.status for run in _runs(tmp_path)} == {"FINISHED"}
 
 
+def test_a_population_that_was_killed_goes_on_with_what_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "sweep" / "population.json"
+
+    def ended() -> dict[tuple[str, int], Any]:
+        rows = json.loads(path.read_text()) if path.is_file() else []
+        return {(row["run"], row["interval"]): row for row in rows if row["score"] is not None}
+
+    with driver("population", tmp_path) as first:
+        first.wait_until(lambda: len(ended()) >= 3)  # in the second interval
+        first.process.send_signal(signal.SIGKILL)
+        assert not first.left_after(END_S)
+    before = ended()
+    with driver("population", tmp_path) as second:
+        assert second.process.wait(timeout=START_S) == 0, second.log.read_text()
+        assert not second.left_after(END_S)
+    after = ended()
+    assert {place: after[place] for place in before} == before
+    assert sorted(interval for _, interval in after) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert any(row["donor"] is not None for row in after.values())
+    assert {run.info.status for run in _runs(tmp_path)} == {"FINISHED"}
+
+
 @pytest.mark.parametrize("what", ["sweep", "train"])
 def test_ctrl_c_ends_everything(tmp_path: Path, what: str) -> None:
     with driver(what, tmp_path) as running:
