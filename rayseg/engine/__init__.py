@@ -3,6 +3,7 @@
 from rayseg.engine.builtin import HOOKS
 from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
 from rayseg.engine.clip import clip_gradients
+from rayseg.engine.eager import eager_reasons
 from rayseg.engine.early_stopping import EarlyStopping
 from rayseg.engine.ema import Ema
 from rayseg.engine.generators import borrowed_generators, set_generators
@@ -36,6 +37,7 @@ __all__ = [
     "backward",
     "borrowed_generators",
     "clip_gradients",
+    "eager_reasons",
     "fit",
     "lent_process",
     "read_checkpoint",

@@ -166,4 +166,5 @@ def _put_back_compiler(kept: dict[str, dict[str, Any]]) -> None:
         for key, value in settings.items():
             if now[key] != value:
                 setattr(module, key, value)
+    importlib.import_module("torch._dynamo.utils").counters.clear()
     torch._dynamo.reset()  # noqa: SLF001 - there is no other name for it

@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to
 from rayseg.data import LabelCounts
 from rayseg.engine import Reporter, borrowed_generators, fit, set_generators
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.eager import told_eager
 from rayseg.launch.pictures import Pictures
 from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.tracking import Tracker
@@ -224,13 +225,20 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         hooks = {**experiment.fit.state.hooks, "rayseg.pictures": Pictures(experiment, tracker)}
         experiment.fit.state.hooks = hooks
         try:
-            with recorded_span(Path(info.directory) / SPANS) if is_main() else contextlib.nullcontext():
+            with _watched(Path(info.directory), tracker) if is_main() else contextlib.nullcontext():
                 metrics = fit(experiment.fit)
         except StopRun:
             metrics = dict(experiment.fit.state.metrics)
         if experiment.fit.state.stopped is not None and is_main():
             _record_stop(experiment.fit.state.stopped, info, tracker)
         return metrics
+
+
+@contextlib.contextmanager
+def _watched(directory: Path, tracker: Tracker) -> Iterator[None]:
+    """Around the loop of rank 0."""
+    with recorded_span(directory / SPANS), told_eager(directory, tracker):
+        yield
 
 
 def _record_applied(experiment: Experiment, info: RunInfo, tracker: Tracker) -> None:

@@ -13,6 +13,7 @@ from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.budget import read_spent
 from rayseg.launch.confirmed import Confirmation
+from rayseg.launch.eager import eager_in
 from rayseg.launch.lineage import lineage_of, read_lineage, told_lineage, write_schedule
 from rayseg.launch.objectives import derived
 from rayseg.launch.request import SweepRequest
@@ -101,6 +102,8 @@ class SweepResult:
         table = render_table(rows, [*first, *names.values()])
         use = [] if self.use is None else [str(self.use)]
         told = ["the budget is spent; the same call with a larger one goes on"] if self.out_of_budget else []
+        eager = [row["eager"] for row in self.table if "eager" in row]
+        told += [f"{len(eager)} trials ran partly uncompiled: {'; '.join(sorted(set(eager)))}"] if eager else []
         return "\n\n".join([table, *use, *told])
 
     @property
@@ -238,6 +241,7 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
         "point": {key: trial.point[key] for key in searched if key in trial.point},
         **last,
         **made,
+        **({"eager": eager} if (eager := eager_in(own)) is not None else {}),
         "fault": trial.fault,
         "run_id": run_id.read_text(encoding="utf-8") if run_id.is_file() else None,
         "directory": str(own),

@@ -8,7 +8,8 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ import PIL.ImageFile
 import pytest
 import torch
 
-from rayseg.engine import lent_process
+from rayseg.engine import eager_reasons, lent_process
+from rayseg.launch.eager import eager_in, told_eager
+from rayseg.tracking import NullTracker
 
 dynamo = torch._dynamo.config
 
@@ -81,6 +84,16 @@ HABITS: dict[str, tuple[Callable[[], object], Callable[[], Any]]] = {
 }
 
 
+class Told(NullTracker):
+    """A tracker that remembers tags."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags.update(tags)
+
+
 @pytest.fixture(autouse=True)
 def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of a second each, in a process that has imported so much."""
@@ -108,6 +121,18 @@ def test_also_when_the_run_fails() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_why_a_part_of_a_run_was_not_compiled_is_kept_and_told(tmp_path: Path) -> None:
+    compiled = torch.compile(lambda x: 2 * x, backend="eager", dynamic=False)
+    told = Told()
+    with lent_process(), told_eager(tmp_path, told):
+        compiled(torch.zeros(3))
+    assert (eager_in(tmp_path), told.tags) == (None, {})
+    with lent_process(), told_eager(tmp_path, told):
+        dynamo.recompile_limit = 1
+        compiled(torch.zeros(3)), compiled(torch.zeros(4))
+    assert eager_in(tmp_path) == told.tags["rayseg.eager"] == "Dynamo recompile limit exceeded"
+
+
 def test_a_function_that_was_recompiled_too_often_is_compiled_again() -> None:
     """The compiler gives up on code that it met in too many forms, quietly: a next run of equal code would be eager."""
     calls: list[int] = []
@@ -124,5 +149,7 @@ def test_a_function_that_was_recompiled_too_often_is_compiled_again() -> None:
         dynamo.recompile_limit = 1
         compiled(torch.zeros(3)), compiled(torch.zeros(4))
         assert len(calls) == 1
+        assert eager_reasons() == ["Dynamo recompile limit exceeded"]
+    assert eager_reasons() == []
     compiled(torch.zeros(5)), compiled(torch.zeros(6))
     assert len(calls) == 3
