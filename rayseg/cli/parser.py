@@ -78,7 +78,7 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     ends = parser.add_mutually_exclusive_group()
     ends.add_argument("--no-early-stop", action="store_true", help="run every trial to its end")
     ends.add_argument(
-        "--scheduler", choices=("asha", "pbt", "pb2"), default="asha", help="pbt, pb2: a population (default asha)"
+        "--scheduler", choices=("asha", "median", "pbt", "pb2"), default="asha", help="pbt, pb2: a population (default asha)"
     )
     parser.add_argument("--perturb-every", type=int, metavar="STEPS", help="between comparisons of a population")
     parser.add_argument("--quantile", type=float, metavar="Q", help="share of a population that is replaced (default 0.25)")

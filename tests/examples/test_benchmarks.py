@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,16 @@ def test_the_ways_to_count_agree() -> None:
     printed = run("evaluation", "--smoke")
     assert "| smoke, logits | plain | 1 |" in printed
     assert "| smoke, logits | strips | 1 |" in printed
+
+
+def test_searchers_are_compared_on_the_table_of_recipes(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    out = tmp_path / "searchers.json"
+    printed = run("searchers", "--smoke", "--out", str(out), "--png", str(tmp_path / "searchers.png"))
+    assert "| random | asha | 2 |" in printed
+    found = json.loads(out.read_text())
+    assert 0.01 < found["spread_between_seeds"] < 0.03
+    assert all(low <= mean <= high for row in found["rows"] for low, mean, high in [row["regret_3"], row["regret_5"]])
 
 
 def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
