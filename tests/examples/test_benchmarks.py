@@ -57,6 +57,17 @@ def test_searchers_are_compared_on_the_table_of_recipes(tmp_path: Path) -> None:
     assert all(low <= mean <= high for row in found["rows"] for low, mean, high in [row["regret_3"], row["regret_5"]])
 
 
+def test_trials_of_all_patterns_end_with_the_same_losses() -> None:
+    printed = run("trials", "--smoke")
+    assert "| 2 trials | quick |" in printed
+    assert "| 2 trials | rayseg |" in printed
+
+
+def test_start_checkpoint_and_record_are_measured() -> None:
+    printed = run("overheads", "--smoke")
+    assert [printed.count(f"| {case} | ") for case in ("start", "checkpoint", "record, 200 steps")] == [3, 2, 2]
+
+
 def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     page = import_module("page")

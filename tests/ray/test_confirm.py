@@ -33,14 +33,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(tiny: Tiny, folder: Path) -> ExperimentConfig:
     told = {"type": "tests.ray.parts:Told", "folder": str(folder)}
     return tiny(
-        "belief", **{"hooks.told": told, "train.steps": 2, "eval.every": 2, "scaling.max_failures": 0, "tracking.pictures": 0}
+        "belief",
+        **{
+            "hooks.told": told,
+            "train.steps": 2,
+            "eval.every": 2,
+            "scaling": {"max_failures": 0, "cpus_per_worker": 2, "gpu": False},
+            "tracking.pictures": 0,
+        },
     )
 
 
 @pytest.fixture(scope="module")
 def found(ray_cluster: None, base: ExperimentConfig) -> SweepResult:
     """A search, then a confirmation of which a process dies, then the same call again."""
-    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "confirm": RULES, "max_concurrent": 2}
+    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "confirm": RULES}
     with pytest.raises(RaysegError, match=r"1 of 8 runs died \(confirm-.*-seed1: .*call it again, and they go on"):
         rayseg.sweep(base, SPACE, **asked)
     return rayseg.sweep(base, SPACE, **asked)

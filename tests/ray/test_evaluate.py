@@ -44,8 +44,8 @@ def test_the_command_says_how_many_workers(trained: TrainResult, capfd: pytest.C
 def test_a_fault_is_the_fault_itself(trained: TrainResult, tmp_path: Path) -> None:
     assert trained.checkpoint is not None
     with pytest.raises(RaysegError, match="no split 'nix'"):
-        evaluate_on_ray(trained.checkpoint, workers=2, split="nix")
+        evaluate_on_ray(trained.checkpoint, workers=1, split="nix")
     with pytest.raises(ConfigError, match="1000 workers with 1 CPU each need 1000"):
         evaluate_on_ray(trained.checkpoint, workers=1000)
     with pytest.raises((RaysegError, DataError), match=r"config\.yaml"):
-        evaluate_on_ray(tmp_path, workers=2)
+        evaluate_on_ray(tmp_path, workers=1)

@@ -1,0 +1,137 @@
+"""What a run costs besides training: its start, a checkpoint, a step's record.
+
+    python experiments/benchmarks/overheads.py    two minutes on two cores
+
+*start* is a new process that takes one step of a small network and ends: a bare script of torch, ``rayseg.train``, and the
+same with MLflow, whose store is there already. *checkpoint* is what the loop waits for at an evaluation of a network of ten
+million weights with AdamW: ``torch.save`` of the same values to the same disk, flushed; and rayseg's, which also writes digests
+and drops old checkpoints. *record* is 200 steps of twelve values each, on the thread that trains.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import Row, Taken, arguments, finish, result, rows_of, turns
+from torch import nn
+
+from rayseg.config import write_yaml
+from rayseg.engine import LocalReporter, write_checkpoint
+from rayseg.testing import tiny_experiment
+from rayseg.tracking import MlflowStore, MlflowTracker, NullTracker
+
+BARE = """
+import torch, torchvision, numpy, PIL.Image
+net = torch.nn.Conv2d(3, 9, 3)
+optimizer = torch.optim.AdamW(net.parameters())
+loss = torch.nn.functional.cross_entropy(net(torch.rand(4, 3, 32, 48)), torch.zeros(4, 30, 46, dtype=torch.long))
+loss.backward()
+optimizer.step()
+optimizer.zero_grad()
+"""
+OURS = "import rayseg, sys; rayseg.train(sys.argv[1])"
+
+
+def starts(folder: Path, rounds: int) -> dict[str, Taken]:
+    """Seconds of processes from their start to their end."""
+    recorded = {"tracking.mlflow": {"experiment": "starts"}}
+    configs = {"rayseg": _config(folder, "plain"), "recorded": _config(folder, "recorded", **recorded)}
+    _child(OURS, str(_config(folder, "first", **recorded)), folder)  # the schema of the store
+    taken = {way: Taken() for way in ("torch", *configs)}
+    for number in range(rounds):
+        for way, each in taken.items():
+            words = [BARE] if way == "torch" else [OURS, str(configs[way])]
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            _child(*words, folder / f"{way}-{number}")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            each.wall_s.append(time.perf_counter() - began)
+            each.cpu_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return taken
+
+
+def _config(folder: Path, name: str, **more: Any) -> Path:
+    """A file that says to take one step; every run of it has a name and so a directory of its own."""
+    path = folder / f"{name}.yaml"
+    config = tiny_experiment(**{"train.steps": 1, "eval.at_end": True, "tracking.storage": str(folder / "runs"), **more})
+    write_yaml(config, path)
+    return path
+
+
+def _child(script: str, *words: Any) -> None:
+    own = Path(words[-1])
+    own.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-c", script, *map(str, words[:-1])], cwd=own, env=os.environ.copy(), check=True)
+
+
+def checkpoints(folder: Path, width: int) -> dict[str, Callable[[], object]]:
+    """Ways to keep a network and its optimizer; of each the last three."""
+    model = nn.Sequential(*(nn.Linear(width, width) for _ in range(10)))
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.rand(1, width)).sum().backward()
+    optimizer.step()
+    tensors = {"model.pt": model.state_dict(), "train.pt": {"model": model.state_dict(), "optimizer": optimizer.state_dict()}}
+    reporter, step = LocalReporter(folder / "ours", best="score"), [0]
+
+    def bare() -> None:
+        for name, value in tensors.items():
+            with (folder / name).open("wb") as file:
+                torch.save(value, file)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def ours() -> None:
+        step[0] += 1
+        directory = write_checkpoint(reporter.staging(step[0]), tensors, {}, step=step[0])
+        reporter.report(step[0], {"score": -float(step[0])}, directory)
+
+    for _ in range(3):
+        ours()
+    return {"torch": bare, "rayseg": ours}
+
+
+def records(folder: Path) -> tuple[dict[str, Callable[[], object]], Callable[[], None]]:
+    """Ways to record, and what closes them."""
+    store = MlflowStore(f"sqlite:///{folder}/mlflow.db", "records")
+    store.prepare()
+    tracker = MlflowTracker(store, store.start_run("steps", params={}, tags={}))
+    values = {f"train/loss/{number}": float(number) for number in range(12)}
+    begun = [0]
+
+    def log(to: Any) -> None:
+        for _ in range(200):
+            begun[0] += 1
+            to.log_metrics(begun[0], values)
+
+    return {"nothing": lambda: log(NullTracker()), "recorded": lambda: log(tracker)}, lambda: tracker.finish("FINISHED")
+
+
+def compare(taken: Mapping[str, Taken], case: str) -> list[Row]:
+    """Rows without ratios of wall time, which are the disk's and the neighbours'."""
+    return [{name: value for name, value in row.items() if name != "wall_ratio"} for row in rows_of(case, taken)]
+
+
+def main() -> None:
+    """Measure all three, print."""
+    asked = arguments(__doc__).parse_args()
+    rounds, width = (1, 32) if asked.smoke else (asked.rounds, 1024)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = compare(starts(folder, min(rounds, 3)), "start")
+        rows += compare(turns(checkpoints(folder, width), rounds), "checkpoint")
+        ways, close = records(folder)
+        rows += compare(turns(ways, rounds), "record, 200 steps")
+        close()
+    finish(result("overheads", rows), asked, what=("cpu_ratio",))
+
+
+if __name__ == "__main__":
+    main()
