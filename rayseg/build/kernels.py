@@ -18,6 +18,7 @@ from rayseg.kernels import (
     Triton,
     compiled_backend,
     compiled_scoring,
+    triton_scoring,
     why_no_triton,
 )
 from rayseg.mix import Head, Mix, fused, why_not_fused
@@ -99,6 +100,8 @@ def make_scoring(config: ExperimentConfig, device: torch.device) -> Scoring | No
         scoring = StripScoring()
     elif kernels in {"auto", "fused"} and device.type == "cpu":
         scoring = compiled_scoring() or StripScoring()
+    elif kernels == "triton" or (kernels == "auto" and device.type == "cuda"):
+        scoring = triton_scoring(device)
     if is_main():
         _log.info("scores are counted %s", "plainly" if scoring is None else f"from the head's own stride: {scoring.name}")
     return scoring
@@ -114,7 +117,8 @@ def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, prob
         problems: the fault is added here.
     """
     kernels = config.train.kernels
-    make_scoring(config, device)
+    if kernels == "auto" and device.type == "cuda":
+        return  # it cannot be refused, and a process that does not train keeps off the GPU
     reasons = {name: why_not_fused(head) for name, head in mix.heads.items()}
     if all(reasons.values()) and kernels not in {"auto", "plain"}:
         listed = "; ".join(f"head {name!r}: {reason}" for name, reason in reasons.items())
@@ -124,6 +128,7 @@ def check_kernels(mix: Mix, config: ExperimentConfig, device: torch.device, prob
         return  # the workers have what this process has not, and look themselves
     try:
         with_kernels(mix, config, device)
+        make_scoring(config, device)
     except ConfigError as error:
         for problem in error.problems:
             problems.add(problem.path, problem.message)

@@ -6,6 +6,7 @@ from rayseg.kernels.boundary import boundary_band, boundary_counts, boundary_wid
 from rayseg.kernels.classes import log_probabilities, predicted_classes
 from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.gpu import Triton, why_no_triton
+from rayseg.kernels.gpu_scoring import TritonScoring, triton_scoring
 from rayseg.kernels.histogram import histogram
 from rayseg.kernels.native import Native, compiled_backend
 from rayseg.kernels.scoring import Scored, Scoring, StripScoring, compiled_scoring, confusion_of_logits
@@ -23,6 +24,7 @@ __all__ = [
     "StripScoring",
     "Strips",
     "Triton",
+    "TritonScoring",
     "Wanted",
     "boundary_band",
     "boundary_counts",
@@ -36,5 +38,6 @@ __all__ = [
     "log_probabilities",
     "pixel_statistics",
     "predicted_classes",
+    "triton_scoring",
     "why_no_triton",
 ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-__all__ = ["backward", "forward", "total"]
+__all__ = ["backward", "corners", "forward", "interpolated", "located", "total"]
 
 
 @triton.jit
@@ -37,7 +37,29 @@ def _along(cell: tl.tensor, place: tl.tensor, axis: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
-def _interpolated(
+def located(
+    row: tl.tensor,
+    column: tl.tensor,
+    tile_down: tl.tensor,
+    tile_across: tl.tensor,
+    lines: tl.tensor,
+    columns: tl.tensor,
+    image: tl.tensor,
+    P: tl.constexpr,
+    Q: tl.constexpr,
+) -> tl.tensor:
+    """Of the pixels ``(P, Q, B)`` of a tile of cells: where they are, whether they exist, and their shares of the far sides."""
+    place_y = (tile_down * P + tl.arange(0, P))[:, None, None]
+    place_x = (tile_across * Q + tl.arange(0, Q))[None, :, None]
+    y, exists_y, down = _along(row, place_y, lines)
+    x, exists_x, across = _along(column, place_x, columns)
+    pixel = (image * lines[1] + y) * columns[1] + x
+    pixel = tl.max_contiguous(pixel, [1, 1, 1])  # else labels are laid out for wide loads, and exchanged for every class
+    return pixel, exists_y & exists_x, down, across
+
+
+@triton.jit
+def interpolated(
     base: tl.tensor, top: tl.tensor, bottom: tl.tensor, left: tl.tensor, right: tl.tensor, down: tl.tensor, across: tl.tensor
 ) -> tl.tensor:
     """Logits ``(P, Q, B)`` of one class between four corners, of which the offsets are given."""
@@ -51,7 +73,7 @@ def _interpolated(
 
 
 @triton.jit
-def _corners(row: tl.tensor, column: tl.tensor, lines: tl.tensor, columns: tl.tensor) -> tl.tensor:
+def corners(row: tl.tensor, column: tl.tensor, lines: tl.tensor, columns: tl.tensor) -> tl.tensor:
     """Offsets of the rows above and below, and of the columns before and behind; within the logits for every cell."""
     top = tl.maximum(row, 0) * columns[0]
     bottom = tl.minimum(row + 1, lines[0] - 1) * columns[0]
@@ -93,31 +115,28 @@ def forward(  # noqa: PLR0913, PLR0917  of a kernel
     across_tile, down_tile, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     row = (lines[2] + down_tile // tiles_down + tl.arange(0, 1))[:, None, None]
     column = (columns[2] + across_tile // tiles_across * B + tl.arange(0, B))[None, None, :]
-    place_y = (down_tile % tiles_down * P + tl.arange(0, P))[:, None, None]
-    place_x = (across_tile % tiles_across * Q + tl.arange(0, Q))[None, :, None]
-    y, exists_y, down = _along(row, place_y, lines)
-    x, exists_x, across = _along(column, place_x, columns)
-    top, bottom, left, right = _corners(row, column, lines, columns)
-    exists = exists_y & exists_x
+    pixel, exists, down, across = located(
+        row, column, down_tile % tiles_down, across_tile % tiles_across, lines, columns, image, P, Q
+    )
+    top, bottom, left, right = corners(row, column, lines, columns)
     plane = tl.cast(lines[0], tl.int64) * columns[0]
     base = logits + image * classes * plane
-    pixel = tl.max_contiguous((image * lines[1] + y) * columns[1] + x, [1, 1, 1])
     label = tl.load(target + pixel, mask=exists, other=ignore_index).to(tl.int32)
     labelled = label != ignore_index
 
     largest = tl.full([P, Q, B], -float("inf"), tl.float32)
     for c in range(classes):
-        largest = tl.maximum(largest, _interpolated(base + c * plane, top, bottom, left, right, down, across))
+        largest = tl.maximum(largest, interpolated(base + c * plane, top, bottom, left, right, down, across))
     powers = tl.zeros([P, Q, B], tl.float32)
     differences = tl.zeros([P, Q, B], tl.float32)
     for c in range(classes):
-        difference = _interpolated(base + c * plane, top, bottom, left, right, down, across) - largest
+        difference = interpolated(base + c * plane, top, bottom, left, right, down, across) - largest
         powers += tl.exp(difference)
         if mean_nll is not None:
             differences += difference
     log_powers = tl.log(powers)
     is_class = labelled & (label >= 0) & (label < classes)
-    at_label = _interpolated(base + tl.where(is_class, label, 0) * plane, top, bottom, left, right, down, across)
+    at_label = interpolated(base + tl.where(is_class, label, 0) * plane, top, bottom, left, right, down, across)
     total_log = tl.where(labelled == is_class, largest + log_powers, float("nan"))
     value = total_log - at_label
     tl.store(nll + pixel, tl.where(labelled, tl.where(value < 0, 0.0, value), 0.0), mask=exists)
@@ -130,7 +149,7 @@ def forward(  # noqa: PLR0913, PLR0917  of a kernel
         label = tl.where(exists & labelled, label, -1)
         total_log = tl.where(exists, total_log, float("inf"))  # so that p is 0 where nothing is
         for c in range(classes):
-            p = tl.exp(_interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
+            p = tl.exp(interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
             counted, hit = tl.where(labelled, p, 0.0), label == c
             tl.store(own + c, _total(tl.where(hit, p, 0.0)))
             tl.store(own + classes + c, _total(counted))
@@ -206,18 +225,15 @@ def backward(  # noqa: PLR0913, PLR0917  of a kernel
     image = tl.program_id(2).to(tl.int64)
     row = (lines[2] + odd_row + 2 * tl.program_id(1) + tl.arange(0, 1))[:, None, None]
     column = (columns[2] + odd_column + 2 * (tl.program_id(0) * B + tl.arange(0, B)))[None, None, :]
-    top, bottom, left, right = _corners(row, column, lines, columns)
+    top, bottom, left, right = corners(row, column, lines, columns)
     plane = tl.cast(lines[0], tl.int64) * columns[0]
     base = logits + image * classes * plane
     has_left, has_right = (column >= 0) & (column < columns[0]), column + 1 < columns[0]
     has_top, has_bottom = row >= 0, row + 1 < lines[0]
     for tile in range(tiles_down * tiles_across):
-        place_y = (tile // tiles_across * P + tl.arange(0, P))[:, None, None]
-        place_x = (tile % tiles_across * Q + tl.arange(0, Q))[None, :, None]
-        y, exists_y, down = _along(row, place_y, lines)
-        x, exists_x, across = _along(column, place_x, columns)
-        exists = exists_y & exists_x
-        pixel = tl.max_contiguous((image * lines[1] + y) * columns[1] + x, [1, 1, 1])
+        pixel, exists, down, across = located(
+            row, column, tile // tiles_across, tile % tiles_across, lines, columns, image, P, Q
+        )
         label = tl.load(target + pixel, mask=exists, other=ignore_index).to(tl.int32)
         labelled = exists & (label != ignore_index)
         label = tl.where(labelled, label, -1)
@@ -238,10 +254,10 @@ def backward(  # noqa: PLR0913, PLR0917  of a kernel
         if of_sums is not None:
             own = of_sums + image * 6 * classes
             for c in range(classes):
-                p = tl.exp(_interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
+                p = tl.exp(interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
                 through -= p * _of_sums(own, c, classes, p, label == c, labelled, VOID)
         for c in range(classes):
-            p = tl.exp(_interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
+            p = tl.exp(interpolated(base + c * plane, top, bottom, left, right, down, across) - total_log)
             hit = label == c
             slope = through
             if of_sums is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from rayseg.kernels.statistics import Backend, Gradients, Inputs, Raw, Wanted, pixel_statistics
 from rayseg.kernels.strips import Strips
 
-__all__ = ["Triton", "digit_counts", "why_no_triton"]
+__all__ = ["Axis", "Tiling", "Triton", "digit_counts", "kernels", "launch", "tiling_of", "why_no_triton"]
 
 #: Pixels of a cell that a lane takes at once, at most; pixels and lanes of a program, at most.
 _PIXELS, _PIXELS_OF_PROGRAM, _LANES = 16, 512, 256
@@ -65,7 +65,7 @@ class Axis(NamedTuple):
         return -(-self.whole // self.step)
 
 
-class _Tiling(NamedTuple):
+class Tiling(NamedTuple):
     """How the cells of an image are shared out: ``down`` x ``across`` pixels of ``lanes`` cells at once."""
 
     lines: Axis
@@ -73,6 +73,11 @@ class _Tiling(NamedTuple):
     down: int
     across: int
     lanes: int
+
+    @property
+    def blocks(self) -> int:
+        """Programs that a row of cells takes."""
+        return _parts(self.columns.cells, self.lanes)
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -88,20 +93,23 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def _tiling(inputs: Inputs) -> _Tiling:
+def tiling_of(inputs: Inputs) -> Tiling:
+    """For these logits and labels."""
     (height_in, width_in), (height, width) = inputs.logits.shape[2:], inputs.target.shape[1:]
     lines = Axis.between(height_in, height, inputs.align_corners)
     columns = Axis.between(width_in, width, inputs.align_corners)
     across = min(_power_of_two(columns.extent), 4)
     down = min(_power_of_two(lines.extent), _PIXELS // across)
-    return _Tiling(lines, columns, down, across, min(_LANES, _PIXELS_OF_PROGRAM // (down * across)))
+    return Tiling(lines, columns, down, across, min(_LANES, _PIXELS_OF_PROGRAM // (down * across)))
 
 
 @functools.cache
-def _kernels() -> Any:
-    from rayseg.kernels import cells, digits  # noqa: PLC0415  Triton is not everywhere
+def kernels() -> Any:
+    """All of them, imported when they are first asked for."""
+    from rayseg.kernels import cells, digits, scores  # noqa: PLC0415  Triton is not everywhere
 
-    return SimpleNamespace(forward=cells.forward, backward=cells.backward, total=cells.total, digits=digits.digits)
+    names = {"forward": cells.forward, "backward": cells.backward, "total": cells.total}
+    return SimpleNamespace(**names, digits=digits.digits, confusion=scores.confusion)
 
 
 @dataclass(frozen=True)
@@ -129,39 +137,39 @@ class Triton:
         """The statistics."""
         logits, target, wanted = inputs.logits, inputs.target, inputs.wanted
         images, classes = logits.shape[:2]
-        tiling = _tiling(inputs)
+        tiling = tiling_of(inputs)
         tiles_down, tiles_across = tiling.tiles
-        blocks = _parts(tiling.columns.cells, tiling.lanes) * tiles_across
+        blocks = tiling.blocks * tiles_across
         nll, log_sum = (logits.new_empty(target.shape, dtype=torch.float32) for _ in range(2))
         mean_nll = torch.empty_like(nll) if wanted.mean_nll else None
         programs = blocks * tiling.lines.cells * tiles_down
         partial = nll.new_zeros(images, programs, 6 * classes) if wanted.sums else None
-        _launch(
-            _kernels().forward,
+        launch(
+            kernels().forward,
             (blocks, tiling.lines.cells * tiles_down, images),
             (logits, target, nll, log_sum, mean_nll, partial, inputs.ignore_index, classes),
             (tuple(tiling.lines), tuple(tiling.columns), tiles_down, tiles_across),
             tiling,
-            wanted.void,
+            VOID=wanted.void,
         )
         return Raw(nll, mean_nll, None if partial is None else _sums(partial).view(images, 6, classes), log_sum)
 
     def backward(self, inputs: Inputs, saved: Tensor, gradients: Gradients) -> Tensor:
         """Gradient ``(N, C, h, w)`` at the logits."""
         logits = inputs.logits
-        tiling = _tiling(inputs)
+        tiling = tiling_of(inputs)
         gradient = torch.zeros_like(logits, dtype=torch.float32)
         void = inputs.wanted.void and gradients.sums is not None
         for odd in range(4):
             rows = _parts(tiling.lines.cells - odd // 2, 2)
             blocks = _parts(_parts(tiling.columns.cells - odd % 2, 2), tiling.lanes)
-            _launch(
-                _kernels().backward,
+            launch(
+                kernels().backward,
                 (blocks, rows, len(logits)),
                 (logits, inputs.target, saved, *gradients, gradient, inputs.ignore_index, logits.shape[1]),
                 (tuple(tiling.lines), tuple(tiling.columns), *tiling.tiles, odd // 2, odd % 2),
                 tiling,
-                void,
+                VOID=void,
             )
         return gradient
 
@@ -171,10 +179,11 @@ def _device_of(tensor: Tensor) -> AbstractContextManager[Any]:
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
-def _launch(kernel: Any, grid: tuple[int, ...], tensors: Any, geometry: Any, tiling: _Tiling, void: bool) -> None:
+def launch(kernel: Any, grid: tuple[int, ...], tensors: Any, geometry: Any, tiling: Tiling, **more: Any) -> None:
+    """Runs a kernel over the cells of a grid of programs, if there are any."""
     if not all(grid):
         return
-    size = {"P": tiling.down, "Q": tiling.across, "B": tiling.lanes, "VOID": void}
+    size = {"P": tiling.down, "Q": tiling.across, "B": tiling.lanes, **more}
     with _device_of(tensors[0]):
         kernel[grid](*tensors, *geometry, **size, num_warps=max(1, tiling.lanes // _WARP), enable_fp_fusion=True)
 
@@ -185,7 +194,7 @@ def _sums(partial: Tensor) -> Tensor:
     sums = partial.new_empty(images, width, dtype=torch.float64)
     if images:
         with _device_of(partial):
-            _kernels().total[_parts(width, _WARP), images](partial, sums, programs, width, LINES=64, B=_WARP)
+            kernels().total[_parts(width, _WARP), images](partial, sums, programs, width, LINES=64, B=_WARP)
     return sums
 
 
@@ -202,13 +211,13 @@ def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | Non
     Example:
         >>> digit_counts(torch.tensor([5, 5, 7]), 0, None)  # of int64
     """
-    if not _kernels.cache_info().currsize or bits.dtype != torch.int32:
+    if not kernels.cache_info().currsize or bits.dtype != torch.int32:
         return None
     counts = torch.zeros(1 << _DIGIT_BITS, dtype=torch.int64, device=bits.device)
     if len(bits):
         grid, size = (_parts(len(bits), _COUNTED * _PIECES),), {"DIGIT_BITS": _DIGIT_BITS, "B": _COUNTED, "PIECES": _PIECES}
         with _device_of(bits):
-            _kernels().digits[grid](bits, counts, found, len(bits), place * _DIGIT_BITS, **size)
+            kernels().digits[grid](bits, counts, found, len(bits), place * _DIGIT_BITS, **size)
     return counts
 
 

@@ -9,7 +9,7 @@ import torch
 
 from rayseg.build import kernels
 from rayseg.errors import ConfigError
-from rayseg.kernels import Strips, Triton, compiled_backend
+from rayseg.kernels import Strips, Triton, TritonScoring, compiled_backend
 from rayseg.testing import tiny_experiment
 from tests.build.small import built
 
@@ -37,6 +37,13 @@ def test_a_gpu_without_triton_is_plain_and_told_so_or_refused_by_name(
     assert caplog.messages == ["losses are computed plainly, with logits at full size: Triton is not installed"]
     with pytest.raises(ConfigError, match=r"train\.kernels: triton, but Triton is not installed; write auto"):
         backend_on(CUDA, "triton")
+
+
+def test_scores_are_counted_by_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "triton_scoring", lambda _: TritonScoring())
+    for asked in ("auto", "triton"):
+        assert kernels.make_scoring(tiny_experiment(**{"train.kernels": asked}), CUDA) == TritonScoring()
+    assert kernels.make_scoring(tiny_experiment(**{"train.kernels": "plain"}), CUDA) is None
 
 
 def test_triton_on_a_cpu_is_refused_unless_the_workers_have_gpus() -> None:

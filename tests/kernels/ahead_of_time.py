@@ -9,7 +9,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from rayseg.kernels import cells, digits
+from rayseg.kernels.gpu import kernels
 
 FLOATS, AXIS = "*fp32", ("i32",) * 6
 GEOMETRY = dict.fromkeys(("ignore_index", "classes", "tiles_down", "tiles_across"), "i32") | {
@@ -34,6 +34,17 @@ KERNELS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         SIZES,
     ),
     "total": ({"partial": FLOATS, "sums": "*fp64", "programs": "i32", "width": "i32"}, {"LINES": 64, "B": 32}),
+    "confusion": (
+        {
+            "logits": FLOATS,
+            "target": "*i64",
+            "prediction": "*i64",
+            "counts": "*i32",
+            "replicas": "i32",
+            **GEOMETRY,
+        },
+        {"P": 4, "Q": 4, "B": 32},
+    ),
     "digits": (
         {"bits": "*i32", "counts": "*i64", "found": "*i64", "size": "i32", "shift": "i32"},
         {"DIGIT_BITS": 11, "B": 1024, "PIECES": 8},
@@ -43,7 +54,7 @@ KERNELS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def compiled(name: str, types: dict[str, Any], sizes: dict[str, Any]) -> Any:
     """What comes out of Triton's compiler; an argument that is not named is None."""
-    kernel = getattr(digits if name == "digits" else cells, name)
+    kernel = getattr(kernels(), name)
     signature = {argument: types.get(argument, "constexpr") for argument in kernel.arg_names}
     fixed = {(place,): sizes.get(argument) for place, argument in enumerate(kernel.arg_names) if argument not in types}
     source = ASTSource(fn=kernel, signature=signature, constexprs=fixed)

@@ -219,4 +219,4 @@ def test_the_kernels_compile_for_a_card_that_is_not_there() -> None:
     command = [sys.executable, "-m", "tests.kernels.ahead_of_time"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["forward", "backward", "total", "digits"]
+    assert done.stdout.split() == ["forward", "backward", "total", "confusion", "digits"]
