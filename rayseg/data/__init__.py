@@ -28,7 +28,7 @@ from rayseg.data.labels import label_table
 from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
 from rayseg.data.photometric import Photometric
-from rayseg.data.picture import Decoded, Picture, picture_of
+from rayseg.data.picture import Decoded, Picture, encoded_picture, picture_of
 from rayseg.data.pixels import normalize, pad_to
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
 from rayseg.data.synthetic import SyntheticStreets
@@ -69,6 +69,7 @@ __all__ = [
     "colours_of",
     "convert_split",
     "count_labels",
+    "encoded_picture",
     "eval_batches",
     "frame_rate",
     "label_table",

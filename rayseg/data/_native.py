@@ -149,6 +149,7 @@ def _compiled(library: Any, pixels: _Bytes, top: int, left: int, window: Window)
 def label_counts(mask: _Bytes) -> NDArray[np.int64]:
     """``(256,)``: how often each label occurs in ``(H, W)``."""
     library = pixel_library()
+    mask = mask[:, ::-1] if mask.strides[-1] == -1 else mask
     if library is None or mask.strides[-1] != 1:
         return np.bincount(mask.ravel(), minlength=256)
     counts = np.empty(256, np.int64)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from rayseg.data._native import label_counts
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -85,9 +86,9 @@ def _check_labels(sample: Sample, num_classes: int, ignore_index: int) -> None:
     mask = sample.mask
     if mask.size == 0:
         raise DataError(f"{sample.name}: image and mask have no pixels; remove the sample")
-    if int(mask.max()) < num_classes:
-        return
-    wrong = np.unique(mask[(mask >= num_classes) & (mask != ignore_index)])
+    counts = label_counts(mask)
+    counts[:num_classes], counts[ignore_index] = 0, 0
+    wrong = np.flatnonzero(counts)
     if wrong.size:
         labels = ", ".join(map(str, wrong[:8].tolist())) + (", ..." if wrong.size > 8 else "")
         raise DataError(

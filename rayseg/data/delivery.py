@@ -57,11 +57,13 @@ def pack(samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, in
     """
     sizes = [sample.mask.shape for sample in samples]
     height, width = (max(have, want) for have, want in zip(sizes[0], pad_size or sizes[0], strict=True))
-    images = torch.zeros(len(samples), height, width, 3, dtype=torch.uint8)
-    masks = torch.full((len(samples), height, width), ignore_index, dtype=torch.uint8)
+    images = torch.empty(len(samples), height, width, 3, dtype=torch.uint8)
+    masks = torch.empty(len(samples), height, width, dtype=torch.uint8)
     for sample, image, mask in zip(samples, images.numpy(), masks.numpy(), strict=True):
         rows, columns = sample.mask.shape
         image[:rows, :columns], mask[:rows, :columns] = sample.image, sample.mask
+        for padded, value in ((image, 0), (mask, ignore_index)):
+            padded[rows:], padded[:rows, columns:] = value, value
     return Parcel(images, masks, torch.tensor(sizes, dtype=torch.int64), torch.tensor(keys, dtype=torch.int64))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,11 +129,6 @@ def encoded_picture(image: Any, mask: NDArray[np.uint8], name: str, places: Any 
     return Encoded(image, places, size, mask, name)
 
 
-@runtime_checkable
-class _HasPictures(Protocol):
-    def picture(self, index: int) -> Picture: ...
-
-
 def picture_of(dataset: Dataset, index: int) -> Picture:
     """Image and mask number ``index``: undecoded where the data set can do that.
 
@@ -141,4 +137,5 @@ def picture_of(dataset: Dataset, index: int) -> Picture:
         >>> picture_of(SyntheticStreets("val", length=3), 1).size
         (128, 256)
     """
-    return dataset.picture(index) if isinstance(dataset, _HasPictures) else Decoded(dataset[index])
+    undecoded: Callable[[int], Picture] | None = getattr(dataset, "picture", None)
+    return Decoded(dataset[index]) if undecoded is None else undecoded(index)

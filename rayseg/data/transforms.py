@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +30,6 @@ Transform = Callable[[Sample, np.random.Generator], Sample]
 _REDRAWS = 10
 
 
-@runtime_checkable
-class _Geometric(Protocol):
-    """A transform that can say what it does before anything is decoded."""
-
-    def on_view(self, view: View, rng: np.random.Generator) -> View: ...
-
-
 def transformed(view: View, transforms: Sequence[Transform], rng: np.random.Generator) -> Sample:
     """A picture after the transforms, in order; nothing is decoded before one of them needs it.
 
@@ -53,11 +45,8 @@ def transformed(view: View, transforms: Sequence[Transform], rng: np.random.Gene
         (16, 16)
     """
     for transform in transforms:
-        view = (
-            transform.on_view(view, rng)
-            if isinstance(transform, _Geometric)
-            else View.of(Decoded(transform(view.sample(), rng)))
-        )
+        on_view: Callable[[View, np.random.Generator], View] | None = getattr(transform, "on_view", None)
+        view = View.of(Decoded(transform(view.sample(), rng))) if on_view is None else on_view(view, rng)
     return view.sample()
 
 

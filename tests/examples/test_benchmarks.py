@@ -27,6 +27,11 @@ def run(name: str, *words: str) -> str:
     return done.stdout
 
 
+def test_the_ways_to_read_a_sample_agree() -> None:
+    printed = run("input", "--smoke")
+    assert all(f"| smoke | {way} | 1 |" in printed for way in ("plain", "files", "arrow"))
+
+
 def test_the_ways_to_compute_a_loss_agree(tmp_path: Path) -> None:
     printed = run("loss", "--smoke", "--out", str(tmp_path / "loss.json"), "--png", str(tmp_path / "loss.png"))
     assert "| smoke | plain | 1 |" in printed

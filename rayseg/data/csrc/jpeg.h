@@ -165,7 +165,7 @@ class Chroma {
 // RGB of a region, `stride` bytes a row.
 inline bool decode(const Header& header, const Region& region, const Place* places, uint8_t* out, int64_t stride) {
   const Region chroma = of_chroma(header, region);
-  Plane planes[3];
+  static thread_local Plane planes[3];  // kept: new memory costs as much as what is done in it
   if (!read_planes(header, units_of(header, region, chroma), places, planes)) return false;
   const int64_t width = region.right - region.left;
   if (header.components == 1) {
