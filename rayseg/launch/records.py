@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig, flatten, to_yaml
+from rayseg.report import shortest_endings
 from rayseg.tracking import (
     MlflowTracker,
     RunStatus,
@@ -51,6 +52,7 @@ def open_record(
     tags: Mapping[str, str] | None = None,
     parent_run_id: str | None = None,
     owner: Mapping[str, str] | None = None,
+    searched: Sequence[str] = (),
 ) -> str | None:
     """Start the MLflow run of a directory, or continue the one that it belongs to; its source is what was called here.
 
@@ -61,6 +63,8 @@ def open_record(
         tags: more tags.
         parent_run_id: of the sweep.
         owner: tags of the process whose death ends the run; None: this one.
+        searched: keys that also become parameters ``Searched/...``, before all others: MLflow's parallel coordinates and its
+            other charts begin with the first that differ.
     """
     if store is None:
         return None
@@ -68,7 +72,7 @@ def open_record(
     known = path.read_text(encoding="utf-8").strip() if path.is_file() else None
     run_id: str = store.start_run(  # type: ignore[attr-defined]
         str(config.tracking.name),
-        params=flatten(config),
+        params={**_searched(flatten(config), searched), **flatten(config)},
         tags={**run_tags(config), **config.tracking.tags, **(tags or {})},
         parent_run_id=parent_run_id,
         run_id=known,
@@ -78,6 +82,13 @@ def open_record(
         path.write_text(run_id, encoding="utf-8")
         store.log_artifact(run_id, "config.yaml", (directory / "config.yaml").read_bytes())
     return run_id
+
+
+def _searched(leaves: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Searched values by their shortest names; a part of a config by its type, what is not there is left out."""
+    names = shortest_endings(keys)
+    values = {key: leaves.get(key, leaves.get(f"{key}.type")) for key in keys}
+    return {f"Searched/{names[key]}": value for key, value in values.items() if value is not None}
 
 
 @contextmanager

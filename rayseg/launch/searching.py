@@ -87,6 +87,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
         import_paths=tuple(import_paths()),
         components=request.components,
         counts=counts_of(request.base, recipes, request.components),
+        searched=tuple(request.space),
     )
 
 

@@ -55,6 +55,7 @@ class TrialPlan:
         import_paths: where the driver imports from.
         components: name -> callable given by value.
         counts: labels of the training set, where a recipe needs them.
+        searched: keys of the space.
     """
 
     base: Mapping[str, Any]
@@ -66,6 +67,7 @@ class TrialPlan:
     import_paths: tuple[str, ...] = ()
     components: Components = field(default_factory=dict)
     counts: LabelCounts | None = None
+    searched: tuple[str, ...] = ()
 
     def counts_for(self, config: ExperimentConfig) -> LabelCounts | None:
         """The driver's counts, if this trial's labels are the base's."""
@@ -150,7 +152,8 @@ class Trial:
         store = DeskStore(self.plan.desk)
         if self.plan.parent_run_id is not None:
             parent, owner = self.plan.parent_run_id, self.plan.owner
-            run_id = open_record(store, config, directory, tags=self._tags(config), parent_run_id=parent, owner=owner)
+            searched, tags = self.plan.searched, self._tags(config)
+            run_id = open_record(store, config, directory, tags=tags, parent_run_id=parent, owner=owner, searched=searched)
         actor = ray.get_runtime_context().current_actor
         note = {"run_id": run_id, "directory": str(directory), "actor": actor}
         ray.get(self.plan.desk.post.remote(f"trial/{self.trial_id}", note))

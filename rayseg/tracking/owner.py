@@ -64,7 +64,8 @@ def source_tags(words: Sequence[str] | None = None) -> dict[str, str]:
     called = list(sys.argv if words is None else words) or [""]
     script = Path(called[0])
     ours = script.name == "rayseg" or script.parts[-3:-1] == ("rayseg", "cli")
-    name = " ".join(["rayseg", *called[1:2]]) if ours else script.name or "python"
+    own = script.parent.name if script.name == "__main__.py" else script.name
+    name = " ".join(["rayseg", *called[1:2]]) if ours else own or "python"
     return {"mlflow.source.name": name, "mlflow.source.type": "LOCAL"}
 
 
