@@ -17,6 +17,7 @@ from rayseg.errors import CheckpointError
 from rayseg.optim import Rule, apply_schedule, parameter_groups
 from tests.engine.runs import differences, finish, full, start, stop
 
+SHORT = {"train.steps": 4, "eval.every": 4, "sampling.schedule.min_kept.end": 4}
 RATES = st.sampled_from([0.1, 1.0, 3.0])
 
 
@@ -69,8 +70,8 @@ def test_an_optimizer_over_other_parameters_is_refused() -> None:
 @pytest.mark.parametrize("changed", [{}, {"optim.lr": 3e-3, "optim.weight_decay": 0.2}])
 def test_a_run_goes_on_with_its_own_recipe(changed: dict[str, Any], tmp_path: Path) -> None:
     """With the same recipe bit for bit as if it had not been told; with another one at the other's rate."""
-    stop(full(), tmp_path, 7)
-    run = start(full(**changed), tmp_path)
+    stop(full(**SHORT), tmp_path, 3)
+    run = start(full(**SHORT, **changed), tmp_path)
     run.other_recipe = True
     fit(run)
     (group, *_) = run.state.optimizer.param_groups
@@ -78,6 +79,6 @@ def test_a_run_goes_on_with_its_own_recipe(changed: dict[str, Any], tmp_path: Pa
         changed.get("optim.lr", 1e-3),
         changed.get("optim.weight_decay", 0.01),
     )
-    assert group["lr"] == pytest.approx(group["initial_lr"] * run.schedule(10, 11))
-    whole = finish(full(), tmp_path / "whole")
+    assert group["lr"] == pytest.approx(group["initial_lr"] * run.schedule(3, 4))
+    whole = finish(full(**SHORT), tmp_path / "whole")
     assert (differences(run.state.state_dict()["model"], whole.state["model"]) == []) == (not changed)
