@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MEASURED := loss evaluation input
+MEASURED := loss evaluation input step
 EXTRAS ?= dev,optuna,tensorboard
 
 export OMP_NUM_THREADS ?= 1

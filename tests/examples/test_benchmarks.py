@@ -73,6 +73,12 @@ def test_start_checkpoint_and_record_are_measured() -> None:
     assert [printed.count(f"| {case} | ") for case in ("start", "checkpoint", "record, 200 steps")] == [3, 2, 2]
 
 
+def test_both_loops_make_the_same_steps() -> None:
+    printed = run("step", "--smoke")
+    assert "| loop, smoke | rayseg | 1 |" in printed
+    assert "| losses, smoke | plain | 1 |" in printed
+
+
 def test_the_tables_of_the_documentation_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     page = import_module("page")

@@ -1,0 +1,174 @@
+"""What a training step costs: LR-ASPP with the losses of both sides, and rayseg's loop beside one that is written by hand.
+
+``losses`` is forward, backward and update of one network: with cross-entropy, hard examples and three times Dice of
+MMSegmentation, and with ours, plainly, fused, and fused with channels last and torch's fused SGD. ``loop`` is
+``rayseg.engine.fit`` with batches in memory and the bare loop under DistributedDataParallel on the same network, batches and
+loss; their steps take turns, and their losses are equal after each:
+
+    python experiments/benchmarks/step.py --reference /path/to/packages --out step.json --png step.png
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from loss import batch, of_mmseg, ours
+from measuring import Row, Taken, arguments, finish, goal, result, rows_of, turns
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rayseg.build import assemble
+from rayseg.engine import LocalReporter, fit
+from rayseg.kernels import compiled_backend
+from rayseg.models import named_logits, torchvision_lraspp_mobilenet_v3_large
+from rayseg.testing import tiny_experiment
+from rayseg.types import Batch
+
+#: Images, classes, height, width, stride of the logits.
+CASES = {"streets": (2, 19, 512, 1024, 8), "camvid": (4, 11, 352, 480, 8)}
+SMOKE = {"smoke": (2, 5, 64, 96, 8)}
+SYNTHETIC_CLASSES = 9
+FASTER, OVERHEAD = 2.0, 1.02
+SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+#: How far two sums of gradients drift apart in a few steps.
+TOLERANCE = 1e-3
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def stepper(network: nn.Module, loss: Loss, case: tuple[int, ...], *, last: bool) -> Callable[[], float]:
+    """One step of a copy of a network; returns its loss."""
+    model = copy.deepcopy(network).train()
+    model = model.to(memory_format=torch.channels_last) if last else model
+    optimizer = torch.optim.SGD(model.parameters(), **SGD, fused=True if last else None)
+    images, labels = images_of(case), batch(case)[1]
+    images = images.contiguous(memory_format=torch.channels_last) if last else images
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        value = loss(named_logits(model(images))["main"], labels)
+        value.backward()
+        optimizer.step()
+        return value.item()
+
+    return step
+
+
+def images_of(case: tuple[int, ...]) -> Tensor:
+    """Noise."""
+    return torch.randn(case[0], 3, case[2], case[3], generator=torch.Generator().manual_seed(1))
+
+
+def losses(name: str, case: tuple[int, ...], reference: str | None, rounds: int) -> list[Row]:
+    """Rows of the losses; the first two steps of all ways must agree."""
+    torch.manual_seed(0)
+    network = torchvision_lraspp_mobilenet_v3_large(case[1])
+    ways: dict[str, tuple[Loss, bool]] = {"plain": (ours(case, "plain"), False)}
+    if reference:
+        ways = {"mmseg": (of_mmseg(case, reference), False), **ways}
+    if compiled_backend() is not None:
+        ways |= {"fused": (ours(case, "fused"), False), "fused, channels last": (ours(case, "fused"), True)}
+    steps = {way: stepper(network, loss, case, last=last) for way, (loss, last) in ways.items()}
+    first = {way: [step(), step()] for way, step in steps.items()}
+    for way, values in first.items():
+        torch.testing.assert_close(values, next(iter(first.values())), rtol=TOLERANCE, atol=0, msg=f"{way} differs: {first}")
+    return rows_of(f"losses, {name}", turns(steps, rounds))
+
+
+def loop(name: str, case: tuple[int, ...], steps: int) -> list[Row]:
+    """Rows of both loops. The loop of rayseg asks for a batch; before it gets one, the bare loop makes its step."""
+    case = (case[0], SYNTHETIC_CLASSES, *case[2:])
+    batches = [Batch(images_of(case), batch(case)[1], torch.arange(case[0]))]
+    taken = {"bare DDP": Taken(), "rayseg": Taken()}
+    config = tiny_experiment(
+        model={"type": "torchvision_lraspp_mobilenet_v3_large"},
+        **{"losses.dice": {"type": "dice", "weight": 3.0}, "sampling": {"type": "ohem"}, "schedule": {"type": "constant"}},
+        **{"optim": {"type": "sgd", **SGD}, "train.steps": steps, "train.batch_size": case[0], "train.log_every": 10},
+        **{"eval.every": steps, "train.threads": 1},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = assemble(config, LocalReporter(Path(folder) / "run")).fit
+        run.evaluate = lambda _: {"val/mIoU": 0.0}
+        dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=0, world_size=1)
+        model = DistributedDataParallel(copy.deepcopy(run.state.model).train())
+        optimizer = torch.optim.SGD(model.parameters(), **SGD)
+        found: dict[str, list[float]] = {"bare DDP": [], "rayseg": []}
+
+        def bare() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            total, _ = run.mix(named_logits(model(batches[0].images)), batches[0].masks, step=0)
+            total.backward()
+            optimizer.step()
+            found["bare DDP"].append(total.item())
+
+        def both(first: int, last: int) -> Iterator[Sequence[Batch]]:
+            for _ in range(first, last):
+                began = time.process_time(), time.perf_counter()
+                bare()
+                record(taken["bare DDP"], began)
+                began = time.process_time(), time.perf_counter()
+                yield batches
+                record(taken["rayseg"], began)
+
+        run.batches = both
+        run.state.hooks["losses"] = _Remember(found["rayseg"])
+        try:
+            fit(run)
+        finally:
+            dist.destroy_process_group()
+    torch.testing.assert_close(found["rayseg"], found["bare DDP"], rtol=TOLERANCE, atol=0)
+    for each in taken.values():  # the first steps warm up; the last of rayseg ends with a checkpoint, and is not recorded
+        each.cpu_s, each.wall_s = each.cpu_s[2 : steps - 1], each.wall_s[2 : steps - 1]
+    return rows_of(f"loop, {name}", taken)
+
+
+class _Remember:
+    """A hook that keeps the losses."""
+
+    def __init__(self, found: list[float]) -> None:
+        self.found = found
+
+    def after_step(self, _: Any, parts: dict[str, Tensor]) -> None:
+        """The loss of the step."""
+        self.found.append(parts["loss"].item())
+
+
+def record(taken: Taken, began: tuple[float, float]) -> None:
+    """Add the time since."""
+    taken.cpu_s.append(time.process_time() - began[0])
+    taken.wall_s.append(time.perf_counter() - began[1])
+
+
+def goals(rows: list[Row]) -> list[dict[str, Any]]:
+    """Least ratio of the losses, largest of the loops."""
+    fast = [row["cpu_ratio"][1] for row in rows if row["way"] == "fused, channels last" and rows[0]["way"] == "mmseg"]
+    loops = [1 / row["cpu_ratio"][1] for row in rows if row["way"] == "rayseg"]
+    words = "step: LR-ASPP with hard examples and Dice, against MMSegmentation's losses, least of all cases"
+    return [
+        *([goal(words, min(fast), least=FASTER)] if fast else []),
+        goal("step: rayseg's loop over a bare DDP loop, most of all cases", max(loops), most=OVERHEAD),
+    ]
+
+
+def main() -> None:
+    """Measure with one thread."""
+    options = arguments(__doc__).parse_args()
+    torch.set_num_threads(1)
+    rounds, steps = (1, 6) if options.smoke else (options.rounds, 4 * options.rounds)
+    rows: list[Row] = []
+    for name, case in (SMOKE if options.smoke else CASES).items():
+        rows += losses(name, case, options.reference, rounds)
+    for name, case in (SMOKE if options.smoke else {"camvid": CASES["camvid"]}).items():
+        rows += loop(name, case, steps)
+    finish(result("step", rows, [] if options.smoke else goals(rows)), options)
+
+
+if __name__ == "__main__":
+    main()
