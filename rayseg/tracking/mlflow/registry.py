@@ -32,9 +32,10 @@ def add_version(
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise
     client.finalize_logged_model(logged.model_id, "READY")
-    made = client.create_model_version(
-        name, source=logged.artifact_location, run_id=run_id, tags=dict(tags), model_id=logged.model_id
-    )
+    belongs = (
+        {} if run_id is None else {"run_id": run_id, "model_id": logged.model_id}
+    )  # without a run MLflow asks another store
+    made = client.create_model_version(name, source=logged.artifact_location, tags=dict(tags), **belongs)
     if alias is not None:
         client.set_registered_model_alias(name, alias, made.version)
     return str(made.version)
