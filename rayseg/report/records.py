@@ -72,6 +72,7 @@ class SweepRecords:
         trials: in the order of their ranks, those without one last.
         baseline: name of trial 0.
         searcher: that chose the values.
+        others: further objectives; a row's ``front`` says whether no other trial beats it in all.
         total_steps: of a full trial.
         seconds: the search took.
         use: of the cluster; None where nobody wrote it down.
@@ -95,6 +96,7 @@ class SweepRecords:
     trials: Sequence[TrialRecord]
     baseline: str = "baseline"
     searcher: str = "random"
+    others: Sequence[str] = ()
     total_steps: int = 0
     seconds: float = 0.0
     use: ClusterUse | None = None

@@ -78,6 +78,18 @@ class Starts:
                 file.write(f"{run.state.step} ")
 
 
+class Held:
+    """Waits after a step until a file is there."""
+
+    def __init__(self, file: str, after: int) -> None:
+        self._file = Path(file)
+        self._after = after
+
+    def after_step(self, run: Fit, _parts: dict[str, Tensor]) -> None:
+        while run.state.step == self._after and not self._file.exists():
+            time.sleep(0.05)
+
+
 class KillOnce:
     """Kills the last rank by SIGKILL after a step, once."""
 

@@ -163,6 +163,14 @@ def test_a_long_leaderboard_is_folded(records: SweepRecords) -> None:
     assert {f"t{index}" for index in range(30)} <= set(found.of("td"))
 
 
+def test_further_objectives_have_columns_and_the_front_is_marked(records: SweepRecords) -> None:
+    assert "front" not in Parsed(render_report(records)).of("th")
+    trials = [replace(trial, row={**trial.row, "perf/step_s": 0.25, "front": trial.name == "a_1"}) for trial in records.trials]
+    found = Parsed(render_report(replace(records, trials=trials, others=("perf/step_s",))))
+    assert {"perf/step_s", "front"} <= set(found.of("th"))
+    assert found.of("td").count("●") == 1
+
+
 def test_less_can_be_better(records: SweepRecords) -> None:
     trials = [_trial("a_1", 1, 0.25), _trial("baseline", 2, 0.5)]
     page = render_report(replace(records, mode="min", trials=trials))

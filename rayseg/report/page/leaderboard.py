@@ -25,6 +25,7 @@ def leaderboard(records: SweepRecords) -> str:
     """
     names = shortest_endings(list(records.space))
     head = [tag("th", "rank"), tag("th", "trial", class_="name"), tag("th", text(records.metric)), tag("th", "beside baseline")]
+    head += [tag("th", text(name)) for name in records.others] + ([tag("th", "front")] if records.others else [])
     head += [tag("th", "step"), tag("th", "ended", class_="words")]
     head += [tag("th", text(name), title=f"{key}: {records.space[key]}") for key, name in names.items()]
     rows = [_row(trial, records) for trial in records.trials]
@@ -37,6 +38,7 @@ def leaderboard(records: SweepRecords) -> str:
     shown = [table(head, rows[:_SHOWN]), *([rest] if len(rows) > _SHOWN else [])]
     failed = [tag("p", "Why trials failed:", class_="note"), tag("ul", *faults, class_="told")] if faults else []
     note = "Scores of last evaluations. A trial that was ended early is ranked by what it had then: look at its step."
+    note += " ● No other trial beats it in all objectives." if records.others else ""
     return section("Leaderboard", *shown, *failed, note=note)
 
 
@@ -52,6 +54,8 @@ def _row(trial: TrialRecord, records: SweepRecords) -> str:
         tag("td", score),
         tag("td", beside),
     ]
+    cells += [_value(number(row.get(name))) for name in records.others]
+    cells += [tag("td", "●" if row.get("front") else "")] if records.others else []
     cells += [tag("td", number(row["step"])), tag("td", text(row["status"]), class_="words")]
     cells += [_value(number(row.get(key))) for key in records.space]
     return tag("tr", *cells, class_="baseline" if trial.name == records.baseline else None)
