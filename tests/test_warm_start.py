@@ -68,6 +68,16 @@ def test_trials_that_would_be_trials_of_this_search_are_taken_and_the_others_tol
     assert path.known == found.known
 
 
+def test_a_member_of_a_population_whose_weights_are_of_other_recipes_is_left_out(tmp_path: Path) -> None:
+    _earlier(tmp_path, [({"optim.lr": 0.01}, "full"), ({"optim.lr": 0.02}, "full")])
+    first = {"run": "t0", "interval": 0, "start": 0, "until": 2, "donor": None, "recipe": {"optim.lr": 0.01}, "score": 0.1}
+    then = {**first, "run": "t1", "interval": 1, "start": 2, "until": 4, "donor": "t0", "recipe": {"optim.lr": 0.02}}
+    (tmp_path / "old" / "population.json").write_text(json.dumps([first, {**first, "interval": 1}, then]))
+    found = warm_start(_request(tmp_path))
+    assert [drawn["optim.lr"] for drawn, _ in found.known] == [0.01]
+    assert found.told == "warm start: 1 of 2 trials of old (not: 1 with weights of another recipe)"
+
+
 def test_a_search_of_which_nothing_can_be_compared_is_refused(tmp_path: Path) -> None:
     _earlier(tmp_path, [({"optim.lr": 0.01}, "full")], data={"train": "x", "val": "y"})
     with pytest.raises(ConfigError, match="warm_start: none of the 1 trials of 'old' can be compared: 1 of other data"):

@@ -17,13 +17,13 @@ Objective = tuple[str, Literal["max", "min"]]
 DERIVED: Mapping[str, Literal["max", "min"]] = {"val/worst_IoU": "max", "perf/step_s": "min"}
 
 
-def derived(metrics: Mapping[str, Any], step: int, seconds: float) -> dict[str, float]:
+def derived(metrics: Mapping[str, Any], step: int, seconds: float | None) -> dict[str, float]:
     """Objectives that are made of the last evaluation of a trial and of how long it took.
 
     Args:
         metrics: of the evaluation.
         step: at which it was.
-        seconds: that the trial took until then, evaluations included.
+        seconds: that its loop took until then, evaluations included; None: not known.
 
     Example:
         >>> derived({"val/IoU/road": 0.9, "val/IoU/pole": 0.3}, step=10, seconds=5.0)
@@ -31,7 +31,7 @@ def derived(metrics: Mapping[str, Any], step: int, seconds: float) -> dict[str, 
     """
     classes = [float(value) for name, value in metrics.items() if name.startswith("val/IoU/") and not math.isnan(value)]
     worst = {"val/worst_IoU": min(classes)} if classes else {}
-    return {**worst, **({"perf/step_s": seconds / step} if step else {})}
+    return {**worst, **({"perf/step_s": seconds / step} if step and seconds is not None else {})}
 
 
 def read_objectives(metric: str | Sequence[str], mode: str | Sequence[str] | None, first: Objective) -> tuple[Objective, ...]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rayseg.build import Components, check, open_choices, plan_of, worker_counts
 from rayseg.build.corners import CornerCheck
@@ -78,8 +78,11 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
         ConfigError: every problem; those of a corner say at which value.
     """
     problems = [*check(request.base, request.components), *_request_problems(request), *more]
-    if not problems and is_population(request):
-        problems += length_problems(request, plan_of(request.base, request.components))
+    if not problems:
+        lengths = plan_of(request.base, request.components)
+        problems += (
+            length_problems(request, lengths) if is_population(request) else _grace_problems(request, lengths.total_steps)
+        )
     if not problems:
         checked = CornerCheck(request.base, request.components)
         problems += [each for metric, mode in request.others for each in _unknown_objective(request, metric, mode)]
@@ -90,9 +93,10 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
 
 
 def _request_problems(request: SweepRequest) -> list[Problem]:
-    problems = _space_problems(request)
-    if request.num_samples < 1:
-        problems.append(Problem("num_samples", f"got {request.num_samples}; give at least 1"))
+    problems = [*_word_problems(request), *_space_problems(request), *_baseline_problems(request)]
+    if not isinstance(request.num_samples, int) or request.num_samples < 1:
+        problems.append(Problem("num_samples", f"got {request.num_samples!r}; give a whole number, at least 1"))
+        return problems
     if request.max_concurrent is not None and request.max_concurrent < 1:
         problems.append(Problem("max_concurrent", f"got {request.max_concurrent}; give at least 1, or None"))
     if request.searcher in LEARNING and importlib.util.find_spec("optuna") is None:
@@ -108,6 +112,35 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
         text = f"{request.searcher!r} does not learn from scores; use optuna or gp, or leave warm_start out"
         problems.append(Problem("warm_start", text))
     return [*problems, *breeding_problems(request), *_objective_problems(request), *_budget_problems(request)]
+
+
+def _word_problems(request: SweepRequest) -> list[Problem]:
+    """Searchers and schedulers that there are not: whoever calls from Python may write any."""
+    known: dict[str, tuple[Any, ...]] = {"searcher": get_args(Searcher), "scheduler": (*get_args(Scheduler), None)}
+    return [
+        Problem(name, f"got {getattr(request, name)!r}; expected one of {', '.join(map(str, words))}")
+        for name, words in known.items()
+        if getattr(request, name) not in words
+    ]
+
+
+def _baseline_problems(request: SweepRequest) -> list[Problem]:
+    """What the baseline may not have otherwise than the trials that are compared with it."""
+    return [Problem(key, message) for key in request.baseline if (message := _why_not(key, "changed in the baseline"))]
+
+
+def _grace_problems(request: SweepRequest, total_steps: int) -> list[Problem]:
+    """Numbers for a scheduler that ends trials early, or for none."""
+    steps = request.grace_steps
+    if steps is None:
+        return []
+    if request.scheduler is None:
+        text = "has no meaning without a scheduler, as no trial is ended early; leave it out, or set scheduler to 'asha'"
+        return [Problem("grace_steps", text)]
+    if isinstance(steps, int) and 1 <= steps < total_steps:
+        return []
+    text = f"got {steps!r}; a run has {total_steps} steps, so no trial would be ended as asked: give 1 to {total_steps - 1}"
+    return [Problem("grace_steps", text)]
 
 
 def _unknown_objective(request: SweepRequest, metric: str, mode: str) -> list[Problem]:
@@ -140,7 +173,7 @@ def _budget_problems(request: SweepRequest) -> list[Problem]:
     if budget == Budget():
         return []
     problems = []
-    if budget.device_hours is not None and budget.device_hours <= 0:
+    if budget.device_hours is not None and not budget.device_hours > 0:
         problems.append(Problem("gpu_hours", f"got {budget.device_hours}; give more than 0"))
     name = "gpu_hours" if budget.seconds is None else "time_budget"
     if is_population(request):
@@ -171,13 +204,13 @@ def _space_problems(request: SweepRequest) -> list[Problem]:
     return problems
 
 
-def _why_not(key: str) -> str | None:
+def _why_not(key: str, what: str = "searched") -> str | None:
     if key == "train.speed" or key.startswith("train.speed."):
-        return "cannot be searched: it is how fast a recipe is computed, and not the recipe; set it in the base"
+        return f"cannot be {what}: it is how fast a recipe is computed, and not the recipe; set it in the base"
     if any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in _LENGTHS):
-        return "cannot be searched: trials are compared at equal steps of equally long runs; choose one value for all"
+        return f"cannot be {what}: trials are compared at equal steps of equally long runs; choose one value for all"
     if key.split(".", 1)[0] in _OURS:
-        return "cannot be searched: it belongs to the sweep and not to a recipe; set it in the base"
+        return f"cannot be {what}: it belongs to the sweep and not to a recipe; set it in the base"
     return None
 
 
@@ -220,7 +253,7 @@ def same_search(request: SweepRequest, directory: Path) -> None:
         **{name: value for name in ("perturb_every", "quantile", "resample") if (value := getattr(request, name)) is not None},
     }
     if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:
-        changed = ", ".join(key for key in asked if asked[key] != before.get(key))
+        changed = ", ".join(key for key in {**before, **asked} if asked.get(key) != before.get(key))
         message = f"{directory} holds a sweep with another {changed}; put it back to go on, or choose another name"
         raise ConfigError([Problem("tracking.name", message)], where="sweep")
     staged = directory / ".sweep.json"

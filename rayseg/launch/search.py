@@ -41,7 +41,7 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Seq
         points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
         metrics, modes = zip(*request.objectives, strict=True)
         asker = make_asker(request.searcher, request.space, base.seed, modes, known)
-        search = asker and AskedSearch(points[0], asker, metrics, request.mode, lengths.total_steps)
+        search = asker and AskedSearch(points[0], asker, metrics, request.mode, lengths.total_steps, plan.directory)
         num_trials = segments = len(points) if search is None else request.num_samples + 1
         if is_population(request):
             rules = population_rules(request, lengths)

@@ -14,6 +14,9 @@ import ray
 from rayseg.engine.plan import Plan
 from rayseg.launch.objectives import derived
 from rayseg.launch.request import LEARNING, Scheduler, Searcher
+from rayseg.launch.run import stopped_by
+from rayseg.launch.spans import SPANS, loop_seconds
+from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points
 
 __all__ = ["AskedSearch", "Point", "make_asker", "make_points", "make_scheduler"]
@@ -49,14 +52,16 @@ class AskedSearch(TuneSearcher):
         metrics: what it is told, in its order.
         mode: of the first.
         total_steps: of a trial that was not ended early.
+        directory: of the sweep, with what its trials wrote.
     """
 
-    def __init__(self, first: Point, then: Asker, metrics: Sequence[str], mode: str, total_steps: int) -> None:
+    def __init__(self, first: Point, then: Asker, metrics: Sequence[str], mode: str, total_steps: int, directory: str) -> None:
         super().__init__(metric=metrics[0], mode=mode)
         self._first: Point | None = first
         self._then = then
         self._metrics = tuple(metrics)
         self._total_steps = total_steps
+        self._directory = directory
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
@@ -74,16 +79,18 @@ class AskedSearch(TuneSearcher):
         """An evaluation: the last one counts."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The end of a trial; one without a score has failed."""
+        """The end of a trial; one with a fault or without a score has failed, one that stopped itself is whole."""
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
-        last = result or {}
+        last, place = result or {}, trial_directory(self._directory, trial_id, {})
         step = last.get("step", 0)
-        told = {**last, **derived(last, step, last.get("time_total_s", 0.0))}
-        scored = not error and all(metric in told for metric in self._metrics)
+        told = {**last, **derived(last, step, loop_seconds(place / SPANS))}
+        failed = error or fault_of(place) is not None
+        scored = not failed and all(metric in told for metric in self._metrics)
         scores = [float(told[metric]) for metric in self._metrics] if scored else None
-        self._then.tell(number, scores, step=step if step < self._total_steps else None)
+        whole = step >= self._total_steps or stopped_by(place) is not None
+        self._then.tell(number, scores, step=None if whole else step)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep everything, so that an interrupted sweep goes on."""

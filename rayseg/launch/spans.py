@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rayseg.report import Span
 
-__all__ = ["SPANS", "read_spans", "recorded_span"]
+__all__ = ["SPANS", "loop_seconds", "read_spans", "recorded_span"]
 
 #: In a run's directory, and in that of a search.
 SPANS = "spans.jsonl"
@@ -52,6 +52,21 @@ def read_spans(path: Path) -> list[Span]:
             spans.append((began, row["ended"]))
         began = row.get("began")
     return spans
+
+
+def loop_seconds(path: Path) -> float | None:
+    """Seconds of all spans of a file; None where a process died in one, or there is none.
+
+    Args:
+        path: a file.
+
+    Example:
+        >>> loop_seconds(Path("absent")) is None
+        True
+    """
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    spans = read_spans(path)
+    return sum(end - begin for begin, end in spans) if spans and 2 * len(spans) == len(lines) else None
 
 
 def _append(path: Path, what: str) -> None:

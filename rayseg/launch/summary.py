@@ -18,7 +18,7 @@ from rayseg.launch.lineage import lineage_of, read_lineage, told_lineage, write_
 from rayseg.launch.objectives import derived
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
-from rayseg.launch.spans import SPANS, read_spans
+from rayseg.launch.spans import SPANS, loop_seconds, read_spans
 from rayseg.launch.trial_effects import TrialEffects, trial_effects
 from rayseg.report import ClusterUse, cluster_use, on_front, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.space import keys_of
@@ -232,7 +232,7 @@ def _row(trial: EndedTrial, request: SweepRequest, total_steps: int) -> dict[str
     early = "stopped early" if stopped_by(own) is None else "stopped itself"
     early = "out of budget" if trial.unfinished else early
     ended = "replaced" if trial.replaced else "full" if step >= total_steps else early
-    made = derived(last, step, sum(end - begin for begin, end in read_spans(own / SPANS))) if request.others else {}
+    made = derived(last, step, loop_seconds(own / SPANS)) if request.others else {}
     return {
         "trial": own.name.removeprefix(f"{request.name}-"),
         "step": step,

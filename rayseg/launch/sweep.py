@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rayseg.build import Components, Decision, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
-from rayseg.errors import ConfigError
+from rayseg.errors import ConfigError, Problem
 from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirm import confirm as confirm_sweep
 from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
@@ -100,7 +100,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         space={key: _with_weight_files(key, part) for key, part in space.items()},
         metric=best,
         mode=better,
-        num_samples=num_samples if num_samples is not None else 8 if budget == Budget() else 200,
+        num_samples=num_samples if num_samples is not None else 8 if budget == Budget() or searcher == "grid" else 200,
         others=tuple(others),
         budget=budget,
         warm_start=(warm_start,) if isinstance(warm_start, str) else tuple(warm_start),
@@ -115,7 +115,9 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         components=components or {},
     )
     wanted = None if confirm is None else confirm_request(confirm)
-    preflight(request, [] if wanted is None else confirm_problems(wanted, request.base))
+    preflight(
+        request, [*_grid_problems(searcher, num_samples), *([] if wanted is None else confirm_problems(wanted, request.base))]
+    )
     if wanted is not None and (problems := test_split_problems(request.base, components)):
         raise ConfigError(problems, where="sweep")
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
@@ -129,6 +131,14 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     if wanted is not None:
         found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
     return found
+
+
+def _grid_problems(searcher: str, num_samples: int | None) -> list[Problem]:
+    """A number of trials beside one that has its own."""
+    if searcher != "grid" or num_samples is None:
+        return []
+    text = f"got {num_samples}; a grid has as many trials as points: leave it out, or draw some of them with searcher 'random'"
+    return [Problem("num_samples", text)]
 
 
 def _measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:

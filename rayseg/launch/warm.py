@@ -13,15 +13,20 @@ from typing import Any
 from rayseg.build import data_digests
 from rayseg.config import ExperimentConfig, flatten, from_yaml, read_config_file
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.lineage import read_lineage, schedule_of
 from rayseg.launch.objectives import derived
 from rayseg.launch.records import open_store
 from rayseg.launch.request import SweepRequest
 from rayseg.space import KnownTrial, recovered
+from rayseg.tracking import StoredRun
 
 __all__ = ["Warmth", "warm_start"]
 
 #: Sections in which trials may differ: where a run is recorded and done, and its seed.
 _NEUTRAL = ("tracking.", "scaling.", "checkpoint.", "seed", "train.micro_batch", "train.threads", "data.num_workers")
+
+#: Of a population: its score is that of several recipes.
+_BRED = "with weights of another recipe"
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def _comparable(trial: _Earlier, request: SweepRequest, digests: Mapping[str, st
         return trial.ended
     if trial.digests != digests:
         return "of other data"
-    metrics = {**trial.metrics, **derived(trial.metrics, 0, 0.0)}
+    metrics = {**trial.metrics, **derived(trial.metrics, 0, None)}
     scores = [metrics.get(name) for name, _ in request.objectives]
     if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
         return f"without {' and '.join(name for name, _ in request.objectives)}"
@@ -124,7 +129,13 @@ def _of_directory(directory: Path) -> list[_Earlier]:
     rows: Sequence[dict[str, Any]] = json.loads((directory / "summary.json").read_text(encoding="utf-8"))["table"]
     digests = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))[-1]["data"]
     configs = [(row, directory / Path(row["directory"]).name / "config.yaml") for row in rows]
-    return [_Earlier(read_config_file(path), row["status"], row, digests) for row, path in configs if path.is_file()]
+    segments = read_lineage(directory)
+    bred = {row["trial"] for row in rows if schedule_of(segments, row["trial"])}
+    return [
+        _Earlier(read_config_file(path), _BRED if row["trial"] in bred else row["status"], row, digests)
+        for row, path in configs
+        if path.is_file()
+    ]
 
 
 def _of_store(name: str, base: ExperimentConfig) -> list[_Earlier] | None:
@@ -134,7 +145,8 @@ def _of_store(name: str, base: ExperimentConfig) -> list[_Earlier] | None:
         return None
     mark = "rayseg.data."
     digests = {tag.removeprefix(mark): value for tag, value in found.run.tags.items() if tag.startswith(mark)}
-    return [
-        _Earlier(from_yaml(trial.config), trial.run.tags.get("rayseg.ended", trial.run.status.lower()), trial.metrics, digests)
-        for trial in found.trials
-    ]
+    return [_Earlier(from_yaml(trial.config), _ended(trial.run), trial.metrics, digests) for trial in found.trials]
+
+
+def _ended(run: StoredRun) -> str:
+    return _BRED if "rayseg.exploited_from" in run.tags else run.tags.get("rayseg.ended", run.status.lower())

@@ -13,6 +13,7 @@ from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import CheckpointError
 from rayseg.launch.confirmed import read_stage
+from rayseg.launch.lineage import read_lineage
 
 __all__ = ["Winner", "winner_of"]
 
@@ -98,9 +99,13 @@ def _ranked_first(directory: Path) -> Winner | None:
 
 
 def _tune_directory(directory: Path, row: Mapping[str, Any]) -> Path:
-    """Where Tune keeps the checkpoints of a trial of one worker; it calls the baseline by a name of its own."""
+    """Where Tune keeps the checkpoints of a trial of one worker.
+
+    It calls the baseline by a name of its own, and a member of a population by one for each of its segments: the last counts.
+    """
+    segments = [each["trial"] for each in read_lineage(directory) if each["run"] == row["trial"] and each["trial"] is not None]
     if row["trial"] != "baseline":
-        return directory / "tune" / str(row["trial"])
+        return directory / "tune" / str([row["trial"], *segments][-1])
     told = (directory / "tune").glob("*/params.json")
     return next((each.parent for each in told if _is_baseline(each)), directory)
 

@@ -79,8 +79,9 @@ class OptunaAsker:
 
     A choice is searched by its number, because Optuna knows numbers and text only. What is drawn under a condition is a
     parameter of those trials only that have it. A trial that was ended early counts as pruned at its step, which ranks it
-    below those that came further. A proposal that breaks a rule is told to have failed and another one is asked for; after
-    50 of them a random point is tried that keeps the rules.
+    below those that came further; with several objectives, which have no such order, it counts as failed. A proposal that
+    breaks a rule is told to have failed and another one is asked for; after 50 of them a random point is tried that keeps the
+    rules.
 
     Args:
         space: what is searched.
@@ -143,7 +144,8 @@ class OptunaAsker:
         from optuna.trial import TrialState  # noqa: PLC0415
 
         trial = self._open.pop(number)
-        if scores is None or not all(math.isfinite(score) for score in scores):
+        several_early = step is not None and scores is not None and len(scores) > 1
+        if scores is None or several_early or not all(math.isfinite(score) for score in scores):
             self._study.tell(trial, state=TrialState.FAIL)
         elif step is not None:
             trial.report(scores[0], step)

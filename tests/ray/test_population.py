@@ -14,10 +14,11 @@ import torch
 
 import rayseg
 from rayseg.config import ExperimentConfig, from_yaml
-from rayseg.engine.checkpoint import read_checkpoint
+from rayseg.engine.checkpoint import read_checkpoint, step_of
 from rayseg.launch import SweepResult
 from rayseg.launch.lineage import lineage_of, read_lineage
 from rayseg.launch.perturb import perturbed
+from rayseg.launch.winners import winner_of
 from rayseg.space import FlatSpace, log_uniform, uniform
 from tests.engine.runs import differences
 
@@ -134,3 +135,8 @@ def test_a_recipe_that_changed_is_confirmed_as_it_changed(result: SweepResult) -
         parts = from_yaml((path / "recipes.yaml").read_text())
         assert [part["until"] for part in parts][-1] is None
         assert len(parts) == told[name]
+
+
+def test_the_checkpoint_to_register_is_that_of_the_winners_end(result: SweepResult) -> None:
+    found = winner_of(result.directory)
+    assert (step_of(found.checkpoint), found.run.name) == (TOTAL, f"bred-{result.best_name}")

@@ -119,3 +119,11 @@ def test_listed_points_end() -> None:
     asker = Listed([{"a": 1}, {"a": 2}])
     assert [asker.ask(), asker.ask(), asker.ask()] == [(0, {"a": 1}), (1, {"a": 2}), None]
     asker.tell(0, [1.0])
+
+
+def test_a_trial_with_several_scores_that_ended_early_costs_itself_only() -> None:
+    asker = OptunaAsker({"a": uniform(0, 1)}, ["max", "min"], seed=0)
+    for scores, step in (([0.4, 2.0], 3), ([0.5, 1.0], None), (None, 2)):
+        number, _ = asker.ask()
+        asker.tell(number, scores, step=step)
+    assert asker.ask()[0] == 3
