@@ -31,8 +31,8 @@ def recovered(space: Space, tree: Mapping[str, Any]) -> tuple[dict[str, Any], di
     Example:
         >>> from rayseg.space import choice, uniform
         >>> space = {"sampling": choice([None, {"type": "ohem", "thresh": uniform(0.5, 0.9)}])}
-        >>> recovered(space, {"sampling": {"type": "ohem", "thresh": 0.7, "min_kept": 0.1}})[1]
-        {'sampling': {'type': 'ohem', 'thresh': 0 ...}, 'sampling.thresh (ohem)': 0.7}
+        >>> recovered(space, {"sampling": {"type": "ohem", "thresh": 0.7, "min_kept": 0.1}})[0]
+        {'sampling': {'type': 'ohem'}, 'sampling.thresh': 0.7}
     """
     found: dict[str, Any] = {}
     for key, part in space.items():

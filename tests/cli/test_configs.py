@@ -134,7 +134,7 @@ def test_words_that_are_no_assignment_are_told_together(file: Path, capsys: pyte
 
 
 def test_ctrl_c_ends_with_130(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(config: ExperimentConfig) -> None:
+    def interrupted(config: ExperimentConfig, **_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("rayseg.cli.train.train", interrupted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rayseg.engine import backward, wrap
-from rayseg.engine.step import unwrap
 from rayseg.models import prepare, sample_keys
 from rayseg.types import Batch
 from tests.dist.step_cases import CASES, TwoHeads, drift, global_batch, make_mix, share, three_steps
@@ -79,21 +77,3 @@ def test_an_image_of_only_void_has_no_gradient_of_its_own() -> None:
         model.zero_grad(set_to_none=True)
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
-def test_a_compiled_network_takes_the_same_step_with_the_same_dropout_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    gradients = []
-    for compiled in (False, True):
-        model = fresh("batch")
-        batches = share(0, 2, F64)
-        wrapped = wrap(model, batches[0], seed=0, compiled=compiled)
-        assert (wrapped is model) is not compiled
-        for step in range(2):
-            backward(wrapped, make_mix(CASES["group norm"]), batches, step=step, seed=0)
-        gradients.append([parameter.grad for parameter in model.parameters()] + list(model.buffers()))
-        assert unwrap(wrapped) is model
-    torch._dynamo.reset()
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
