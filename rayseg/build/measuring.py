@@ -138,7 +138,8 @@ def _decided(key: str, best: ExperimentConfig, components: Components, scratch: 
     try:
         found = _compared(best, best.with_({key: other}), components, scratch)
     except Exception as error:  # noqa: BLE001 - whatever a way cannot do, the plain one does
-        return PLAIN[key], f"since {other} failed here ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})"
+        told = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])  # some have no message
+        return PLAIN[key], f"since {other} failed here ({told[:200]})"
     total = steps if key == "train.speed.compile" else None
     taken = accepts(found, total_steps=total)
     before, after = (statistics.median(times) * 1000 for times in (found.before, found.after))

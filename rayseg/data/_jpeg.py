@@ -96,7 +96,7 @@ def jpeg_region(data: Any, places: Any | None, region: tuple[int, int, int, int]
 def _region(library: Any, data: _Bytes, places: _Bytes | None, region: tuple[int, int, int, int]) -> _Bytes | None:
     top, bottom, left, right = region
     out = np.empty((bottom - top, right - left, 3), np.uint8)
-    found = None if places is None else pointer(places)
-    edges, stride = map(ctypes.c_int64, region), ctypes.c_int64(out.strides[0])
-    ok = library.rayseg_jpeg_region(pointer(data), ctypes.c_int64(len(data)), found, *edges, pointer(out), stride)
+    known = np.empty(0, np.uint8) if places is None else places
+    edges, stride = map(ctypes.c_int64, (len(known) // _PLACE_BYTES, *region)), ctypes.c_int64(out.strides[0])
+    ok = library.rayseg_jpeg_region(pointer(data), ctypes.c_int64(len(data)), pointer(known), *edges, pointer(out), stride)
     return out if ok else None

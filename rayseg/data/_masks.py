@@ -45,5 +45,5 @@ def unpacked(data: Any, name: str) -> NDArray[np.uint8]:
         _, height, width = _HEAD.unpack_from(view)
         labels = _codec().decompress(pa.py_buffer(view[_HEAD.size :]), decompressed_size=height * width)
         return np.frombuffer(labels, np.uint8).reshape(height, width)
-    except (struct.error, pa.ArrowException, OSError, ValueError) as error:
+    except (struct.error, pa.ArrowException, OSError, OverflowError, ValueError) as error:
         raise DataError(f"{name}: mask of {len(view)} bytes cannot be unpacked ({error}); convert the split again") from error

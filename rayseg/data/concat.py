@@ -6,11 +6,11 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rayseg.data._shortcuts import shortcut
 from rayseg.data.dataset import Dataset, Palette
 from rayseg.data.picture import Picture, picture_of
 from rayseg.errors import DataError
@@ -92,7 +92,7 @@ class ConcatSegmentation:
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Mask number ``index`` alone, where the part has it alone."""
         part, own = self._place(index)
-        alone: Any = getattr(part, "mask", None)
+        alone = shortcut(part, "mask", instead_of="__getitem__")
         found: NDArray[np.uint8] = part[own].mask if alone is None else alone(own)
         return found
 

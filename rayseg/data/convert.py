@@ -23,6 +23,7 @@ from rayseg.data._cache import content_digest, write_atomically
 from rayseg.data._decode import decode_image, decode_mask, encode_png
 from rayseg.data._masks import packed
 from rayseg.data._rows import COLUMNS, FAST_VERSION, PLACES, places_of
+from rayseg.data._shortcuts import shortcut
 from rayseg.data._workers import default_workers, map_in_order
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.errors import DataError
@@ -55,13 +56,6 @@ class Converted:
 
 
 @runtime_checkable
-class _HasEncoded(Protocol):
-    """A data set whose images lie encoded somewhere."""
-
-    def image_bytes(self, index: int) -> bytes: ...
-
-
-@runtime_checkable
 class _HasRoot(Protocol):
     """A data set whose samples are named by paths below a directory."""
 
@@ -81,7 +75,8 @@ class _Encode:
     def __call__(self, index: int) -> Row:
         sample = self.dataset[index]
         check_sample(sample, self.num_classes, self.ignore_index)
-        image = self.dataset.image_bytes(index) if isinstance(self.dataset, _HasEncoded) else encode_png(sample.image)
+        encoded = shortcut(self.dataset, "image_bytes", instead_of="__getitem__")
+        image: bytes = encode_png(sample.image) if encoded is None else encoded(index)
         mask = encode_png(sample.mask) if self.form == "parquet" else packed(sample.mask)
         same = np.array_equal(decode_image(image, sample.name), sample.image)
         if not same or not np.array_equal(decode_mask(mask, sample.name), sample.mask):

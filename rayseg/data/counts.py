@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayseg.data._beside import remembered
+from rayseg.data._shortcuts import shortcut
 from rayseg.data._workers import default_workers, map_in_order
 from rayseg.data.dataset import Dataset, check_sample
 
@@ -46,13 +47,6 @@ class LabelCounts:
     void_pixels: int
 
 
-@runtime_checkable
-class _HasMasks(Protocol):
-    """A data set that gives masks without decoding the images, most of the work of counting."""
-
-    def mask(self, index: int) -> NDArray[np.uint8]: ...
-
-
 @dataclass(frozen=True)
 class _CountLoad:
     """Indices -> ``(4, C)``: pixels, image pixels, images, and pixels of no class (first column), summed over these images."""
@@ -67,7 +61,8 @@ class _CountLoad:
         return total
 
     def _one(self, index: int) -> NDArray[np.int64]:
-        mask = self.dataset.mask(index) if isinstance(self.dataset, _HasMasks) else None
+        alone = shortcut(self.dataset, "mask", instead_of="__getitem__")  # without decoding the image, most of the work
+        mask: NDArray[np.uint8] | None = None if alone is None else alone(index)
         pixels = None if mask is None else self._histogram(mask)
         if mask is None or pixels is None:
             sample = self.dataset[index]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rayseg.data._decode import decode_image
 from rayseg.data._jpeg import jpeg_region, jpeg_size
+from rayseg.data._shortcuts import shortcut
 from rayseg.data.dataset import Dataset
 from rayseg.types import Sample
 
@@ -137,5 +138,5 @@ def picture_of(dataset: Dataset, index: int) -> Picture:
         >>> picture_of(SyntheticStreets("val", length=3), 1).size
         (128, 256)
     """
-    undecoded: Callable[[int], Picture] | None = getattr(dataset, "picture", None)
+    undecoded: Callable[[int], Picture] | None = shortcut(dataset, "picture", instead_of="__getitem__")
     return Decoded(dataset[index]) if undecoded is None else undecoded(index)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rayseg.data._native import label_counts
 from rayseg.data._require import require, require_range, require_size
+from rayseg.data._shortcuts import shortcut
 from rayseg.data.photometric import Photometric
 from rayseg.data.picture import Decoded
 from rayseg.data.view import View
@@ -45,7 +46,7 @@ def transformed(view: View, transforms: Sequence[Transform], rng: np.random.Gene
         (16, 16)
     """
     for transform in transforms:
-        on_view: Callable[[View, np.random.Generator], View] | None = getattr(transform, "on_view", None)
+        on_view: Callable[[View, np.random.Generator], View] | None = shortcut(transform, "on_view", instead_of="__call__")
         view = View.of(Decoded(transform(view.sample(), rng))) if on_view is None else on_view(view, rng)
     return view.sample()
 

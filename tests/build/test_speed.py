@@ -73,6 +73,14 @@ def test_a_way_that_fails_here_is_not_taken_and_the_reason_is_told(monkeypatch: 
     assert found.reasons == ("train.speed.compile: False, since True failed here (RuntimeError: no compiler)",)
 
 
+def test_a_failure_without_a_message_is_told_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> Comparison:
+        raise MemoryError
+
+    monkeypatch.setattr(measuring, "_compared", failing)
+    assert decide(config(compile="auto")).reasons == ("train.speed.compile: False, since True failed here (MemoryError)",)
+
+
 def test_steps_are_really_timed_and_leave_generators_and_threads_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     monkeypatch.setattr(measuring, "_SECONDS", 0.1)

@@ -14,12 +14,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.data import ArrowSegmentation, FolderSegmentation, ParquetSegmentation, View, convert_split, picture_of
+from rayseg.data import (
+    ArrowSegmentation,
+    ConcatSegmentation,
+    FolderSegmentation,
+    ParquetSegmentation,
+    View,
+    convert_split,
+    count_labels,
+    picture_of,
+)
 from rayseg.data._decode import decode_mask, encode_png
 from rayseg.data._jpeg import jpeg_places, jpeg_region, jpeg_size
 from rayseg.data._masks import packed
 from rayseg.data.picture import Encoded
 from rayseg.errors import DataError
+from rayseg.types import Sample
 
 Array = NDArray[np.uint8]
 
@@ -134,6 +144,59 @@ def test_every_form_gives_pictures_that_are_its_samples(tmp_path: Path, monkeypa
         assert found.name == sample.name
 
 
+def relabelled(sample: Sample) -> Sample:
+    return Sample(255 - sample.image, 2 - sample.mask, sample.name)
+
+
+class Inherited(FolderSegmentation):
+    """Samples of its own; the shorter ways are those to others."""
+
+    def __getitem__(self, index: int) -> Sample:
+        return relabelled(super().__getitem__(index))
+
+
+class HandedOn:
+    """What it has not itself, it has from a data set."""
+
+    def __init__(self, dataset: FolderSegmentation) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_dataset"], name)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        return relabelled(self._dataset[index])
+
+
+@pytest.mark.parametrize("way", ["inherited", "handed on", "joined"])
+def test_a_data_set_of_ones_own_is_trained_on_counted_and_kept_as_its_samples_are(way: str, tmp_path: Path) -> None:
+    folders = streets(tmp_path / "folders")
+    classes = {"classes": ["a", "b", "c"], "image_suffix": ".jpg"}
+    inherited = Inherited("train", root=str(folders.root), **classes)  # type: ignore[arg-type]
+    own: Any = inherited if way == "inherited" else HandedOn(folders)
+    if way == "joined":
+        own = ConcatSegmentation("train", parts={"a": lambda _: inherited})
+    expected, trained = own[1], View.of(picture_of(own, 1)).sample()
+    assert np.array_equal(trained.image, 255 - folders[1].image)
+    assert np.array_equal(trained.mask, 2 - folders[1].mask)
+    counts = count_labels(own, num_classes=3, ignore_index=255, cache_dir=tmp_path, num_workers=0)
+    assert counts.pixels == tuple(int(sum((own[index].mask == label).sum() for index in range(3))) for label in range(3))
+    convert_split(own, "train", tmp_path / "kept", form="arrow", num_workers=0)
+    assert np.array_equal(ArrowSegmentation("train", path=str(tmp_path / "kept"))[1].image, expected.image)
+
+
+def test_places_of_another_file_are_not_used() -> None:
+    needs_compiler()
+    file, region = jpeg(64, 80), (40, 64, 30, 80)
+    found = jpeg_region(file, jpeg_places(jpeg(16, 80)), region)
+    assert found is not None
+    assert np.array_equal(found, decoded(file)[40:64, 30:80])
+    assert jpeg_region(jpeg(16, 80), None, region) is None
+
+
 def test_arrow_says_its_version_and_older_files_are_read(tmp_path: Path) -> None:
     folders = streets(tmp_path / "folders")
     (file,) = convert_split(folders, "train", tmp_path / "new", form="arrow").files
@@ -165,6 +228,6 @@ def test_a_packed_mask_comes_back(height: int, width: int, seed: int) -> None:
 
 def test_a_damaged_mask_is_told_with_its_name() -> None:
     data = packed(np.zeros((40, 50), np.uint8))
-    for spoiled in (data[:-3], data[:12], data[:8] + b"\xff" * 4 + data[12:]):
+    for spoiled in (data[:-3], data[:12], data[:8] + b"\xff" * 4 + data[12:], data[:8] + b"\xff" * 8 + data[16:]):
         with pytest.raises(DataError, match=r"street7: mask of .* cannot be unpacked"):
             decode_mask(spoiled, "street7")

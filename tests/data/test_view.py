@@ -123,3 +123,16 @@ def test_no_more_is_asked_for_than_the_window_needs(way: str, ratio: float) -> N
     if way == "compiled":
         top, bottom, left, right = _native.needed(_native.Window(60, 80, 120, 160, 40, 50, 20, 30))
         assert (bottom - top, right - left) <= (12, 17)
+
+
+class Blackened(RandomFlip):
+    """A transform with a call of its own, whose ``on_view`` is another one's."""
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        flipped = super().__call__(sample, rng)
+        return Sample(np.zeros_like(flipped.image), flipped.mask, flipped.name)
+
+
+def test_a_call_that_a_class_has_of_its_own_is_not_gone_around() -> None:
+    found = transformed(View.of(picture(4, 5)), [Blackened()], np.random.default_rng(0))
+    assert not found.image.any()

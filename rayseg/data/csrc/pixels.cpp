@@ -116,13 +116,16 @@ int32_t rayseg_jpeg_places(const uint8_t* data, int64_t size, Place* places) {
   return read_header(data, size, header) && find_places(header, places);
 }
 
-// Rows top .. bottom - 1 and columns left .. right - 1 in RGB, three bytes a pixel; `places` may be null. 0: it is damaged.
+// Rows top .. bottom - 1 and columns left .. right - 1 in RGB, three bytes a pixel. 0: it is damaged, or its size is not that which
+// they were chosen for. As many `places` as the file does not have are not used.
 int32_t rayseg_jpeg_region(
-    const uint8_t* data, int64_t size, const Place* places, int64_t top, int64_t bottom, int64_t left, int64_t right,
-    uint8_t* out, int64_t stride) {
+    const uint8_t* data, int64_t size, const Place* places, int64_t count, int64_t top, int64_t bottom, int64_t left,
+    int64_t right, uint8_t* out, int64_t stride) {
   Header header;
   try {
-    return read_header(data, size, header) && decode(header, {top, bottom, left, right}, places, out, stride);
+    if (!read_header(data, size, header) || bottom > header.height || right > header.width) return 0;
+    if (count != header.units_down() * places_across(header)) places = nullptr;
+    return decode(header, {top, bottom, left, right}, places, out, stride);
   } catch (const std::bad_alloc&) {
     return 0;
   }
