@@ -80,6 +80,9 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     ends.add_argument(
         "--scheduler", choices=("asha", "median", "pbt", "pb2"), default="asha", help="pbt, pb2: a population (default asha)"
     )
+    parser.add_argument(
+        "--grace-steps", type=int, metavar="STEPS", help="no trial is ended before (default: a fifth of the run)"
+    )
     parser.add_argument("--perturb-every", type=int, metavar="STEPS", help="between comparisons of a population")
     parser.add_argument("--quantile", type=float, metavar="Q", help="share of a population that is replaced (default 0.25)")
     parser.add_argument("--resample", type=float, metavar="P", help="how often pbt draws a value anew (default 0.25)")

@@ -34,6 +34,7 @@ def run(args: Namespace) -> int:
         warm_start=args.warm_start,
         searcher=args.searcher,
         scheduler=None if args.no_early_stop else args.scheduler,
+        grace_steps=args.grace_steps,
         perturb_every=args.perturb_every,
         quantile=args.quantile,
         resample=args.resample,

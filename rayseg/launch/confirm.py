@@ -13,6 +13,7 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.confirmed import Confirmation, read_confirmation
 from rayseg.launch.recipes import Recipe, chosen_recipes
+from rayseg.launch.reporting import write_report
 from rayseg.report import PairRules
 
 __all__ = ["ConfirmRequest", "confirm", "confirm_problems", "confirm_request", "test_split_problems"]
@@ -80,6 +81,7 @@ def confirm(
     _same_confirmation(request, recipes, directory / "confirm")
     done = read_confirmation(base, directory, request.rules(len(recipes) - 1), recipes)
     if done is not None:
+        write_report(directory, done)  # a search that went on since has written one without it
         return done
     from rayseg.launch.confirming import run_confirmation  # noqa: PLC0415  ray takes seconds to import
 

@@ -28,6 +28,8 @@ __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 #: Of a result, what is in files of its own.
 _NOT_KEPT = ("best_config", "directory", "confirmation")
 
+#: How a trial ends that nobody else ended.
+_ENDED = ("full", "stopped itself")
 #: How a trial ends that has no rank.
 _UNRANKED = ("replaced", "failed")
 
@@ -215,7 +217,7 @@ def _ranked(rows: Sequence[dict[str, Any]], request: SweepRequest) -> list[dict[
 def _mark_front(rows: Sequence[dict[str, Any]], request: SweepRequest) -> None:
     """Say of every trial whether it is on the Pareto front; only those that came to their ends and have all scores may be."""
     names = [name for name, _ in request.objectives]
-    whole = [row for row in rows if row["status"] == "full" and all(row.get(name) is not None for name in names)]
+    whole = [row for row in rows if row["status"] in _ENDED and all(row.get(name) is not None for name in names)]
     scores = [[float(row[name]) for name in names] for row in whole]
     for row, front in zip(whole, on_front(scores, [mode for _, mode in request.objectives]), strict=True):
         row["front"] = front

@@ -11,6 +11,7 @@ import ray.tune
 
 import ray
 from rayseg.launch.parts import overrides_of
+from rayseg.launch.run import stopped_by
 from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
@@ -72,7 +73,7 @@ class Watch(ray.tune.Callback):
         fault = fault_of(directory) if state in ("done", "failed") else None
         if fault is not None:
             state = "failed"
-        elif state == "done" and step < self._total_steps:
+        elif state == "done" and step < self._total_steps and stopped_by(directory) is None:
             state = "waiting" if "segment" in point else "stopped"
         changed = {} if "recipe" in point else overrides_of(point)
         return LiveRow(

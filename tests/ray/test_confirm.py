@@ -136,6 +136,7 @@ def test_a_confirmation_that_has_ended_returns_its_result(
     found: SweepResult, told: Confirmation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rayseg.launch.confirming.connect", lambda: pytest.fail("Ray was asked"))
+    (found.directory / "report.html").write_text("as a search that went on leaves it: not confirmed")
     again = rayseg.confirm(found.directory, **RULES)
     assert (str(again), again.candidates, again.config) == (str(told), told.candidates, told.config)
     assert (told.directory / "confirmation.txt").read_text() == f"{told}\n"

@@ -50,8 +50,10 @@ def test_a_run_ends_early_on_all_workers_and_does_not_go_on(tiny: Tiny, mlflow: 
 def test_a_trial_that_stops_itself_is_a_whole_one(tiny: Tiny, mlflow: Any) -> None:
     base = tiny("stopping-sweep", **{**SCRIPT, "hooks.early.patience": 6, "tracking.pictures": 0})
     space = {"hooks.early.patience": choice([1])}
-    result = rayseg.sweep(base, space, metric="val/mIoU", mode="max", searcher="grid", grace_steps=4, max_concurrent=1)
+    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "max_concurrent": 1}
+    result = rayseg.sweep(base, space, metric=["val/mIoU", "val/worst_IoU"], **asked)
     found = {row["trial"] == "baseline": (row["status"], row["step"]) for row in result.table}
     assert found == {True: ("full", 8), False: ("stopped itself", 3)}
+    assert {row.get("front") for row in result.table} <= {True, False}
     assert {mlflow.get_run(row["run_id"]).info.status for row in result.table} == {"FINISHED"}
     assert all(Path(str(row["directory"])).is_dir() for row in result.table)
