@@ -59,6 +59,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"train": {"batch_size": 8.0}}, "train.batch_size", "must be a whole number, got 8.0"),
     ({"train": {"steps": 3, "epochs": 2}}, "train", "exactly one of 'steps' and 'epochs'.*null; got steps=3, epochs=2"),
     ({"train": {"steps": None}}, "train", "exactly one of 'steps' and 'epochs'.*got steps=null, epochs=null"),
+    ({"train": {"speed": "fast"}}, "train.speed", "must be auto, or a mapping with the keys memory_format, .*; got 'fast'"),
+    ({"train": {"speed": {"compile": "yes"}}}, "train.speed.compile", "must be true, false or auto; got 'yes'"),
     ({"train": {"log_every": 0}}, "train.log_every.steps", "must be at least 1, got 0"),
     ({"eval": {"every": "5 epochs"}}, "eval.every", "whole number of steps, {steps: n} or {epochs: x}; got '5 epochs'"),
     ({"schedule": {"warmup": {}}}, "schedule.warmup.length", "is missing"),

@@ -24,6 +24,7 @@ from rayseg.build.networks import named_classes
 from rayseg.build.objects import make_mix
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems, caught
+from rayseg.build.speed import require_decided
 from rayseg.build.start import bare_model, read_model
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.data import Palette
@@ -189,8 +190,14 @@ def trained_config(checkpoint: str | Path, overrides: Mapping[str, Any] | None =
 
 
 def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Tensor], ExperimentConfig]:
-    """Weights and config of a directory whose every file is as it was written."""
-    return read_model(checkpoint), trained_config(checkpoint, overrides)
+    """Weights and config of a directory whose every file is as it was written.
+
+    Raises:
+        ConfigError: an override leaves open what is decided before training.
+    """
+    config = trained_config(checkpoint, overrides)
+    require_decided(config)
+    return read_model(checkpoint), config
 
 
 def raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from rayseg.config.spec import Section, Spec
 from rayseg.config.values import (
     Bool,
+    BoolOrAuto,
     Count,
     Float,
     Gpu,
@@ -73,13 +74,13 @@ class SpeedConfig(Section):
     """
 
     memory_format: Literal["contiguous", "channels_last", "auto"] = Field(default="contiguous", description="of the network")
-    fused_optimizer: Bool | Literal["auto"] = Field(
-        default=False, description="the optimizer's own fused=True, where it has it"
-    )
-    compile: Bool | Literal["auto"] = Field(default=False, description="the network by torch.compile, in training")
+    fused_optimizer: BoolOrAuto = Field(default=False, description="the optimizer's own fused=True, where it has it")
+    compile: BoolOrAuto = Field(default=False, description="the network by torch.compile, in training")
 
 
 def _all_of_it(value: Any) -> Any:
+    if isinstance(value, str | bool) and value != "auto":
+        raise ValueError(f"must be auto, or a mapping with the keys {', '.join(SpeedConfig.model_fields)}; got {value!r}")
     return dict.fromkeys(SpeedConfig.model_fields, "auto") if value == "auto" else value
 
 

@@ -14,6 +14,7 @@ from rayseg.config.spec import Section
 
 __all__ = [
     "Bool",
+    "BoolOrAuto",
     "Count",
     "Float",
     "Gpu",
@@ -153,6 +154,16 @@ def _gpu(value: Any) -> Any:
 
 #: Whether workers get a GPU each, or a share of one; auto: one where there is any.
 Gpu = Annotated[bool | float | Literal["auto"], BeforeValidator(_gpu, json_schema_input_type=bool | float | Literal["auto"])]
+
+
+def _choice(value: Any) -> Any:
+    if isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError(f"must be true, false or auto; got {value!r}")
+
+
+#: Yes, no, or whatever is measured to be better.
+BoolOrAuto = Annotated[bool | Literal["auto"], BeforeValidator(_choice, json_schema_input_type=bool | Literal["auto"])]
 
 
 def _positive_or(word: str, value: Any) -> Any:

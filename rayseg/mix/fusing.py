@@ -96,6 +96,6 @@ def _wanted_by_region(loss: RegionLoss) -> Wanted | None:
     kind = type(loss)
     if kind in {Dice, Jaccard, Tversky, FocalTversky, DiceMmseg1x} and getattr(loss, "activation", None) == "softmax":
         return Wanted(sums=True, void=kind is DiceMmseg1x)
-    if isinstance(loss, DiceMmseg0x) and loss.exponent in {1, 2}:
+    if kind is DiceMmseg0x and getattr(loss, "exponent", None) in {1, 2}:
         return Wanted(sums=True, void=True)
     return None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rayseg.build import assemble, decide, measuring, open_choices
+from rayseg.build import assemble, decide, evaluate, measuring, open_choices
 from rayseg.build.measuring import Comparison, accepts
 from rayseg.config import ExperimentConfig
 from rayseg.engine import LocalReporter, fit
@@ -42,6 +42,13 @@ def test_a_network_in_channels_last_keeps_its_order_through_the_run(tmp_path: Pa
 def test_what_is_to_be_measured_is_not_built_by_accident(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train\.speed\.compile: auto is decided by rayseg\.train"):
         assemble(config(compile="auto"), LocalReporter(tmp_path))
+
+
+def test_a_trained_model_is_not_evaluated_in_a_way_that_is_still_to_be_chosen(tmp_path: Path) -> None:
+    weights_after(config(), tmp_path)
+    (checkpoint, *_) = sorted(tmp_path.glob("checkpoints/*"))
+    with pytest.raises(ConfigError, match=r"train\.precision: auto is decided by rayseg\.train"):
+        evaluate(checkpoint, overrides={"train.precision": "auto"})
 
 
 def test_a_choice_is_kept_where_it_is_named_and_measured_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

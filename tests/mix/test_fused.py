@@ -137,6 +137,13 @@ def test_validation_is_that_of_logits_at_full_size(backend: Backend) -> None:
     assert ours.result() == pytest.approx(precise.result(), rel=3e-6)
 
 
+class Doubled(DiceMmseg0x):
+    """Whose sums are of the logits, and not those of the class that it is made from."""
+
+    def sums(self, logits: Tensor, target: Tensor, *, ignore_index: int, **_: Any) -> Any:
+        return super().sums(2 * logits, target, ignore_index=ignore_index)
+
+
 def test_what_looks_at_the_logits_is_not_fused() -> None:
     ce = Term(cross_entropy)
 
@@ -152,6 +159,7 @@ def test_what_looks_at_the_logits_is_not_fused() -> None:
         "power": DiceMmseg0x(exponent=1.5),
         "binary": binary_cross_entropy,
         "mine": own_map,
+        "changed": Doubled(),
     }
     for name, loss in others.items():
         assert why_not_fused(Head({"ce": ce, name: Term(loss)})) == f"the loss {name!r} needs logits at full size"
