@@ -1,8 +1,9 @@
 """A C++ source, compiled for the instruction set at hand and kept by its content.
 
-The compiled file is named by a digest of the sources, the command and the compiler, and is put in place whole by a rename. No
-lock is held meanwhile: processes that compile the same at once each put the same file there, and one that is killed leaves a
-draft that nobody reads. They lie in ``$RAYSEG_KERNELS``, else in ``kernels`` of the cache directory.
+The compiled file is named by a digest of the sources, the command and the compiler, and by one of what it holds: half a
+library, as a crash of the machine may leave it, would end the process that opens it, so it is passed by. It is put in place
+whole by a rename. No lock is held meanwhile: processes that compile the same at once each put the same file there, and one that is killed
+leaves a draft that nobody reads. They lie in ``$RAYSEG_KERNELS``, else in ``kernels`` of the cache directory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,12 +91,20 @@ def compiled_library(source: Path, *, instead: str = _REMEDY) -> ctypes.CDLL | N
 
 
 def _load(source: Path, command: Sequence[str]) -> ctypes.CDLL:
-    path = _directory() / f"{source.stem}-{_digest(source, command)}.so"
-    if not path.is_file():
+    name = f"{source.stem}-{_digest(source, command)}"
+    kept = (path for path in sorted(_directory().glob(f"{name}-*.so")) if path == _path(name, path.read_bytes()))
+    path = next(kept, None)
+    if path is None:
         began = time.monotonic()
-        write_atomically(path, functools.partial(_compile, source, command))
+        content = _compiled(source, command)
+        path = _path(name, content)
+        write_atomically(path, lambda draft: draft.write_bytes(content))
         _log.info("compiled %s for %s in %.1f s: %s", source.name, instruction_set(), time.monotonic() - began, path)
     return ctypes.CDLL(str(path))
+
+
+def _path(name: str, content: bytes) -> Path:
+    return _directory() / f"{name}-{hashlib.blake2b(content, digest_size=8).hexdigest()}.so"
 
 
 def _directory() -> Path:
@@ -112,6 +122,9 @@ def _digest(source: Path, command: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _compile(source: Path, command: Sequence[str], to: Path) -> None:
-    arguments = [*command, str(source), "-o", str(to)]
-    subprocess.run(arguments, capture_output=True, check=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
+def _compiled(source: Path, command: Sequence[str]) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch, "library.so")
+        arguments = [*command, str(source), "-o", str(made)]
+        subprocess.run(arguments, capture_output=True, check=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
+        return made.read_bytes()

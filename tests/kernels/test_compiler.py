@@ -54,12 +54,26 @@ def test_the_same_is_compiled_once_and_another_content_again(tiny: Path, afresh:
 
 
 @needs_compiler
+@pytest.mark.parametrize("left", [0, 5000])
+def test_half_a_library_is_compiled_again_and_not_opened(tiny: Path, left: int) -> None:
+    compiler.compiled_library.__wrapped__(tiny)
+    (whole,) = (tiny.parent.parent / "kept").iterdir()
+    content = whole.read_bytes()
+    whole.unlink()  # what is opened already stays as it is
+    whole.write_bytes(content[:left])
+    again = compiler.compiled_library.__wrapped__(tiny)
+    assert again is not None
+    assert again.answer() == 42
+    assert whole.read_bytes() == content
+
+
+@needs_compiler
 def test_what_does_not_compile_is_told_and_leaves_nothing(tiny: Path, caplog: pytest.LogCaptureFixture, afresh: None) -> None:
     tiny.write_text("no C++")
     assert compiler.compiled_library(tiny) is None
     assert "tiny.cpp cannot be compiled" in caplog.text
     assert "error" in caplog.text
-    assert not list((tiny.parent.parent / "kept").iterdir())
+    assert not (tiny.parent.parent / "kept").exists()
 
 
 def test_without_a_compiler_strips_are_used_and_one_line_says_so(
