@@ -87,8 +87,9 @@ def _check_labels(sample: Sample, num_classes: int, ignore_index: int) -> None:
     if mask.size == 0:
         raise DataError(f"{sample.name}: image and mask have no pixels; remove the sample")
     counts = label_counts(mask)
-    counts[:num_classes], counts[ignore_index] = 0, 0
+    counts[:num_classes] = 0
     wrong = np.flatnonzero(counts)
+    wrong = wrong[wrong != ignore_index]  # which need not be a label that a mask can have
     if wrong.size:
         labels = ", ".join(map(str, wrong[:8].tolist())) + (", ..." if wrong.size > 8 else "")
         raise DataError(

@@ -2,8 +2,8 @@
 
 The compiled file is named by a digest of the sources, the command and the compiler, and by one of what it holds: half a
 library, as a crash of the machine may leave it, would end the process that opens it, so it is passed by. It is put in place
-whole by a rename. No lock is held meanwhile: processes that compile the same at once each put the same file there, and one that is killed
-leaves a draft that nobody reads. They lie in ``$RAYSEG_KERNELS``, else in ``kernels`` of the cache directory.
+whole by a rename. No lock is held meanwhile: processes that compile the same at once each put the same file there, and one that
+is killed leaves a draft that nobody reads. They lie in ``$RAYSEG_KERNELS``, else in ``kernels`` of the cache directory.
 """
 
 from __future__ import annotations

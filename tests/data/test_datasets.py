@@ -80,6 +80,10 @@ def _blank(labels: list[list[int]]) -> Sample:
 def test_void_is_allowed_and_an_unknown_label_is_named_with_the_remedy() -> None:
     check_sample(_blank([[0, 1, 255]]), 2, 255)
     check_sample(_blank([[0, 1, 2]]), 2, 2)
+    for no_label in (-1, 300):
+        check_sample(_blank([[0, 1]]), 2, no_label)
+        with pytest.raises(DataError, match=f"mask has labels 255; expected 0..1, or {no_label} for void"):
+            check_sample(_blank([[0, 255]]), 2, no_label)
     with pytest.raises(DataError, match=r"x\.png: mask has labels 2, 7; expected 0\.\.1, or 255 .*ignore_index"):
         check_sample(_blank([[0, 2, 7, 255]]), 2, 255)
 
