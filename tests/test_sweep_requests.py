@@ -12,7 +12,7 @@ import rayseg
 from rayseg.errors import ConfigError
 from rayseg.launch.budget import Budget
 from rayseg.launch.request import SweepRequest, preflight, same_search
-from rayseg.space import choice, log_uniform
+from rayseg.space import choice, log_uniform, uniform, when
 from rayseg.testing import tiny_experiment
 
 
@@ -41,6 +41,16 @@ def _request(storage: Path, **changed: Any) -> SweepRequest:
 def test_what_would_do_nothing_or_something_else_is_refused(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         preflight(_request(tmp_path, **changed))
+
+
+def test_a_value_that_two_keys_draw_is_refused_and_one_beside_a_section_is_not(tmp_path: Path) -> None:
+    section = choice([None, {"type": "ohem", "thresh": 0.7}])
+    on = {"sampling.type": "ohem"}
+    with pytest.raises(
+        ConfigError, match=r"sampling.thresh: is set by sampling too, where that is \{'type': 'ohem', 'thresh': 0.7\}"
+    ):
+        preflight(_request(tmp_path, space={"sampling": section, "sampling.thresh": when(on, uniform(0.5, 0.9))}))
+    preflight(_request(tmp_path, space={"sampling": section, "sampling.min_kept": when(on, uniform(0.1, 0.2))}))
 
 
 def test_a_number_of_trials_beside_a_grid_is_refused(tmp_path: Path) -> None:

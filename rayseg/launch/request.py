@@ -214,6 +214,21 @@ def _why_not(key: str, what: str = "searched") -> str | None:
     return None
 
 
+def _set_twice(point: Mapping[str, Any]) -> list[Problem]:
+    """Keys that another key of the point sets within its value: one of the two would do nothing."""
+    found = []
+    for key in point:
+        for above in (each for each in point if key.startswith(f"{each}.")):
+            value = point[above]
+            for name in key.removeprefix(f"{above}.").split("."):
+                value = value.get(name) if isinstance(value, Mapping) else None
+            if value is not None:
+                found.append(
+                    Problem(key, f"is set by {above} too, where that is {point[above]}; leave it out of one of the two")
+                )
+    return found
+
+
 def _problems_at(request: SweepRequest, point: Mapping[str, Any], checked: CornerCheck) -> list[Problem]:
     try:
         candidate = request.base.with_(point)
@@ -223,7 +238,7 @@ def _problems_at(request: SweepRequest, point: Mapping[str, Any], checked: Corne
     else:
         own = [key for key in open_choices(candidate) if key not in open_choices(request.base)]
         found = [*found, *(Problem(key, "auto is measured once for all trials; write it in the base") for key in own)]
-    return [Problem(each.path, f"{each.message}{_at(point, each.path)}") for each in found]
+    return [*_set_twice(point), *(Problem(each.path, f"{each.message}{_at(point, each.path)}") for each in found)]
 
 
 def _at(point: Mapping[str, Any], path: str) -> str:
