@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rayseg.data._native import pixel_library
 from rayseg.errors import ConfigError, ShapeError
 from rayseg.kernels import StripScoring, Wanted, compiled_backend, compiler, pixel_statistics
 from tests.build.small import built
@@ -79,6 +80,7 @@ def test_what_does_not_compile_is_told_and_leaves_nothing(tiny: Path, caplog: py
 def test_without_a_compiler_strips_are_used_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, afresh: None
 ) -> None:
+    pixel_library()  # which is remembered, and told of by a line of its own
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "")
     with caplog.at_level(logging.WARNING):
