@@ -12,7 +12,7 @@ import rayseg
 from rayseg.errors import ConfigError
 from rayseg.launch.budget import Budget
 from rayseg.launch.request import SweepRequest, preflight, same_search
-from rayseg.space import choice, log_uniform, uniform, when
+from rayseg.space import choice, log_uniform, ohem, uniform, when
 from rayseg.testing import tiny_experiment
 
 
@@ -50,6 +50,8 @@ def test_a_value_that_two_keys_draw_is_refused_and_one_beside_a_section_is_not(t
         ConfigError, match=r"sampling.thresh: is set by sampling too, where that is \{'type': 'ohem', 'thresh': 0.7\}"
     ):
         preflight(_request(tmp_path, space={"sampling": section, "sampling.thresh": when(on, uniform(0.5, 0.9))}))
+    with pytest.raises(ConfigError, match=r"sampling.thresh: sampling.thresh is drawn already by another key of the space"):
+        preflight(_request(tmp_path, space={"sampling": ohem(), "sampling.thresh": when(on, uniform(0.5, 0.9))}))
     preflight(_request(tmp_path, space={"sampling": section, "sampling.min_kept": when(on, uniform(0.1, 0.2))}))
 
 

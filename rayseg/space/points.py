@@ -26,7 +26,7 @@ def draw_point(space: Space, draw: Draw) -> dict[str, Any]:
         draw: gives a value of a dimension, which has a name.
 
     Raises:
-        ConfigError: conditions go round in a circle.
+        ConfigError: conditions go round in a circle, or two keys draw the same value.
 
     Example:
         >>> from rayseg.space import uniform
@@ -37,7 +37,11 @@ def draw_point(space: Space, draw: Draw) -> dict[str, Any]:
     for key in _order(space):
         part = space[key]
         if not isinstance(part, When) or part.holds(point):
-            point |= part.point(key, draw)
+            drawn = part.point(key, draw)
+            if twice := sorted(point.keys() & drawn.keys()):
+                told = f"{', '.join(twice)} is drawn already by another key of the space; leave it out of one of the two"
+                raise ConfigError([Problem(key, told)], where="search space")
+            point |= drawn
     return point
 
 
