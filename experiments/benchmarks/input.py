@@ -4,7 +4,8 @@ The recipe is that of most configs of MMSegmentation: decode, resize by 0.5 to 2
 flip, change the colours, normalise, pad. ``mmseg`` is MMSegmentation's own transforms and its preprocessor over JPEG and PNG
 files (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and mmcv-lite); without it the first way is
 ``plain``, which is rayseg without its compiled part. ``files`` reads the same files with it, ``arrow`` what ``rayseg data
-convert`` makes of them. All three must give the same tensors to the bit, and the same as resizing whole images and cutting
+convert`` makes of them, ``kept`` what ``data.cache`` gives from the second epoch on. All of these must give the same tensors
+to the bit, and the same as resizing whole images and cutting
 then. Everything is counted, normalisation and int64 labels too, in CPU time of one thread:
 
     python experiments/benchmarks/input.py --reference /path/to/packages --out input.json --png input.png
@@ -28,6 +29,7 @@ from rayseg.data import (
     ArrowSegmentation,
     Dataset,
     FolderSegmentation,
+    KeptSegmentation,
     Photometric,
     RandomCrop,
     RandomFlip,
@@ -35,6 +37,7 @@ from rayseg.data import (
     SyntheticStreets,
     Transform,
     convert_split,
+    keeping_place,
     normalize,
     pad_to,
     sample_of,
@@ -175,23 +178,25 @@ def agree(found: dict[str, list[tuple[torch.Tensor, torch.Tensor]]]) -> None:
 def measured(name: str, case: Case, reference: str | None, rounds: int) -> list[Row]:
     """A row for each way, with and without colours."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, keeping_place() as place:
         root = Path(folder)
         write_images(root / "files", case)
         files = FolderSegmentation("train", root=str(root / "files"), classes=CLASSES, image_suffix=".jpg", mask_suffix=".png")
         convert_split(files, "train", root / "arrow", form="arrow")
         arrow = ArrowSegmentation("train", path=str(root / "arrow"))
+        kept = KeptSegmentation(files, place, "kept", num_classes=len(CLASSES), ignore_index=VOID)
+        assert all(kept[index].name == files[index].name for index in range(len(files)))
         for colours in (True, False):
             own = (case, colours)
             same = {"whole": whole(files, *own), "plain": plain(files, *own)}
-            same |= {"files": ours(files, *own), "arrow": ours(arrow, *own)}
+            same |= {"files": ours(files, *own), "arrow": ours(arrow, *own), "kept": ours(kept, *own)}
             agree({way: turn() for way, turn in same.items()})
             del same["whole"]
             ways = {"mmseg": of_mmseg(root / "files", *own, reference), **same} if reference else same
             if reference:
                 shapes = {tuple(each.shape) for pair in ways["mmseg"]() for each in pair}
                 assert shapes == {(1, 3, *case[2]), (1, *case[2])}, shapes
-            taken = turns(ways, rounds, {"files": 2, "arrow": 2})
+            taken = turns(ways, rounds, {"files": 2, "arrow": 2, "kept": 2})
             for row in rows_of(name if colours else f"{name}, colours off", taken):
                 rate = 1e3 * case[4] / row["cpu_ms"]
                 row["cpu_ms"], row["wall_ms"] = row["cpu_ms"] / case[4], row["wall_ms"] / case[4]

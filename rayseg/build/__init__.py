@@ -9,6 +9,7 @@ from rayseg.build.data import data_digests, open_split
 from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
 from rayseg.build.exporting import Exported, export
 from rayseg.build.image_scores import ImageScores, evaluate_images
+from rayseg.build.keeping import keeping
 from rayseg.build.lengths import plan_of
 from rayseg.build.measuring import Decision, decide
 from rayseg.build.parts import Components
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate_images",
     "export",
     "hidden_arguments",
+    "keeping",
     "load_trained",
     "open_choices",
     "open_split",

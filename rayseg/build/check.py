@@ -17,6 +17,7 @@ from rayseg.build.freezing import probe_freezing
 from rayseg.build.gradients import probe_gradients
 from rayseg.build.hooks import check_monitors, try_hooks
 from rayseg.build.inference import probe_windows
+from rayseg.build.keeping import check_cache
 from rayseg.build.kernels import check_kernels
 from rayseg.build.metric_names import check_metric, check_metric_options
 from rayseg.build.networks import classes_without_data, imported_parts
@@ -166,6 +167,7 @@ def _smallest_batch(config: ExperimentConfig) -> int:
 
 def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn.Module | None, problems: Problems) -> None:
     num_images = len(data.train)
+    check_cache(config, data, problems)
     _check_best(config, data.class_names, problems)
     _try_schedules(config, parts, num_images, data.class_names, problems)
     transforms = make_transforms(parts, problems)

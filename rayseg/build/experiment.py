@@ -16,15 +16,9 @@ from rayseg.build.counting import label_counts
 from rayseg.build.data import Data, open_data
 from rayseg.build.hooks import make_hooks
 from rayseg.build.inference import make_inference
+from rayseg.build.keeping import kept
 from rayseg.build.kernels import make_scoring, with_kernels
-from rayseg.build.objects import (
-    make_freezing,
-    make_mix,
-    make_model,
-    make_plan,
-    make_scaler,
-    make_transforms,
-)
+from rayseg.build.objects import make_freezing, make_mix, make_model, make_plan, make_scaler, make_transforms
 from rayseg.build.optimizers import make_optimizer
 from rayseg.build.parts import Components, Parts, resolve_parts
 from rayseg.build.resolve import Problems
@@ -33,7 +27,7 @@ from rayseg.build.speed import require_decided
 from rayseg.build.start import Start, start
 from rayseg.collective import rank, world_size
 from rayseg.config import ExperimentConfig, to_yaml
-from rayseg.data import Dataset, LabelCounts, Transform, eval_batches, micro_batches, train_batches
+from rayseg.data import Dataset, KeepingPlace, LabelCounts, Transform, eval_batches, micro_batches, train_batches
 from rayseg.engine import Fit, Reporter, TrainState
 from rayseg.inference import Inference, evaluate_split
 from rayseg.kernels import Scoring
@@ -117,6 +111,7 @@ class TrainStream:
         ignore_index: label that means: not labelled.
         num_workers: loading processes.
         device: where the batches are; None: the CPU.
+        train: the training split, if it is not asked as it is; the same samples.
     """
 
     data: Data
@@ -129,11 +124,12 @@ class TrainStream:
     ignore_index: int
     num_workers: int
     device: torch.device | None = None
+    train: Dataset | None = None
 
     def __call__(self, start_step: int, stop_step: int) -> Iterator[Sequence[Batch]]:
         """Micro-batches of each step in ``[start_step, stop_step)``."""
         return train_batches(
-            self.data.train,
+            self.data.train if self.train is None else self.train,
             list(self.transforms.values()),
             seed=self.seed,
             batch_size=self.batch_size,
@@ -183,6 +179,7 @@ def assemble(
     components: Components | None = None,
     *,
     known_counts: LabelCounts | None = None,
+    place: KeepingPlace | None = None,
 ) -> Experiment:
     """Build everything that one worker of a run needs; a collective.
 
@@ -191,6 +188,7 @@ def assemble(
         reporter: what the loop speaks to.
         components: name -> callable given by value.
         known_counts: labels of the training set, where somebody has counted them already.
+        place: where decoded samples are kept, if the config says so.
 
     Raises:
         ConfigError: what the user wrote cannot be run here.
@@ -217,8 +215,9 @@ def assemble(
     problems.raise_if_any()
     mix = with_kernels(mix, config, pick_device(config))
     assert schedules.rate is not None
-    evaluator = Evaluator(data.val, config, data.class_names, mix, scoring=make_scoring(config, pick_device(config)))
-    stream = _stream(config, data, transforms)
+    train, val = kept(config, data, place)
+    evaluator = Evaluator(val, config, data.class_names, mix, scoring=make_scoring(config, pick_device(config)))
+    stream = _stream(config, data, transforms, train)
     model = make_model(config, parts, len(data.class_names)).to(pick_device(config))
     started = start(config, parts, model, len(data.class_names), reporter)
     state = _state(config, parts, model, len(data.train))
@@ -239,7 +238,7 @@ def assemble(
     return Experiment(config, parts, data, counts, stream, evaluator, fit, started)
 
 
-def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Transform]) -> TrainStream:
+def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Transform], train: Dataset) -> TrainStream:
     return TrainStream(
         data=data,
         transforms=transforms,
@@ -251,6 +250,7 @@ def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Trans
         ignore_index=config.data.ignore_index,
         num_workers=config.data.num_workers,
         device=pick_device(config),
+        train=train,
     )
 
 

@@ -59,6 +59,9 @@ class DataConfig(Section):
         default=None, description="(height, width) px to which smaller training images are padded; null: the crop's size"
     )
     num_workers: Int = Field(default=0, ge=0, description="loading processes per training worker")
+    cache: Bool | Literal["auto"] = Field(
+        default=False, description="keep decoded images in shared memory; auto: those that fit, true: all must fit"
+    )
 
 
 class ModelConfig(Spec):

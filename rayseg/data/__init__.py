@@ -7,6 +7,7 @@
     picture, view                 what is not decoded yet, and which part of it, at which scale, is wanted
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
+    kept, keeping                 decoded samples in memory that processes share
     counts                        how often each class occurs
     convert                       any data set to Parquet or memory-mapped Arrow
 """
@@ -24,6 +25,8 @@ from rayseg.data.convert import Converted, Format, convert_split
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
+from rayseg.data.keeping import KeepingPlace, keeping_place, keeping_room, kept_bytes
+from rayseg.data.kept import KeptSegmentation
 from rayseg.data.labels import label_table
 from rayseg.data.loader import eval_batches, train_batches, training_sample
 from rayseg.data.parquet import ParquetSegmentation
@@ -50,6 +53,8 @@ __all__ = [
     "Decoded",
     "FolderSegmentation",
     "Format",
+    "KeepingPlace",
+    "KeptSegmentation",
     "LabelCounts",
     "Palette",
     "ParquetSegmentation",
@@ -72,6 +77,9 @@ __all__ = [
     "encoded_picture",
     "eval_batches",
     "frame_rate",
+    "keeping_place",
+    "keeping_room",
+    "kept_bytes",
     "label_table",
     "micro_batches",
     "normalize",

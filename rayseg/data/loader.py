@@ -94,7 +94,7 @@ def training_sample(
     """
     index, rng = sample_of(seed, key, len(dataset))
     picture = picture_of(dataset, index)
-    if isinstance(picture, Decoded):
+    if isinstance(picture, Decoded) and not picture.checked:
         check_sample(picture.sample, num_classes, ignore_index)
     return transformed(View.of(picture), transforms, rng)
 

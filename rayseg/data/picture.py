@@ -52,12 +52,17 @@ class Picture(Protocol):
 class Decoded:
     """A sample that is decoded already.
 
+    Args:
+        sample: image and mask.
+        checked: image and mask are known to fit, and every label to be one.
+
     Example:
         >>> Decoded(Sample(np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8), "a")).size
         (4, 6)
     """
 
     sample: Sample
+    checked: bool = False
 
     @property
     def name(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import ray
-from rayseg.build import Components, counts_of, evaluate_images, plan_of
+from rayseg.build import Components, counts_of, evaluate_images, keeping, plan_of
 from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import step_of
 from rayseg.engine.history import History
@@ -87,7 +88,8 @@ def _confirmed(
             record_provenance(base, components, directory / "confirm", None, None)
             plan = _plan(request, directory, desk, parent, recipes)
             view.doing("")
-            runs = _trained(request, plan, directory, rules, recipes)
+            with keeping(base) as place:
+                runs = _trained(request, replace(plan, place=place), directory, rules, recipes)
             view.doing("scoring every image of every run, and the report")
             _count_images(base, directory, _compared(runs, rules, request.metric), components)
             found = make_confirmation(base, directory, rules, recipes, runs)

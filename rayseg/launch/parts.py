@@ -13,7 +13,7 @@ from typing import Any
 
 from rayseg.build import Components
 from rayseg.config import ExperimentConfig, to_yaml
-from rayseg.data import LabelCounts
+from rayseg.data import KeepingPlace, LabelCounts
 from rayseg.engine.checkpoint import newest_whole, step_of
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.run import RunInfo
@@ -90,6 +90,7 @@ def info_of(
     counts: LabelCounts | None = None,
     *,
     other_recipe: bool,
+    place: KeepingPlace | None = None,
 ) -> RunInfo:
     """What every worker is told of a part.
 
@@ -100,9 +101,10 @@ def info_of(
         components: name -> callable given by value.
         counts: labels of the training set, where the driver counted them.
         other_recipe: whether its first checkpoint may be of another recipe.
+        place: where decoded samples are kept, or None.
     """
     tree, where = part.config.to_dict(), str(directory)
-    return RunInfo(tree, where, run_id, components, part.sampled, counts, other_recipe=other_recipe, until=part.until)
+    return RunInfo(tree, where, run_id, components, part.sampled, counts, other_recipe, part.until, place)
 
 
 def keep_schedule(parts: Sequence[Part], directory: Path) -> None:

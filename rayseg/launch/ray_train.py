@@ -16,7 +16,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 import ray
-from rayseg.build import Components, Decision
+from rayseg.build import Components, Decision, keeping
 from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
@@ -56,9 +56,9 @@ def train_on_ray(base: ExperimentConfig, point: Mapping[str, Any], components: C
             sys.stdout.write(f"{records.link(run_id, config.tracking.storage)}\n")
         echo = Echo(desk, sys.stdout)
         try:
-            with closing(finisher(records, run_id)), _interruptible():
+            with closing(finisher(records, run_id)), _interruptible(), keeping(config) as place:
                 for part in left_of(parts, steps_done(directory)):
-                    info = info_of(part, directory, run_id, components, other_recipe=len(parts) > 1)
+                    info = info_of(part, directory, run_id, components, other_recipe=len(parts) > 1, place=place)
                     result = run_trainer(make_trainer(part.config, info, desk), info, desk)
         finally:
             give_back_groups(groups_of_this_job() - before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from rayseg.build import Components, Experiment, Start, applied_values, assemble, check_applied, torch_settings
 from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
-from rayseg.data import LabelCounts
+from rayseg.data import KeepingPlace, LabelCounts
 from rayseg.engine import Reporter, borrowed_generators, fit, set_generators
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.eager import told_eager
@@ -24,6 +25,8 @@ from rayseg.tracking import Tracker
 
 __all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
 
+_log = logging.getLogger(__name__)
+
 #: Leaves that may change between the parts of one run: they do not change what is computed.
 _FREE = (
     "scaling.",
@@ -31,6 +34,7 @@ _FREE = (
     "train.micro_batch",
     "train.threads",
     "data.num_workers",
+    "data.cache",
     "data.palette",
     "checkpoint.keep",
     "checkpoint.optimizer",
@@ -107,6 +111,7 @@ class RunInfo:
         counts: labels of the training set, where the driver counted them.
         other_recipe: the checkpoint to go on from may be of another recipe.
         until: the step at which this part of the run ends, at an evaluation; None: the run's last.
+        place: where decoded samples are kept on the driver's machine, or None.
     """
 
     config: Mapping[str, Any]
@@ -117,6 +122,7 @@ class RunInfo:
     counts: LabelCounts | None = None
     other_recipe: bool = False
     until: int | None = None
+    place: KeepingPlace | None = None
 
     def experiment_config(self) -> ExperimentConfig:
         """The config, validated again."""
@@ -215,7 +221,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
     with torch_settings(config), borrowed_generators(), contextlib.closing(_Flushing(tracker)):
         set_generators(config.seed)
         reporter = reporter if info.until is None else Until(reporter, info.until)
-        experiment = assemble(config, reporter, info.components, known_counts=info.counts)
+        experiment = assemble(config, reporter, info.components, known_counts=info.counts, place=_place_here(info))
         check_applied(experiment, info.sampled)
         experiment.fit.other_recipe = info.other_recipe
         if info.sampled and is_main():
@@ -232,6 +238,14 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         if experiment.fit.state.stopped is not None and is_main():
             _record_stop(experiment.fit.state.stopped, info, tracker)
         return metrics
+
+
+def _place_here(info: RunInfo) -> KeepingPlace | None:
+    """On another machine than the driver's nobody would remove what is kept."""
+    if info.place is None or info.place.directory.is_dir():
+        return info.place
+    _log.warning("data.cache: this machine is not the driver's, and keeps no decoded images: they are decoded each time")
+    return None
 
 
 @contextlib.contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from rayseg.build import counts_of, plan_of
+from rayseg.build import counts_of, keeping, plan_of
 from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk, require_store
@@ -63,7 +63,8 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
             view.doing("")
-            with recorded_span(directory / SPANS):
+            with keeping(request.base) as place, recorded_span(directory / SPANS):
+                plan = replace(plan, place=place)
                 trials = closing_children(plan, lambda: run_trials(request, plan, lengths, warmth.known))
             view.doing("pictures and the report")
             took, places = time.time() - started, max_concurrent(request, len(trials))

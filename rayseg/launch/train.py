@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rayseg.build import Components, check, plan_of, with_weight_files
+from rayseg.build import Components, check, keeping, plan_of, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError, Problem
@@ -89,9 +89,10 @@ def _train_here(parts: Sequence[Part], components: Components) -> TrainResult:
         resume_state=config.checkpoint.optimizer,
         on_log=tracker.log_metrics,
     )
-    with closing(tracker.finish):
+    with closing(tracker.finish), keeping(config) as place:
         metrics: dict[str, float] = {}
         for part in left_of(parts, steps_done(directory)):
-            metrics = run_worker(info_of(part, directory, run_id, components, other_recipe=len(parts) > 1), reporter, tracker)
+            info = info_of(part, directory, run_id, components, other_recipe=len(parts) > 1, place=place)
+            metrics = run_worker(info, reporter, tracker)
     best, latest = reporter.best(), reporter.latest()
     return TrainResult(config, metrics, reporter.history(), best, latest, run_id, directory, stopped_by(directory))

@@ -21,7 +21,7 @@ import ray.tune
 import ray
 from rayseg.build import Components, same_labels, worker_counts
 from rayseg.config import ExperimentConfig, flatten
-from rayseg.data import LabelCounts
+from rayseg.data import KeepingPlace, LabelCounts
 from rayseg.engine import lent_process
 from rayseg.engine.checkpoint import step_of
 from rayseg.engine.history import History
@@ -56,6 +56,7 @@ class TrialPlan:
         components: name -> callable given by value.
         counts: labels of the training set, where a recipe needs them.
         searched: keys of the space.
+        place: where decoded samples are kept for all of them, or None.
     """
 
     base: Mapping[str, Any]
@@ -68,6 +69,7 @@ class TrialPlan:
     components: Components = field(default_factory=dict)
     counts: LabelCounts | None = None
     searched: tuple[str, ...] = ()
+    place: KeepingPlace | None = None
 
     def counts_for(self, config: ExperimentConfig) -> LabelCounts | None:
         """The driver's counts, if this trial's labels are the base's."""
@@ -182,7 +184,7 @@ class Trial:
 
     def _info(self, part: Part, directory: Path, run_id: str | None) -> RunInfo:
         counts, other = self.plan.counts_for(part.config), changes_recipe(self.point)
-        return info_of(part, directory, run_id, self.plan.components, counts, other_recipe=other)
+        return info_of(part, directory, run_id, self.plan.components, counts, other_recipe=other, place=self.plan.place)
 
     def _own(self, config: ExperimentConfig, directory: Path) -> list[Tracker]:
         return own_trackers(config, directory, group=Path(self.plan.directory).name)

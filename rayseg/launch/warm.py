@@ -23,7 +23,16 @@ from rayseg.tracking import StoredRun
 __all__ = ["Warmth", "warm_start"]
 
 #: Sections in which trials may differ: where a run is recorded and done, and its seed.
-_NEUTRAL = ("tracking.", "scaling.", "checkpoint.", "seed", "train.micro_batch", "train.threads", "data.num_workers")
+_NEUTRAL = (
+    "tracking.",
+    "scaling.",
+    "checkpoint.",
+    "seed",
+    "train.micro_batch",
+    "train.threads",
+    "data.num_workers",
+    "data.cache",
+)
 
 #: Of a population: its score is that of several recipes.
 _BRED = "with weights of another recipe"

@@ -119,6 +119,13 @@ FILES = [
         "data.transforms.x",
         ("raised KeyError: 'gamma'",),
     ),
+    Wrong(
+        "more data than memory to keep them in",
+        {"data.cache": True, "data.dataset.length": 10**9},
+        "data.cache",
+        ("GiB decoded", "may take", "write auto"),
+    ),
+    Wrong("data that are kept by a size", {"data.cache": 8}, "data.cache", ("8",)),
     Wrong("storage that is a file", storage_below_a_file, "tracking.storage", ("notes is a file", "expected a directory")),
     Wrong("a corrupt JPEG", corrupt_jpeg, "", (".jpg", "cannot be decoded"), DataError),
     Wrong("a late label out of range", masked(LAST, (32, 32), 7), "", (".jpg", "labels 7; expected 0..1"), DataError),

@@ -29,7 +29,7 @@ def run(name: str, *words: str) -> str:
 
 def test_the_ways_to_read_a_sample_agree() -> None:
     printed = run("input", "--smoke")
-    assert all(f"| smoke | {way} | 1 |" in printed for way in ("plain", "files", "arrow"))
+    assert all(f"| smoke | {way} | 1 |" in printed for way in ("plain", "files", "arrow", "kept"))
 
 
 def test_the_ways_to_compute_a_loss_agree(tmp_path: Path) -> None:
