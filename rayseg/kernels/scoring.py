@@ -3,7 +3,8 @@
 The logits stay at the head's own stride; a few rows at a time are upsampled bilinearly, each pixel's class is the first of the
 largest, and what it was taken for is counted. Classes are not written down unless somebody wants to see them. The counts are
 those of ``confusion_counts`` of the classes of ``interpolate``, to the pixel where both round alike, as in C++ they do for
-contiguous logits of four classes and more; elsewhere a pixel may differ whose two best classes differ by a rounding.
+contiguous logits of four classes and more with labels of more than 128 px in height and width together; elsewhere a pixel may
+differ whose two best classes differ by a rounding.
 
 Letters: N images, C classes, H x W pixels of the labels, h x w pixels of the logits.
 """

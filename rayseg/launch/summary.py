@@ -180,7 +180,7 @@ def read_summary(directory: Path) -> SweepResult | None:
     kept = json.loads(path.read_text(encoding="utf-8"))
     config = ExperimentConfig.from_dict(read_config_file(directory / "best.yaml"))
     use = None if kept.get("use") is None else ClusterUse(**kept["use"])
-    tuples = {name: tuple(kept[name]) for name in ("searched", "others")}
+    tuples = {name: tuple(kept.get(name, ())) for name in ("searched", "others")}  # earlier versions had one objective
     return SweepResult(**{**kept, **tuples, "best_config": config, "directory": directory, "use": use})
 
 
