@@ -195,9 +195,9 @@ def _read(checkpoint: str | Path, overrides: Mapping[str, Any] | None) -> tuple[
     Raises:
         ConfigError: an override leaves open what is decided before training.
     """
-    config = trained_config(checkpoint, overrides)
+    state, config = read_model(checkpoint), trained_config(checkpoint, overrides)
     require_decided(config)
-    return read_model(checkpoint), config
+    return state, config
 
 
 def raise_needed(problems: Problems, only: tuple[str, ...] = ()) -> None:

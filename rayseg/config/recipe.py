@@ -17,7 +17,20 @@ from pydantic import (
 
 from rayseg.config.plain import plain
 from rayseg.config.spec import Section, Spec, TypeName
-from rayseg.config.values import Bool, Count, Float, Int, Interval, Moment, Named, NonNegative, Number, Point, Positive
+from rayseg.config.values import (
+    Bool,
+    BoolOrAuto,
+    Count,
+    Float,
+    Int,
+    Interval,
+    Moment,
+    Named,
+    NonNegative,
+    Number,
+    Point,
+    Positive,
+)
 
 __all__ = [
     "ArgumentSchedule",
@@ -59,7 +72,7 @@ class DataConfig(Section):
         default=None, description="(height, width) px to which smaller training images are padded; null: the crop's size"
     )
     num_workers: Int = Field(default=0, ge=0, description="loading processes per training worker")
-    cache: Bool | Literal["auto"] = Field(
+    cache: BoolOrAuto = Field(
         default=False, description="keep decoded images in shared memory; auto: those that fit, true: all must fit"
     )
 

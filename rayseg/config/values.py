@@ -162,7 +162,7 @@ def _choice(value: Any) -> Any:
     raise ValueError(f"must be true, false or auto; got {value!r}")
 
 
-#: Yes, no, or whatever is measured to be better.
+#: Yes, no, or to be found out.
 BoolOrAuto = Annotated[bool | Literal["auto"], BeforeValidator(_choice, json_schema_input_type=bool | Literal["auto"])]
 
 
