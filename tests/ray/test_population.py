@@ -18,7 +18,7 @@ from rayseg.engine.checkpoint import read_checkpoint, step_of
 from rayseg.launch import SweepResult
 from rayseg.launch.lineage import lineage_of, read_lineage
 from rayseg.launch.perturb import perturbed
-from rayseg.launch.winners import winner_of
+from rayseg.launch.winners import Winner, winner_of
 from rayseg.space import FlatSpace, log_uniform, uniform
 from tests.engine.runs import differences
 
@@ -41,8 +41,15 @@ def _run(base: ExperimentConfig) -> SweepResult:
 
 
 @pytest.fixture(scope="module")
-def result(ray_cluster: None, base: ExperimentConfig) -> SweepResult:
-    return _run(base)
+def searched(ray_cluster: None, base: ExperimentConfig) -> tuple[SweepResult, Winner]:
+    """The search, and what would be registered of it before anybody confirms it."""
+    result = _run(base)
+    return result, winner_of(result.directory)
+
+
+@pytest.fixture(scope="module")
+def result(searched: tuple[SweepResult, Winner]) -> SweepResult:
+    return searched[0]
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +144,6 @@ def test_a_recipe_that_changed_is_confirmed_as_it_changed(result: SweepResult) -
         assert len(parts) == told[name]
 
 
-def test_the_checkpoint_to_register_is_that_of_the_winners_end(result: SweepResult) -> None:
-    found = winner_of(result.directory)
+def test_the_checkpoint_to_register_is_that_of_the_winners_end(searched: tuple[SweepResult, Winner]) -> None:
+    result, found = searched
     assert (step_of(found.checkpoint), found.run.name) == (TOTAL, f"bred-{result.best_name}")
