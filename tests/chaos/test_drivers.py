@@ -131,9 +131,10 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
         text = second.log.read_text()
     assert {name: (tmp_path / "sweep" / name / "metrics.jsonl").stat().st_mtime_ns for name in done} == files
     assert len(re.findall(r"\bfull\b", text)) == 4, text
-    ours = (r"", r"trial +\d+/4  val/mIoU .*", r"rank .*", r" +\d+  .*")
+    use = (r"\d+ trials? in .* an hour, .* at a time", r"training \d+% of that time, .*")
+    ours = (r"", r"MLflow  http\S+ .*", r"trial +\d+/4  val/mIoU .*", r"rank .*", r" +\d+  .*", *use)
     others = [line for line in (shown + text).splitlines() if not any(re.fullmatch(pattern, line) for pattern in ours)]
-    assert not others, "nothing of others is on the terminal"
+    assert others == [], "nothing of others is on the terminal"
     children = [run for run in _runs(tmp_path) if run.info.run_name != "sweep"]
     assert sorted(run.info.run_name for run in children) == sorted(_trials(tmp_path))
     assert {run.info.status for run in _runs(tmp_path)} == {"FINISHED"}
