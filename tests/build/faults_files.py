@@ -121,7 +121,7 @@ FILES = [
     ),
     Wrong(
         "more data than memory to keep them in",
-        {"data.cache": True, "data.dataset.length": 10**9},
+        {"data.cache": True, "data.dataset.size": [256, 256], "data.dataset.length": 2 * 10**6},
         "data.cache",
         ("GiB decoded", "may take", "write auto"),
     ),
