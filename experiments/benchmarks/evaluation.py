@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from blocks import VOID, batch
 from measuring import Row, arguments, finish, goal, result, rows_of, turns
 from reference import mmseg
 from torch import Tensor
@@ -24,23 +25,10 @@ from rayseg.kernels import StripScoring, compiled_scoring, confusion, confusion_
 #: Images, classes, height, width, stride.
 CASES = {"streets": (2, 19, 1024, 2048, 4), "camvid": (8, 11, 360, 480, 4), "ade": (2, 150, 512, 512, 4)}
 SMOKE = {"smoke": (1, 5, 64, 96, 4)}
-VOID = 255
 #: Least ratios to MMSegmentation, over all cases.
 LABELS, LOGITS = 40.0, 14.0
 
 Count = Callable[[], Tensor]
-
-
-def batch(case: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Blocks of labels, and logits that know most of them."""
-    n, c, height, width, stride = case
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(n, c, max(3, height // 64), max(3, width // 64), generator=generator)
-    labels = F.interpolate(coarse, size=(height, width), mode="bicubic").argmax(1)
-    low = labels[:, ::stride, ::stride]
-    logits = F.one_hot(low, c).movedim(-1, 1) * 9.0 + torch.randn(n, c, *low.shape[1:], generator=generator) * 1.8
-    labels[:, : height // 12] = VOID
-    return logits.contiguous(), labels
 
 
 def classes_of(logits: Tensor, labels: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from blocks import VOID, batch
 from loss_cuda import goals_on, rows_on
 from measuring import Row, arguments, finish, goal, growth_bytes, ratios, result, rows_of, turns
 from reference import mmseg
@@ -38,25 +39,13 @@ from rayseg.sampling import ohem_mmseg
 CASES = {"streets": (2, 19, 512, 1024, 4), "camvid": (4, 11, 360, 480, 4)}
 SMOKE = {"smoke": (1, 5, 64, 96, 4)}
 SMOKE_OF_TRITON = {"smoke": (1, 2, 4, 8, 4)}
-THRESH, DICE, VOID = 0.7, 3.0, 255
+THRESH, DICE = 0.7, 3.0
 WAYS = ("mmseg", "plain", "compiled", "strips", "fused")
 WAYS_OF_A_GPU = ("mmseg", "plain", "compiled", "triton")
 #: Where several agree in float32.
 TOLERANCE = 5e-5
 
 Step = Callable[[Tensor, Tensor], Tensor]
-
-
-def batch(case: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Blocks of labels, and logits that know most of them: few pixels are below the threshold, so the k-th must be found."""
-    n, c, height, width, stride = case
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(n, c, max(3, height // 64), max(3, width // 64), generator=generator)
-    labels = F.interpolate(coarse, size=(height, width), mode="bicubic").argmax(1)
-    low = labels[:, ::stride, ::stride]
-    logits = F.one_hot(low, c).movedim(-1, 1) * 9.0 + torch.randn(n, c, *low.shape[1:], generator=generator) * 1.8
-    labels[:, : height // 12] = VOID
-    return logits.contiguous().requires_grad_(), labels
 
 
 def min_kept(case: tuple[int, ...]) -> int:
@@ -157,6 +146,7 @@ def agree(found: dict[str, tuple[float, Tensor]]) -> dict[str, float]:
 def measured(name: str, case: tuple[int, ...], ways: tuple[str, ...], reference: str | None, rounds: int) -> list[Row]:
     """A row for each way, and one for exponentials."""
     logits, labels = batch(case)
+    logits.requires_grad_()
     steps = {way: make(way, case, reference) for way in ways}
     errors = agree({way: once(step, logits, labels) for way, step in steps.items()})
     runs: dict[str, Callable[[], object]] = {way: partial(once, step, logits, labels) for way, step in steps.items()}
@@ -168,6 +158,7 @@ def measured(name: str, case: tuple[int, ...], ways: tuple[str, ...], reference:
 def peak_bytes(case: tuple[int, ...], way: str, reference: str | None) -> int:
     """Growth of this process's largest size in one step; two went before."""
     logits, labels = batch(case)
+    logits.requires_grad_()
     step = make(way, case, reference)
     for _ in range(2):
         once(step, logits, labels)
@@ -234,7 +225,7 @@ def on_gpu(options: argparse.Namespace) -> None:
     for name, case in (SMOKE_OF_TRITON if options.smoke else CASES).items():
         for dtype in (torch.float32, torch.bfloat16):
             logits, labels = batch(case)
-            logits = logits.detach().to(device, dtype).requires_grad_()
+            logits = logits.to(device, dtype).requires_grad_()
             steps = {way: make(way, case, options.reference) for way in ways}
             named = name if dtype == torch.float32 else f"{name}, bf16"
             rounds = 1 if options.smoke else options.rounds

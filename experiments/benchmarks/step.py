@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from loss import batch, of_mmseg, ours
+from blocks import batch
+from loss import of_mmseg, ours
 from measuring import Row, Taken, arguments, finish, goal, result, rows_of, turns
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel

@@ -58,7 +58,7 @@ def source_tags(words: Sequence[str] | None = None) -> dict[str, str]:
     Example:
         >>> source_tags(["/usr/bin/rayseg", "sweep", "streets.yaml"])["mlflow.source.name"]
         'rayseg sweep'
-        >>> source_tags(["/work/experiments/ohem_sweep.py", "--smoke"])["mlflow.source.name"]
+        >>> source_tags(["/home/me/experiments/ohem_sweep.py", "--smoke"])["mlflow.source.name"]
         'ohem_sweep.py'
     """
     called = list(sys.argv if words is None else words) or [""]
