@@ -43,12 +43,15 @@ class Units {
     for (int i = 0; i < header_.components; i++) {
       const Component& one = header_.component[i];
       for (int number = 0; number < one.across * one.down; number++) {
-        int32_t coefficients[64];
-        if (wanted) std::memset(coefficients, 0, sizeof coefficients);
-        const int highest = block(
-            bits_, header_.dc[one.dc], header_.ac[one.ac], header_.quants[one.table], last_[i], wanted ? coefficients : nullptr);
+        const Huffman &dc = header_.dc[one.dc], &ac = header_.ac[one.ac];
+        if (!wanted) {
+          if (block<false>(bits_, dc, ac, nullptr, last_[i], nullptr) < 0 || bits_.ran_out()) return false;
+          continue;
+        }
+        alignas(32) int32_t coefficients[64] = {};
+        const int highest = block<true>(bits_, dc, ac, header_.quants[one.table], last_[i], coefficients);
         if (highest < 0 || bits_.ran_out()) return false;
-        if (wanted) take(i, number, coefficients, highest == 0);
+        take(i, number, coefficients, highest == 0);
       }
     }
     return true;

@@ -17,26 +17,28 @@ class Bits {
  public:
   Bits(const uint8_t* begin, const uint8_t* end) : begin_(begin), at_(begin), end_(end) {}
 
+  // At least 57 bits.
   void fill() {
+    if (count_ > 56) return;
     if (end_ - at_ >= 8) {
       uint64_t eight;
       std::memcpy(&eight, at_, 8);
       eight = __builtin_bswap64(eight);
       const uint64_t inverse = ~eight;
       if (!((inverse - 0x0101010101010101u) & ~inverse & 0x8080808080808080u)) {  // no byte is ff
-        const int bytes = (64 - count_) >> 3;
-        if (bytes == 0) return;
-        held_ |= (eight >> (64 - 8 * bytes)) << (64 - 8 * bytes - count_);
+        held_ |= eight >> count_;  // bits past the last whole byte are taken again, as they are
+        const int64_t bytes = (63 - count_) >> 3;
         at_ += bytes, count_ += 8 * bytes;
         return;
       }
     }
-    while (count_ <= 56) held_ |= uint64_t(next()) << (56 - count_), count_ += 8;
+    fill_slowly();
   }
 
   uint32_t peek(int bits) const { return uint32_t(held_ >> (64 - bits)); }
+  bool first() const { return held_ >> 63; }
   void drop(int bits) { held_ <<= bits, count_ -= bits; }
-  int count() const { return count_; }
+  int64_t count() const { return count_; }
   bool ran_out() const { return 8 * zeros_ > count_; }
 
   // Skips a restart marker; the bits before it are padding.
@@ -54,13 +56,17 @@ class Bits {
   }
 
   void tell(Place& place) const {
-    const int unread = count_ > 8 * zeros_ ? count_ - 8 * zeros_ : 0, bytes = (unread + 7) / 8;
+    const int unread = int(count_ > 8 * zeros_ ? count_ - 8 * zeros_ : 0), bytes = (unread + 7) / 8;
     const uint8_t* at = at_;
     for (int i = 0; i < bytes; i++) at -= at - begin_ >= 2 && at[-1] == 0 && at[-2] == 0xff ? 2 : 1;
     place.byte = uint32_t(at - begin_), place.bits = uint16_t(8 * bytes - unread);
   }
 
  private:
+  __attribute__((noinline)) void fill_slowly() {
+    while (count_ <= 56) held_ |= uint64_t(next()) << (56 - count_), count_ += 8;
+  }
+
   uint8_t next() {
     if (at_ >= end_) return zeros_++, 0;
     if (*at_ != 0xff) return *at_++;
@@ -70,53 +76,56 @@ class Bits {
 
   const uint8_t *begin_, *at_, *end_;
   uint64_t held_ = 0;
-  int count_ = 0, zeros_ = 0;
+  int64_t count_ = 0, zeros_ = 0;  // no int32_t, of which coefficients are: writing those must not seem to change these
 };
 
-inline int symbol(Bits& bits, const Huffman& codes) {
-  const uint16_t found = codes.ahead[bits.peek(Huffman::kAhead)];
-  if (found) return bits.drop(found >> 8), found & 255;
+inline Code longer(Bits& bits, const Huffman& codes) {
   const int32_t code = int32_t(bits.peek(16));
   int length = Huffman::kAhead + 1;
   while (length <= 16 && code >= codes.last[length]) length++;
-  if (length > 16) return -1;
+  if (length > 16) return Code::of(0, 0, 0, 0);
   bits.drop(length);
-  return codes.symbols[((code >> (16 - length)) + codes.shift[length]) & 255];
+  return codes.meant_by(codes.symbols[((code >> (16 - length)) + codes.shift[length]) & 255], 0);
 }
 
-inline int number(Bits& bits, int size) {
-  if (size == 0) return 0;
-  const int value = int(bits.peek(size));
+inline Code next(Bits& bits, const Huffman& codes) {
+  const Code code = codes.ahead[bits.peek(Huffman::kAhead)];
+  if (__builtin_expect(code.bits() == 0, false)) return longer(bits, codes);
+  bits.drop(code.bits());
+  return code;
+}
+
+// Of 1 to 15 bits.
+inline int32_t number(Bits& bits, int size) {
+  const int32_t value = int32_t(bits.peek(size)) + (bits.first() ? 0 : 1 - (1 << size));
   bits.drop(size);
-  return value < 1 << (size - 1) ? value - (1 << size) + 1 : value;
+  return value;
 }
 
-// One block. `out` takes its coefficients times their quants, in rows, and must be zero; nullptr: they are passed over.
-// Returns the highest place that is not zero, in zigzag order, or -1 for a code that there is not.
+// One block. `out` takes its coefficients times their quants, in rows, and must be zero; not wanted, they are passed over.
+// Returns the highest place that is looked at, in zigzag order: 0 for one that is flat; or -1 for a code that there is not.
+template <bool kWanted>
 inline int block(Bits& bits, const Huffman& dc, const Huffman& ac, const uint16_t* quants, int16_t& last, int32_t* out) {
   bits.fill();
-  const int size = symbol(bits, dc);
-  if (size < 0 || size > 15) return -1;
-  last = int16_t(last + number(bits, size));
-  if (out) out[0] = last * quants[0];
-  int highest = 0;
-  for (int place = 1; place < 64; place++) {
+  const Code first = next(bits, dc);
+  if (first.step() == 0) return -1;
+  last = int16_t(last + (first.left() ? number(bits, first.left()) : first.value()));
+  if (kWanted) out[0] = last * quants[0];
+  int place = 0, highest = 0;
+  while (place < 63) {
     if (bits.count() < 32) bits.fill();
-    const int found = symbol(bits, ac);
-    if (found < 0) return -1;
-    const int length = found & 15;
-    place += found >> 4;
-    if (length == 0) {
-      if (found != 0xf0) break;
+    const Code code = next(bits, ac);
+    place += code.step();
+    if (place > 63 || code.step() == 0) {
+      if (code.step() == Code::kEnd) break;
+      return -1;
+    }
+    if (!kWanted) {
+      bits.drop(code.left());
       continue;
     }
-    if (place > 63) return -1;
-    if (out) {
-      const int at = kZigzag[place];
-      out[at] = number(bits, length) * quants[at], highest = place;
-    } else {
-      bits.drop(length);
-    }
+    const int at = kZigzag[highest = place];
+    out[at] = (code.left() ? number(bits, code.left()) : code.value()) * quants[at];
   }
   return highest;
 }

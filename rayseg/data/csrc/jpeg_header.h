@@ -6,17 +6,32 @@
 
 namespace rayseg {
 
-// Canonical codes; those of up to kAhead bits are looked up at once.
+// What a code says: how many places to go on (kEnd: the block ends; 0: there is no such code), a value, how many bits of the value
+// are still to be read, and how many bits to drop before that; 0 of those: the code is longer than what is looked up at once.
+struct Code {
+  uint32_t packed;
+
+  static constexpr int kEnd = 128;
+  static Code of(int value, int step, int left, int bits) { return {uint32_t(value) << 16 | step << 8 | left << 4 | bits}; }
+  int32_t value() const { return int32_t(packed) >> 16; }
+  int step() const { return packed >> 8 & 255; }
+  int left() const { return packed >> 4 & 15; }
+  int bits() const { return packed & 15; }
+};
+
+// Canonical codes; those of up to kAhead bits are looked up at once, with the value behind them where that lies in those bits too.
 struct Huffman {
   static constexpr int kAhead = 10;
-  bool known = false;
+  bool known = false, steps = false;
   uint8_t symbols[256];
-  uint16_t ahead[1 << kAhead];  // length << 8 | symbol; 0: longer
+  Code ahead[1 << kAhead];
   int32_t last[18], shift[17];  // of each length: one past its last code, left-aligned to 16 bits; symbol = code + shift
 
-  bool build(const uint8_t* counts, const uint8_t* values, int total) {
+  // `goes_on`: symbols hold how many zeros come before the value, as those of all but the first place do.
+  bool build(const uint8_t* counts, const uint8_t* values, int total, bool goes_on) {
     std::memcpy(symbols, values, total);
     std::memset(ahead, 0, sizeof ahead);
+    steps = goes_on;
     int32_t code = 0;
     int number = 0;
     for (int length = 1; length <= 16; length++) {
@@ -25,13 +40,30 @@ struct Huffman {
         if (length > kAhead) continue;
         const int place = code << (kAhead - length);
         if (place + (1 << (kAhead - length)) > 1 << kAhead) return false;
-        for (int j = 0; j < 1 << (kAhead - length); j++) ahead[place + j] = uint16_t(length << 8 | symbols[number]);
+        for (int j = 0; j < 1 << (kAhead - length); j++) ahead[place + j] = with_value(symbols[number], length, j);
       }
       last[length] = code << (16 - length);
       code <<= 1;
     }
     last[17] = INT32_MAX;
     return known = true;
+  }
+
+  Code meant_by(int symbol, int bits) const {
+    const int size = symbol & 15;
+    if (!steps) return symbol > 15 ? Code::of(0, 0, 0, bits) : Code::of(0, 1, size, bits);
+    if (size == 0) return Code::of(0, symbol == 0xf0 ? 16 : Code::kEnd, 0, bits);
+    return Code::of(0, (symbol >> 4) + 1, size, bits);
+  }
+
+ private:
+  // `behind` are the bits that were looked up behind the code.
+  Code with_value(int symbol, int length, int behind) const {
+    const Code code = meant_by(symbol, length);
+    const int size = code.left(), rest = kAhead - length - size;
+    if (size == 0 || rest < 0) return code;
+    const int value = behind >> rest;
+    return Code::of(value >> (size - 1) ? value : value - (1 << size) + 1, code.step(), 0, length + size);
   }
 };
 
@@ -78,7 +110,7 @@ inline bool read_codes(Header& header, const uint8_t* at, const uint8_t* end) {
     int total = 0;
     for (int i = 1; i <= 16; i++) total += at[i];
     if (total > 256 || end - at < 17 + total) return false;
-    if (!(kind ? header.ac : header.dc)[number].build(at + 1, at + 17, total)) return false;
+    if (!(kind ? header.ac : header.dc)[number].build(at + 1, at + 17, total, kind)) return false;
     at += 17 + total;
   }
   return true;
