@@ -45,6 +45,7 @@ SETS: dict[str, dict[str, Any]] = {
         "eval.every.steps": 50,
     },
     "nuclei": {
+        "data.class_names": ["background", "nucleus", "boundary"],  # its files name none
         "data.ignore_index": 255,
         "data.transforms.crop.size": [96, 96],
         "train.steps": 100,
@@ -53,6 +54,7 @@ SETS: dict[str, dict[str, Any]] = {
 }
 SMOKE: dict[str, Any] = {
     "data.dataset": {"type": "synthetic", "length": 8, "size": [32, 64]},
+    "data.class_names": None,
     "data.ignore_index": 255,
     "data.transforms.crop.size": [32, 64],
     "model": {"type": "small_unet", "width": 4},

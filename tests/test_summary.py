@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from rayseg.config import ExperimentConfig, write_yaml
+from rayseg.errors import ConfigError
+from rayseg.launch import report
 from rayseg.launch.summary import read_summary
 
 
@@ -16,3 +20,11 @@ def test_a_search_that_an_earlier_version_ended_is_read(tmp_path: Path) -> None:
     found = read_summary(tmp_path)
     assert found is not None
     assert (found.searched, found.others, found.use) == (("optim.lr",), (), None)
+
+
+def test_a_page_is_made_of_a_search_that_has_ended_only(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no sweep; name its directory"):
+        report(tmp_path)
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match="was not ended; call it again first"):
+        report(tmp_path)

@@ -100,6 +100,10 @@ def _confirm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrent", type=int, metavar="N", help="runs at a time; default: as many as fit")
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", metavar="SWEEP", help="the directory of a sweep that has ended, such as runs/recipes")
+
+
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a directory, such as runs/NAME/checkpoints/step_00000300")
 
@@ -232,6 +236,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "train": Command("train one experiment", _train),
         "sweep": Command("search recipes around an experiment", _sweep),
         "confirm": Command("train a sweep's best recipes again over paired seeds, and say what is better", _confirm),
+        "report": Command("make the page of a sweep again, from what the sweep wrote", _report),
         "adopt": Command("weights trained elsewhere as a checkpoint, for eval, predict and export", _adopt),
         "eval": Command("scores of a checkpoint over a split", _eval),
         "predict": Command("masks of pictures and videos", _predict),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rayseg.launch.confirm import confirm
+from rayseg.launch.confirm import confirm, report
 from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.register import Registered, register
 from rayseg.launch.run import TrainResult
@@ -23,6 +23,7 @@ __all__ = [
     "confirm",
     "evaluate_on_ray",
     "register",
+    "report",
     "sweep",
     "train",
 ]

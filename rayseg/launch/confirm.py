@@ -16,7 +16,7 @@ from rayseg.launch.recipes import Recipe, chosen_recipes
 from rayseg.launch.reporting import write_report
 from rayseg.report import PairRules
 
-__all__ = ["ConfirmRequest", "confirm", "confirm_problems", "confirm_request", "test_split_problems"]
+__all__ = ["ConfirmRequest", "confirm", "confirm_problems", "confirm_request", "report", "test_split_problems"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def confirm(
     """
     directory = Path(sweep).expanduser().resolve()
     request = ConfirmRequest(top, seeds, max_seeds, smallest)
-    base = _base_of(directory)
+    base = _base_of(directory, "confirmation")
     problems = confirm_problems(request, base) or check(base, components) or test_split_problems(base, components)
     if max_concurrent is not None and max_concurrent < 1:
         problems.append(Problem("max_concurrent", f"got {max_concurrent}; give at least 1, or None"))
@@ -86,6 +86,34 @@ def confirm(
     from rayseg.launch.confirming import run_confirmation  # noqa: PLC0415  ray takes seconds to import
 
     return run_confirmation(base, directory, request.rules(len(recipes) - 1), recipes, components or {}, max_concurrent)
+
+
+def report(sweep: str | Path) -> Path:
+    """Make the page of a sweep that has ended again, from what it wrote: after an update, or where the directory was moved.
+
+    Nothing is trained and no store is asked. A confirmation that has ended is on it.
+
+    Args:
+        sweep: directory of the sweep, ``storage/name``.
+
+    Returns:
+        Its ``report.html``.
+
+    Raises:
+        ConfigError: there is no such sweep.
+
+    Example:
+        >>> report("runs/camvid-ohem")  # doctest: +SKIP
+        PosixPath('/data/runs/camvid-ohem/report.html')
+    """
+    directory = Path(sweep).expanduser().resolve()
+    base, asked = _base_of(directory, "report"), directory / "confirm" / "asked.json"
+    if not asked.is_file():
+        return write_report(directory)
+    told = json.loads(asked.read_text(encoding="utf-8"))
+    recipes = chosen_recipes(base, directory, told["top"])
+    rules = ConfirmRequest(**{each.name: told[each.name] for each in fields(ConfirmRequest)}).rules(len(recipes) - 1)
+    return write_report(directory, read_confirmation(base, directory, rules, recipes))
 
 
 def confirm_request(asked: Mapping[str, Any]) -> ConfirmRequest:
@@ -137,13 +165,13 @@ def test_split_problems(base: ExperimentConfig, components: Components | None) -
     return [Problem("data.test_split", f"{each.message}{remedy}") for each in found]
 
 
-def _base_of(directory: Path) -> ExperimentConfig:
+def _base_of(directory: Path, where: str) -> ExperimentConfig:
     """The base of a sweep that has ended, at the place where it is now."""
     if not (directory / "summary.json").is_file():
         state = (
             "was not ended; call it again first" if (directory / "sweep.json").is_file() else "is no sweep; name its directory"
         )
-        raise ConfigError([Problem("sweep", f"{directory} {state}")], where="confirmation")
+        raise ConfigError([Problem("sweep", f"{directory} {state}")], where=where)
     base = ExperimentConfig.from_dict(read_config_file(directory / "config.yaml"))
     return base.with_({"tracking.storage": str(directory.parent), "tracking.name": directory.name})
 

@@ -54,7 +54,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         trials=trials,
         baseline=BASELINE,
         searcher=asked["searcher"],
-        others=kept["others"],
+        others=kept.get("others", ()),  # earlier versions had one objective
         total_steps=max((trial.row["step"] for trial in trials if trial.row["status"] == "full"), default=0),
         seconds=kept["seconds"],
         use=None if kept.get("use") is None else ClusterUse(**kept["use"]),

@@ -119,6 +119,15 @@ def test_what_stands_runs_as_it_is_and_is_what_the_search_did_not_choose(found: 
     assert stands.hooks["told"].kwargs["kind"] == "gain"
 
 
+def test_the_page_is_made_again_from_the_files(found: SweepResult, told: Confirmation) -> None:
+    page = found.directory / "report.html"
+    before = page.read_text(encoding="utf-8")
+    page.unlink()
+    assert rayseg.launch.report(found.directory) == page
+    assert page.read_text(encoding="utf-8") == before
+    assert f"Confirmed: {told.standing} is better" in before
+
+
 def test_runs_are_children_of_the_sweep_and_verdicts_are_on_it(found: SweepResult, told: Confirmation, mlflow: Any) -> None:
     parent = mlflow.get_run(found.run_id)
     assert parent.info.status == "FINISHED"

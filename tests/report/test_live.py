@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -61,6 +62,28 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     made = Terminal()
     yield made
     made.written()
+
+
+def test_time_that_is_left_is_told_by_the_speed_of_the_stage_that_runs() -> None:
+    stream, now, seen = io.StringIO(), [0.0], {"before": 0}
+    view = LiveView(BOARD, Foot(stream), lambda: "", every_s=0.002, clock=lambda: now[0])
+
+    def wait_for(told: str) -> None:
+        for _ in range(2500):
+            if told in stream.getvalue()[seen["before"] :]:
+                return
+            time.sleep(0.002)
+        pytest.fail(f"{told!r} was not drawn: {stream.getvalue()[-300:]}")
+
+    view.see([LiveRow("baseline", "waiting")], 2)
+    now[0] = 1000.0
+    view.see([BASELINE], 2)
+    wait_for("about 17 min left")
+    view.see([LiveRow("baseline-seed6", "waiting")], 2)  # seeds that the spread of the first asked for
+    now[0], seen["before"] = 1010.0, len(stream.getvalue())
+    view.see([replace(BASELINE, name="baseline-seed6")], 2)
+    wait_for("about 10 s left")
+    view.close()
 
 
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)

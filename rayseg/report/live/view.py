@@ -117,8 +117,9 @@ class LiveView:
 
     def see(self, rows: Sequence[LiveRow], total_trials: int | None) -> None:
         """Show these."""
-        if not self._rows and rows:
-            self._working_since, self._steps_before = self._clock(), sum(row.step for row in rows)
+        steps = sum(row.step for row in rows)
+        if rows and (not self._rows or steps < sum(row.step for row in self._rows)):  # the first, or those of another stage
+            self._working_since, self._steps_before = self._clock(), steps
         self._rows, self._board = tuple(rows), replace(self._board, total_trials=total_trials)
 
     def ended(self, row: LiveRow, rows: Sequence[LiveRow], total_trials: int | None) -> None:

@@ -99,6 +99,7 @@ class MlflowStore:
 
     def _connect(self, artifacts: str | None) -> None:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with a password, where the URI has one
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each file that is read
         with quiet("alembic"), quiet("mlflow.store.db.utils"):
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             found = client.get_experiment_by_name(self.experiment)
