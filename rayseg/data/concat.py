@@ -66,6 +66,11 @@ class ConcatSegmentation:
                 )
 
     @property
+    def parts(self) -> tuple[Dataset, ...]:
+        """The data sets of this split, in order."""
+        return tuple(self._parts.values())
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """One name per class, those of every part."""
         return tuple(next(iter(self._parts.values())).class_names)
@@ -104,4 +109,4 @@ class ConcatSegmentation:
         if not 0 <= index < len(self):
             raise IndexError(f"concat {self._split}: no image {index}; there are {len(self)}")
         number = bisect_right(self._ends, index)
-        return list(self._parts.values())[number], index - (self._ends[number - 1] if number else 0)
+        return self.parts[number], index - (self._ends[number - 1] if number else 0)

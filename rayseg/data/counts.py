@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from rayseg.data._beside import remembered
 from rayseg.data._shortcuts import shortcut
 from rayseg.data._workers import default_workers, map_in_order
+from rayseg.data.concat import ConcatSegmentation
 from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.kept import KeptSegmentation
 
 __all__ = ["LabelCounts", "count_labels"]
 
@@ -94,7 +96,8 @@ def count_labels(
     """Count the labels of a split, by several processes; remembered under a digest of the data.
 
     It is remembered in the folder ``.rayseg`` beside the data, where the data set has a directory (``root``) that can be
-    written, else in ``cache_dir``.
+    written, else in ``cache_dir``. Where a class has a ``__getitem__`` of its own and inherits ``digest``, that speaks of other
+    samples: they are counted anew each time.
 
     Args:
         dataset: usually the training split, without transforms; where it has ``mask(index)``, no image is decoded.
@@ -119,13 +122,20 @@ def count_labels(
     def count() -> LabelCounts:
         return _count(_CountLoad(dataset, num_classes, ignore_index, tuple(ignored)), workers, on_progress)
 
-    if cache_dir is None:
+    if cache_dir is None or not _is_told_by_digest(dataset):
         return count()
     key = "-".join(str(number) for number in (_VERSION, num_classes, ignore_index, *sorted(ignored)))
     name = f"counts/{dataset.digest()}-{key}.json"
     found: dict[str, Any] = remembered(dataset, name, cache_dir, lambda: asdict(count()))
     found = {field: tuple(value) if isinstance(value, list) else value for field, value in found.items()}
     return LabelCounts(**found)
+
+
+def _is_told_by_digest(dataset: Dataset) -> bool:
+    """Whether the digest speaks of these very samples, and of those of the data sets within."""
+    within: Sequence[Dataset] = dataset.parts if isinstance(dataset, ConcatSegmentation) else ()
+    within = (dataset.dataset,) if isinstance(dataset, KeptSegmentation) else within
+    return shortcut(dataset, "digest", instead_of="__getitem__") is not None and all(map(_is_told_by_digest, within))
 
 
 def _count(load: _CountLoad, num_workers: int, on_progress: Callable[[int, int], None] | None) -> LabelCounts:

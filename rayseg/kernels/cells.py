@@ -121,8 +121,10 @@ def forward(  # noqa: PLR0913, PLR0917  of a kernel
     top, bottom, left, right = corners(row, column, lines, columns)
     plane = tl.cast(lines[0], tl.int64) * columns[0]
     base = logits + image * classes * plane
-    label = tl.load(target + pixel, mask=exists, other=ignore_index).to(tl.int32)
+    label = tl.load(target + pixel, mask=exists, other=ignore_index)
     labelled = label != ignore_index
+    is_class = labelled & (label >= 0) & (label < classes)
+    label = label.to(tl.int32)
 
     largest = tl.full([P, Q, B], -float("inf"), tl.float32)
     for c in range(classes):
@@ -135,7 +137,6 @@ def forward(  # noqa: PLR0913, PLR0917  of a kernel
         if mean_nll is not None:
             differences += difference
     log_powers = tl.log(powers)
-    is_class = labelled & (label >= 0) & (label < classes)
     at_label = interpolated(base + tl.where(is_class, label, 0) * plane, top, bottom, left, right, down, across)
     total_log = tl.where(labelled == is_class, largest + log_powers, float("nan"))
     value = total_log - at_label
@@ -234,9 +235,9 @@ def backward(  # noqa: PLR0913, PLR0917  of a kernel
         pixel, exists, down, across = located(
             row, column, tile // tiles_across, tile % tiles_across, lines, columns, image, P, Q
         )
-        label = tl.load(target + pixel, mask=exists, other=ignore_index).to(tl.int32)
+        label = tl.load(target + pixel, mask=exists, other=ignore_index)
         labelled = exists & (label != ignore_index)
-        label = tl.where(labelled, label, -1)
+        label = tl.where(labelled, label, -1).to(tl.int32)
         counts = labelled
         if VOID:
             counts = exists

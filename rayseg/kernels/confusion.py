@@ -38,14 +38,13 @@ def _counted_in_cpp(prediction: Tensor, target: Tensor, num_classes: int, ignore
     return counts if status == 0 else None
 
 
-def _check_range(prediction: Tensor, row: Tensor, num_classes: int) -> None:
-    for name, labels, largest in (("prediction", prediction, num_classes - 1), ("target", row, num_classes)):
-        low, high = (int(bound) for bound in torch.aminmax(labels))
-        if low < 0 or high > largest:
-            raise ShapeError(
-                f"confusion_counts: {name} holds {low if low < 0 else high}, but there are {num_classes} classes, "
-                f"0 to {num_classes - 1}; check num_classes and ignore_index"
-            )
+def _check_range(name: str, labels: Tensor, num_classes: int) -> None:
+    low, high = (int(bound) for bound in torch.aminmax(labels))
+    if low < 0 or high >= num_classes:
+        raise ShapeError(
+            f"confusion_counts: {name} holds {low if low < 0 else high}, but there are {num_classes} classes, "
+            f"0 to {num_classes - 1}; check num_classes and ignore_index"
+        )
 
 
 def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
@@ -80,8 +79,10 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignor
     if (counted := _counted_in_cpp(prediction, target, num_classes, ignore_index)) is not None:
         return counted
     prediction, target = prediction.long(), target.long()
-    row = torch.where(target == ignore_index, num_classes, target)
+    ignored = target == ignore_index
     if target.device.type == "cpu" and target.numel():
-        _check_range(prediction, row, num_classes)
+        _check_range("prediction", prediction, num_classes)
+        _check_range("target", target.masked_fill(ignored, 0), num_classes)
+    row = target.where(target != num_classes, num_classes + 1).masked_fill(ignored, num_classes)
     counts = histogram((row * num_classes + prediction).flatten(), (num_classes + 1) * num_classes)
     return counts.view(num_classes + 1, num_classes)[:num_classes]

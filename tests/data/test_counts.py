@@ -13,8 +13,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rayseg.data import FolderSegmentation, LabelCounts, ParquetSegmentation, Progress, SyntheticStreets, count_labels
+from rayseg.data import (
+    ConcatSegmentation,
+    Dataset,
+    FolderSegmentation,
+    LabelCounts,
+    ParquetSegmentation,
+    Progress,
+    SyntheticStreets,
+    count_labels,
+)
 from rayseg.data._workers import default_workers
+from rayseg.types import Sample
 
 CLASSES = ("road", "car", "sky")
 
@@ -33,7 +43,15 @@ def data(tmp_path: Path) -> FolderSegmentation:
     return FolderSegmentation("train", root=str(tmp_path / "data"), classes=CLASSES)
 
 
-def counted(data: FolderSegmentation, tmp_path: Path, num_workers: int | None = 0) -> LabelCounts:
+class OneClass(FolderSegmentation):
+    """A data set that changes the labels of another, whose digest it inherits."""
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return Sample(sample.image, np.zeros_like(sample.mask), sample.name)
+
+
+def counted(data: Dataset, tmp_path: Path, num_workers: int | None = 0) -> LabelCounts:
     return count_labels(data, num_classes=3, ignore_index=255, cache_dir=tmp_path / "cache", num_workers=num_workers)
 
 
@@ -46,6 +64,16 @@ def test_several_processes_count_what_one_counts(data: FolderSegmentation) -> No
     assert one == two
     masks = np.stack([data.mask(index) for index in range(20)])
     assert one.pixels == tuple(int((masks == label).sum()) for label in range(3))
+
+
+def test_what_is_remembered_of_a_data_set_is_not_that_of_one_with_other_labels(
+    data: FolderSegmentation, tmp_path: Path
+) -> None:
+    first = counted(data, tmp_path)
+    changed = OneClass("train", root=str(data.root), classes=CLASSES)
+    among = ConcatSegmentation("train", parts={"changed": lambda _: changed})
+    assert counted(changed, tmp_path).pixels == counted(among, tmp_path).pixels == (20 * 6 * 5, 0, 0)
+    assert counted(data, tmp_path) == first
 
 
 def test_they_are_remembered_beside_the_data(data: FolderSegmentation, tmp_path: Path) -> None:

@@ -120,14 +120,32 @@ def test_a_label_that_is_no_class_is_refused(scoring: Scoring) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("dtypes", [(torch.int64, torch.int64), (torch.uint8, torch.uint8), (torch.int64, torch.uint8)])
-@pytest.mark.parametrize(("num_classes", "size"), [(2, 5), (19, 70001), (151, 3000)])
+@pytest.mark.parametrize("void", [VOID, 1, 256, -100])
+@pytest.mark.parametrize(("num_classes", "size"), [(2, 5), (19, 70001), (151, 3000), (256, 2000), (300, 3000)])
 def test_labels_are_counted_alike_in_cpp_and_torch(
-    dtypes: tuple[torch.dtype, torch.dtype], num_classes: int, size: int, monkeypatch: pytest.MonkeyPatch
+    dtypes: tuple[torch.dtype, torch.dtype], void: int, num_classes: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if (num_classes > 256 or not 0 <= void < 256) and torch.uint8 in dtypes:
+        pytest.skip("does not fit into bytes")
     prediction, target = torch.randint(0, num_classes, (2, 1, 1, size))
     target[..., : size // 2] = prediction[..., : size // 2] = 1
-    target = target.masked_fill(torch.rand(target.shape) < 0.3, VOID)
+    target = target.masked_fill(torch.rand(target.shape) < 0.3, void)
     prediction, target = prediction.to(dtypes[0]), target.to(dtypes[1])
-    counted = confusion_counts(prediction, target, num_classes, VOID)
+    counted = confusion_counts(prediction, target, num_classes, void)
     monkeypatch.setattr(confusion, "_in_use", [])
-    assert torch.equal(counted, confusion_counts(prediction, target, num_classes, VOID))
+    assert torch.equal(counted, confusion_counts(prediction, target, num_classes, void))
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+@pytest.mark.parametrize("wrong", [3, 254, 256, 2**32, -1])
+@pytest.mark.parametrize("which", ["prediction", "target"])
+def test_labels_that_make_no_class_are_refused_wherever_they_are(dtype: torch.dtype, wrong: int, which: str) -> None:
+    if dtype == torch.uint8 and not 0 <= wrong < 256:
+        pytest.skip("does not fit into bytes")
+    for place in (0, 63, 200, 69_999):
+        labels = {name: torch.zeros(1, 1, 70_000, dtype=torch.int64) for name in ("prediction", "target")}
+        labels[which][0, 0, place] = wrong
+        prediction, target = (each.to(dtype) for each in labels.values())
+        with pytest.raises(ShapeError, match=f"{which} holds {wrong}"):
+            confusion_counts(prediction, target, 3, VOID)

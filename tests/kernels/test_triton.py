@@ -115,11 +115,11 @@ def test_without_a_label_everything_is_0_and_without_an_image_nothing_is_done(de
     assert take(leaf.detach()[:0], target[:0]).nll.shape == (0, 4, 4)
 
 
-@pytest.mark.parametrize("broken", [math.nan, math.inf, "label"])
-def test_what_is_no_number_and_no_class_is_seen_in_the_loss(device: str, broken: float | str) -> None:
+@pytest.mark.parametrize("broken", [math.nan, math.inf, 3, 2**32])
+def test_what_is_no_number_and_no_class_is_seen_in_the_loss(device: str, broken: float) -> None:
     logits, target = batch(4, 1, 3, 2, 2, 4, 4)
-    if isinstance(broken, str):
-        target[0, 3, 3] = 3
+    if isinstance(broken, int):
+        target[0, 3, 3] = broken
     else:
         logits[0, 1, 0, 0] = broken
     found = pixel_statistics(

@@ -1,14 +1,12 @@
 // Confusion matrices (see ../scoring.py) on a CPU: of logits that are upsampled a tile at a time, and of labels.
 //
 // Every thread counts for itself; the counts are whole numbers, so neither the order of tasks nor the number of threads matters.
-#include <mutex>
-
-#include "tiles.h"
+#include "pairs.h"
 
 namespace rayseg {
 namespace {
 
-constexpr int64_t kStripRows = 32, kBlock = 1 << 16;
+constexpr int64_t kStripRows = 32, kBlock = 1 << 16, kPiece = 1 << 9, kMostClasses = 256;
 constexpr int kTables = 4, kAtOnce = 4;
 constexpr int64_t kMostPending = int64_t{1} << 31;
 
@@ -176,6 +174,29 @@ bool cells_of(const Predicted* prediction, const Label* target, int count, int64
   return wrong == 0;
 }
 
+// The same of labels that fit into bytes.
+Status count_bytes(const void* prediction, int prediction_bytes, const void* target, int target_bytes, int64_t size,
+                   int64_t classes, int64_t ignore_index, int threads, int64_t* totals) {
+  std::mutex guard;
+  bool wrong = false;
+  const int64_t piece = prediction_bytes == 1 && target_bytes == 1 ? kBlock : kPiece;
+  const Status status = on_threads(
+      (size + kBlock - 1) / kBlock, threads,
+      [&] { return std::make_unique<PairCounts>(classes, ignore_index, totals, &wrong, guard); },
+      [&](auto& counts, int64_t task) {
+        alignas(64) uint8_t of_target[kPiece], of_prediction[kPiece];
+        for (int64_t at = task * kBlock; at < std::min(size, (task + 1) * kBlock); at += piece) {
+          const int64_t count = std::min(piece, size - at);
+          const uint8_t* truth = as_bytes(target, target_bytes, at, count, of_target);
+          const uint8_t* predicted = as_bytes(prediction, prediction_bytes, at, count, of_prediction);
+          if (truth == nullptr || predicted == nullptr) return kNoClass;
+          counts->add(truth, predicted, count);
+        }
+        return kFine;
+      });
+  return wrong ? kNoClass : status;
+}
+
 template <typename Predicted, typename Label>
 Status count_labels(const void* prediction, const void* target, int64_t size, int64_t classes, int64_t ignore_index, int threads,
                     int64_t* totals) {
@@ -232,6 +253,9 @@ int rayseg_confusion_of_logits(const Geometry* geometry, const float* logits, co
 int rayseg_confusion(const void* prediction, int prediction_bytes, const void* target, int target_bytes, int64_t size,
                      int64_t classes, int64_t ignore_index, int threads, int64_t* totals) try {
   std::fill(totals, totals + classes * classes, 0);
+  if (classes <= kMostClasses && (target_bytes == 1 || (ignore_index >= 0 && ignore_index < kMostClasses))) {
+    return count_bytes(prediction, prediction_bytes, target, target_bytes, size, classes, ignore_index, threads, totals);
+  }
   const auto count = prediction_bytes == 1 ? (target_bytes == 1 ? count_labels<uint8_t, uint8_t> : count_labels<uint8_t, int64_t>)
                                            : (target_bytes == 1 ? count_labels<int64_t, uint8_t> : count_labels<int64_t, int64_t>);
   return count(prediction, target, size, classes, ignore_index, threads, totals);
