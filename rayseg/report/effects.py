@@ -6,7 +6,8 @@ what a pair explains besides is the share of the rest that products of the colum
 shuffled, the pair's after taking away what the two explain alone (Freedman and Lane 1983). P-values hold for all keys together,
 and for all pairs together, by the smallest of each shuffle (Westfall and Young 1993).
 
-Only effects in one direction are seen of a number, and few trials show large effects only.
+Few trials show large effects only. From ``BENDS`` trials on a number has the square of its rank as a second column, so that one
+that is best in the middle of its range is seen; with fewer, the column would cost more than it shows.
 
 Letters: T trials, K keys, P shuffles.
 """
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 
 from rayseg.errors import RaysegError
 
-__all__ = ["MIN_TRIALS", "Effect", "effects"]
+__all__ = ["BENDS", "MIN_TRIALS", "Effect", "effects"]
 
 #: Below this, hardly any effect is told from chance.
 MIN_TRIALS = 8
+#: From here on a number may be best in the middle.
+BENDS = 20
 #: Shares of variance below this are rounding.
 _TINY = 1e-9
 
@@ -42,7 +45,8 @@ class Effect:
         keys: one, or two for what they explain besides each alone.
         explains: share of the variance of the ranks of the scores, 0-1; of what the two leave over, for a pair.
         p_value: how often shuffled scores show so much, for all keys (or all pairs) together.
-        best: for a number ``more`` or ``less``, for a choice the value with the best mean rank; empty for a pair.
+        best: for a number ``more`` or ``less``, or ``the middle`` or ``the ends`` of what was tried where that explains more;
+            for a choice the value with the best mean rank; empty for a pair.
     """
 
     keys: tuple[str, ...]
@@ -80,6 +84,7 @@ def effects(
         )
     values = {key: [point[key] for point in points] for key in points[0]}
     columns = {key: found for key, own in values.items() if (found := _columns(own)) is not None}
+    lines = {key: own[:, :1] if _is_bent(values[key], own) else own for key, own in columns.items()}
     ranks = _centred(_ranks(scores))
     rng = np.random.default_rng(seed)
     shuffled = np.stack([ranks, *(rng.permutation(ranks) for _ in range(shuffles))])
@@ -89,7 +94,7 @@ def effects(
     pairs: dict[tuple[str, ...], NDArray[np.float64]] = {
         (one, other): found
         for one, other in itertools.combinations(columns, 2)
-        if (found := _besides(columns[one], columns[other], ranks, rng, shuffles)) is not None
+        if (found := _besides([columns[one], columns[other]], [lines[one], lines[other]], ranks, rng, shuffles)) is not None
     }
     best: dict[tuple[str, ...], str] = {(key,): _best(values[key], own, ranks) for key, own in columns.items()}
     return _together(alone, best), _together(pairs, {})
@@ -113,7 +118,8 @@ def _columns(values: Sequence[Any]) -> Columns | None:
     if len(levels) < 2:
         return None
     if all(map(_is_number, values)):
-        return _centred(_ranks(values)[:, None])
+        line = _centred(_ranks(values)[:, None])
+        return line if len(values) < BENDS or len(levels) < 3 else np.hstack([line, _beyond(line**2, line)])
     if len(levels) > len(values) / 2:
         return None
     return _centred(np.array([[float(name == level) for level in levels] for name in names]))
@@ -122,6 +128,16 @@ def _columns(values: Sequence[Any]) -> Columns | None:
 def _centred(values: NDArray[Any]) -> Columns:
     found: Columns = values - values.mean(axis=0)
     return found
+
+
+def _is_bent(values: Sequence[Any], columns: Columns) -> bool:
+    return columns.shape[1] == 2 and all(map(_is_number, values))
+
+
+def _beyond(columns: Columns, others: Columns) -> Columns:
+    """What of centred columns lies outside the span of others."""
+    basis, own = _basis(others), _centred(columns)
+    return own - basis @ (basis.T @ own)
 
 
 def _basis(columns: Columns) -> Columns:
@@ -140,12 +156,11 @@ def _explained(rows: NDArray[np.float64], basis: Columns) -> NDArray[np.float64]
 
 
 def _besides(
-    one: Columns, other: Columns, ranks: NDArray[np.float64], rng: np.random.Generator, shuffles: int
+    alone: Sequence[Columns], lines: Sequence[Columns], ranks: NDArray[np.float64], rng: np.random.Generator, shuffles: int
 ) -> NDArray[np.float64] | None:
-    """``(P + 1,)`` share of what two keys leave over that the products of their columns take; None where too little is left."""
-    both = _basis(np.hstack([one, other]))
-    products = np.stack([a * b for a in one.T for b in other.T], axis=1)
-    rest = _centred(products) - both @ (both.T @ products)
+    """``(P + 1,)`` share of what two keys leave over that the products of their lines take; None where too little is left."""
+    both = _basis(np.hstack(alone))
+    rest = _beyond(np.stack([a * b for a in lines[0].T for b in lines[1].T], axis=1), both)
     basis = _basis(rest) if np.abs(rest).max() > _TINY else rest[:, :0]
     if basis.shape[1] == 0 or len(ranks) - 1 - both.shape[1] - basis.shape[1] < 3:
         return None
@@ -156,7 +171,11 @@ def _besides(
 
 def _best(values: Sequence[Any], columns: Columns, ranks: NDArray[np.float64]) -> str:
     if all(map(_is_number, values)):
-        return "more" if float(columns[:, 0] @ ranks) > 0 else "less"
+        shares = [float(_explained(ranks[None], _basis(own[:, None]))[0]) for own in columns.T]
+        line, bend = (float(own @ ranks) for own in (columns[:, 0], columns[:, -1]))
+        if shares[-1] > shares[0]:
+            return "the ends" if bend > 0 else "the middle"
+        return "more" if line > 0 else "less"
     names = [json.dumps(value, sort_keys=True, default=str) for value in values]
     means = {name: np.mean([rank for rank, own in zip(ranks, names, strict=True) if own == name]) for name in names}
     return max(means, key=lambda name: float(means[name]))

@@ -64,12 +64,26 @@ def test_two_keys_that_matter_together_only_are_found_as_a_pair() -> None:
     assert (pairs[0].keys, pairs[0].p_value < 0.01) == (("a", "b"), True)
 
 
-def test_chance_is_called_an_effect_as_rarely_as_is_said() -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_that_is_best_in_the_middle_is_seen_from_twenty_trials_on(sign: int) -> None:
+    rng = np.random.default_rng(5)
+    points = [{"thresh": float(a), "lr": float(b)} for a, b in rng.uniform(0.1, 1, (20, 2))]
+    scores = [-sign * (point["thresh"] - 0.5) ** 2 for point in points]
+    keys, _ = effects(points, scores)
+    assert (keys[0].keys, keys[0].best) == (("thresh",), "the middle" if sign > 0 else "the ends")
+    assert keys[0].explains > 0.8
+    assert keys[0].p_value < 0.01
+    few, _ = effects(points[:19], scores[:19])
+    assert max(each.explains for each in few) < 0.5
+
+
+@pytest.mark.parametrize("trials", [12, 20])
+def test_chance_is_called_an_effect_as_rarely_as_is_said(trials: int) -> None:
     rng = np.random.default_rng(2)
     called = np.zeros(2)
     for number in range(100):
-        points = [{str(key): float(value) for key, value in enumerate(row)} for row in rng.uniform(size=(12, 4))]
-        found = effects(points, list(rng.standard_normal(12)), shuffles=59, seed=number)
+        points = [{str(key): float(value) for key, value in enumerate(row)} for row in rng.uniform(size=(trials, 4))]
+        found = effects(points, list(rng.standard_normal(trials)), shuffles=59, seed=number)
         called += [min(each.p_value for each in own) <= 0.05 for own in found]
     assert (called / 100 < 0.05 + 0.055).all()  # 2.5 standard errors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayseg.report.effects import Effect
+from rayseg.report.effects import BENDS, Effect
 from rayseg.report.page.markup import absent, section, table, tag, text
 from rayseg.report.records import SweepRecords
 
@@ -30,8 +30,8 @@ def importance(records: SweepRecords) -> str:
         return absent(_TITLE, records.effects_fault or "no key was varied so that its effect could be told")
     note = (
         f"Share of the variance of the trials' ranks at step {records.effects_step}, the last that all came to, without the "
-        "baseline. p: how often chance alone gives any row so much. A number is seen where more, or less, of it is better; an "
-        f"optimum in the middle is not, and a key that was varied little has a small share.{_learned(records.searcher)}"
+        f"baseline. p: how often chance alone gives any row so much. A number that is best in the middle is seen from {BENDS} "
+        f"trials on. A key that was varied little has a small share.{_learned(records.searcher)}"
     )
     keys = _table(("key", "share", "p", "better with"), records.key_effects)
     pairs = records.pair_effects[:_MAX_PAIRS]
