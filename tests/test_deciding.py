@@ -63,7 +63,7 @@ def test_a_run_says_once_what_was_measured_and_goes_on_with_it(
 def test_all_trials_of_a_search_have_what_was_measured_before_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweeping = importlib.import_module("rayseg.launch.sweep")
+    sweeping = importlib.import_module("rayseg.launch.sweeping")
     asked: list[SweepRequest] = []
 
     def searched(request: SweepRequest, directory: Path) -> Any:

@@ -45,7 +45,13 @@ def test_importing_rayseg_needs_no_tensors_no_ray_and_no_mlflow() -> None:
 def test_parts_below_launch_and_a_run_in_this_process_import_neither_ray_nor_mlflow() -> None:
     parts = [name for name in LIGHT if find_spec(f"rayseg.{name}") is not None]
     statement = f"import {', '.join(f'rayseg.{name}' for name in parts)}; from rayseg.launch import confirm, sweep, train"
-    assert not _imported(statement) & {*HEAVY, "pandas"}
+    assert not _imported(statement) & {*HEAVY, "pandas", "scipy"}
+
+
+@pytest.mark.ray
+def test_the_small_actors_of_a_run_import_no_tensors() -> None:
+    """Each is a process, and somebody waits for it to start."""
+    assert not _imported("import rayseg.launch.desk, rayseg.launch.gate") & {"torch", "mlflow", "pandas", "scipy"}
 
 
 def test_every_module_says_what_it_exports() -> None:

@@ -6,7 +6,7 @@ import shlex
 from argparse import Namespace
 
 from rayseg.cli.output import say, table
-from rayseg.launch.register import register
+from rayseg.launch.registering import register
 from rayseg.tracking import without_password
 
 __all__ = ["run"]

@@ -9,7 +9,7 @@ from rayseg.cli.output import say
 from rayseg.cli.space import read_space
 from rayseg.launch.lineage import SCHEDULE
 from rayseg.launch.reporting import REPORT
-from rayseg.launch.sweep import sweep
+from rayseg.launch.sweeping import sweep
 from rayseg.space import describe
 
 __all__ = ["run"]

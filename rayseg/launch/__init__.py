@@ -1,19 +1,22 @@
-"""Runs and sweeps. The only place that imports ray, and only when it is needed."""
+"""Runs and sweeps. The only place that imports ray, and only when it is needed.
+
+The names load when they are first used: the small actors of a run (its writer, the gates of its trials) need no tensors.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rayseg.launch.confirm import confirm, report
-from rayseg.launch.confirmed import Confirmation
-from rayseg.launch.register import Registered, register
-from rayseg.launch.run import TrainResult
-from rayseg.launch.summary import SweepResult
-from rayseg.launch.sweep import sweep
-from rayseg.launch.train import train
-
 if TYPE_CHECKING:
+    from rayseg.launch.confirmation import confirm, report
+    from rayseg.launch.confirmed import Confirmation
     from rayseg.launch.evaluate import evaluate_on_ray
+    from rayseg.launch.registering import Registered, register
+    from rayseg.launch.run import TrainResult
+    from rayseg.launch.summary import SweepResult
+    from rayseg.launch.sweeping import sweep
+    from rayseg.launch.training import train
 
 __all__ = [
     "Confirmation",
@@ -28,10 +31,21 @@ __all__ = [
     "train",
 ]
 
+_HOME = {
+    "Confirmation": "confirmed",
+    "Registered": "registering",
+    "SweepResult": "summary",
+    "TrainResult": "run",
+    "confirm": "confirmation",
+    "evaluate_on_ray": "evaluate",
+    "register": "registering",
+    "report": "confirmation",
+    "sweep": "sweeping",
+    "train": "training",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name != "evaluate_on_ray":
+    if name not in _HOME:
         raise AttributeError(f"module 'rayseg.launch' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from rayseg.launch.evaluate import evaluate_on_ray  # noqa: PLC0415  ray takes seconds to import
-
-    return evaluate_on_ray
+    return getattr(import_module(f"rayseg.launch.{_HOME[name]}"), name)

@@ -30,7 +30,6 @@ from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
 from rayseg.launch.group_thread import GroupThread
 from rayseg.launch.parts import Part, changes_recipe, info_of, keep_schedule, left_of, overrides_of, parts_of, steps_done
-from rayseg.launch.ray_train import make_trainer, run_trainer
 from rayseg.launch.records import closing, finisher, open_record, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
 from rayseg.launch.tune_reporter import TuneReporter
@@ -203,6 +202,8 @@ class Trial:
             reporter.close()
 
     def _train_on_workers(self, part: Part, info: RunInfo, last: _LastStep) -> None:
+        from rayseg.launch.ray_train import make_trainer, run_trainer  # noqa: PLC0415  trials of one worker need no Ray Train
+
         gate = ray.remote(Gate).options(num_cpus=0).remote()
         ray.get(self.plan.desk.take.remote(f"group/{info.directory}"))
         trainer = make_trainer(part.config, info, self.plan.desk, gate=gate)

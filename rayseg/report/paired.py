@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtr, stdtrit
-
 from rayseg.errors import RaysegError
 
 __all__ = ["Difference", "Judgement", "PairRules", "Verdict", "judge", "paired_difference", "pairs_wanted", "verdicts_of_many"]
@@ -84,9 +82,23 @@ def paired_difference(values: Sequence[float], *, error: float = 0.05, first: in
     own = list(values[:first])
     spread, mean, freedom = _spread(own), math.fsum(values) / len(values), len(own) - 1
     of_mean = spread / math.sqrt(len(values))
-    half = float(stdtrit(freedom, 1 - error / 2)) * of_mean
+    half = _quantile(freedom, 1 - error / 2) * of_mean
     statistic = abs(mean) / of_mean if of_mean > 0 else math.inf if mean else 0.0
-    return Difference(mean, mean - half, mean + half, len(values), spread, 2 * float(stdtr(freedom, -statistic)))
+    return Difference(mean, mean - half, mean + half, len(values), spread, 2 * _probability(freedom, -statistic))
+
+
+def _quantile(freedom: int, probability: float) -> float:
+    """Of Student's t."""
+    from scipy.special import stdtrit  # noqa: PLC0415  a second of every worker's start, and workers judge nothing
+
+    return float(stdtrit(freedom, probability))
+
+
+def _probability(freedom: int, statistic: float) -> float:
+    """That Student's t is less."""
+    from scipy.special import stdtr  # noqa: PLC0415  see above
+
+    return float(stdtr(freedom, statistic))
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -149,7 +161,7 @@ def _asked(first: Sequence[float], rules: PairRules) -> int:
         raise RaysegError(
             f"{len(first)} pairs, but the rules want {rules.seeds} before they say anything; train the others first"
         )
-    quantile = float(stdtrit(len(first) - 1, 1 - rules.last_error / 2))
+    quantile = _quantile(len(first) - 1, 1 - rules.last_error / 2)
     return max(rules.seeds, math.ceil((quantile * _spread(first) / rules.smallest) ** 2))
 
 

@@ -23,7 +23,7 @@ import rayseg
 from rayseg.cli import main
 from rayseg.errors import CheckpointError, ConfigError, TrackingError
 from rayseg.launch import Registered
-from rayseg.launch.register import name_problems
+from rayseg.launch.registering import name_problems
 from rayseg.launch.run import TrainResult
 from rayseg.testing import tiny_experiment
 

@@ -11,8 +11,8 @@ from rayseg.build import Components, Decision, read_weight_files, with_weight_fi
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.budget import Budget, read_seconds, read_spent
-from rayseg.launch.confirm import confirm as confirm_sweep
-from rayseg.launch.confirm import confirm_problems, confirm_request, test_split_problems
+from rayseg.launch.confirmation import confirm as confirm_sweep
+from rayseg.launch.confirmation import confirm_problems, confirm_request, test_split_problems
 from rayseg.launch.deciding import decided
 from rayseg.launch.objectives import Objective, read_objectives
 from rayseg.launch.reporting import REPORT, write_report
