@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from rayseg.cli.output import say
-from rayseg.launch.confirm import report
+from rayseg.launch.confirmation import report
 
 __all__ = ["run"]
 
