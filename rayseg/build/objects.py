@@ -86,7 +86,7 @@ def make_mix(
         counts: of the training set; needed where :func:`needs_counts`.
         num_images: in the training set, for a sampler that starts after some epochs.
         problems: faults of losses and class weights are added here; a term with a fault is left out.
-        device: where losses that are modules keep their constants; None: as they were made.
+        device: where class weights are, and the constants of losses that are modules; None: as they were made.
     """
     heads: dict[str, Head] = {}
     teachers: dict[str, Distillation] = {}
@@ -154,6 +154,7 @@ def _make_term(
         loss = loss.to(device)
         _require_no_parameters(loss, call.name, path, problems)
     class_weight = make_class_weight(head, name, class_names, counts, f"{path}.class_weight", problems)
+    class_weight = None if class_weight is None else class_weight.to(device)
     return None if loss is None else _term(term, call, loss, class_weight, _partial(head.targets.get(name)))
 
 

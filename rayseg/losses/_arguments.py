@@ -29,12 +29,15 @@ def require(where: str, name: str, ok: bool, expected: str, got: object) -> None
 
 
 def per_class(values: Sequence[float], like: Tensor, where: str, name: str) -> Tensor:
-    """Numbers ``(C,)`` in the dtype of ``like``, one for each of the channels ``(N, C, H, W)`` that it has."""
+    """Numbers ``(C,)`` in the dtype of ``like``, one for each of the channels ``(N, C, H, W)`` that it has.
+
+    They are filled in where they are: to copy them there the host would wait for a GPU.
+    """
     if len(values) != like.shape[1]:
         message = f"{len(values)} numbers for {like.shape[1]} classes; give one for each"
         raise ConfigError([Problem(name, message)], where)
     require(where, name, min(values) >= 0, "numbers from 0 on", list(values))
-    return torch.tensor(values, dtype=like.dtype, device=like.device)
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 def class_shares(target: Tensor, like: Tensor, ignore_index: int, where: str) -> Tensor:

@@ -101,7 +101,7 @@ class DiceMmseg0x:
             labelled, predicted = RegionSums(*class_sums[:4]), _predicted(class_sums, self.exponent)
         stand_in = min(max(ignore_index, 0), predicted.shape[1] - 1)
         void = (target == ignore_index).sum((1, 2)).to(labelled.target)
-        counts = labelled.target.index_add(1, torch.tensor([stand_in], device=void.device), void[:, None])
+        counts = labelled.target.index_add(1, torch.full((1,), stand_in, device=void.device), void[:, None])
         return _without(DiceSums(labelled.intersection, predicted, counts), ignore_index)
 
     def from_sums(self, sums: DiceSums, class_weight: Tensor | None) -> Tensor:

@@ -80,4 +80,4 @@ def _weight(alpha: float | tuple[float, ...] | None, like: Tensor) -> Tensor:
     if isinstance(alpha, Sequence):
         return per_class(alpha, like, "focal", "alpha")
     require("focal", "alpha", 0 <= alpha <= 1, "from 0 to 1, or a number for each class", alpha)
-    return like.new_tensor([1 - alpha] + [alpha] * (num_classes - 1))
+    return torch.cat([like.new_full((1,), 1 - alpha), like.new_full((num_classes - 1,), alpha)])

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rayseg.collective import all_gather, all_max, is_main, rank
+from rayseg.collective import all_gather, all_max, is_main, rank, world_size
 from rayseg.errors import ConfigError, Problem, ShapeError
 from rayseg.losses.overlap import DivideBy, class_mean
 from rayseg.losses.region import probabilities, require
@@ -102,7 +102,9 @@ class _Ranked:
         labels = target.masked_fill(target == ignore_index, _VOID).reshape(rows)
         if extent != "global":
             return cls(rows, labels, labels, None)
-        longest = int(all_max(torch.tensor(labels.shape[-1], device=labels.device)))
+        longest = labels.shape[-1]
+        if world_size() > 1:
+            longest = int(all_max(torch.tensor(longest, device=labels.device)))
         return cls(rows, labels, _gathered(labels, longest, _VOID), longest)
 
     def loss(self, errors: Tensor, label: int) -> Tensor:
@@ -121,8 +123,8 @@ class _Ranked:
 def _ratio_of(values: Tensor, extent: Extent) -> tuple[Tensor, Tensor]:
     """(numerator, denominator) of the rows' values ``(R,)``, to be summed over workers."""
     if extent == "image":
-        return values.sum(), values.new_tensor(float(len(values)))
-    return values.sum(), values.new_tensor(1.0 if extent == "rank" or is_main() else 0.0)
+        return values.sum(), values.new_full((), float(len(values)))
+    return values.sum(), values.new_full((), 1.0 if extent == "rank" or is_main() else 0.0)
 
 
 @dataclass(frozen=True)

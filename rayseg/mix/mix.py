@@ -151,7 +151,7 @@ def _label_normaliser(term: Term, head: Head, masks: Tensor, target: Tensor) -> 
     if term.normalize == "all_weights" and weight is not None:
         return weights_of_all(weight.to(target.device, torch.float64), head, masks)
     if term.normalize in {"all", "all_weights"}:
-        return torch.tensor(float(target.numel()), device=target.device, dtype=torch.float64)
+        return torch.full((), float(target.numel()), device=target.device, dtype=torch.float64)
     if term.normalize == "weights" and weight is not None:
         per_class = weight.to(target.device, torch.float64)[target.where(valid, torch.zeros_like(target))]
         return (per_class * valid).sum()

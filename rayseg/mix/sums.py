@@ -48,7 +48,7 @@ def contribute(term: Term, head: Head, pixels: Pixels, sums: Sums, given: Tensor
         return _contribute_region(term, term.loss, head, pixels, sums)
     numerator, denominator = _numerator_and_denominator(term, term.loss, head, pixels)
     if term.scope == "rank":
-        images = pixels.logits.new_tensor(float(len(pixels.target)))
+        images = pixels.nll.new_full((), float(len(pixels.target)))
         numerator, denominator = images * ratio(numerator, denominator), images
     index = sums.add(torch.stack([numerator, denominator]))
     if given is not None:
@@ -59,7 +59,7 @@ def contribute(term: Term, head: Head, pixels: Pixels, sums: Sums, given: Tensor
 def _contribute_region(term: Term, loss: RegionLoss, head: Head, pixels: Pixels, sums: Sums) -> Finish:
     class_weight = pixels.like(term.class_weight)
     per_image, rebuilt = _image_sums(loss, head, pixels, class_weight)
-    images = pixels.logits.new_tensor(float(len(pixels.target)))
+    images = pixels.nll.new_full((), float(len(pixels.target)))
     if term.scope == "rank" or loss.per_image:
         local = per_image if loss.per_image else [values.sum(0, keepdim=True) for values in per_image]
         values = _of_sums(loss, rebuilt(local), class_weight, (len(local[0]),))
@@ -203,7 +203,7 @@ def _normaliser(term: Term, head: Head, pixels: Pixels, of_label: Tensor | None)
         return pixels.num_kept
     if term.normalize == "valid":
         return pixels.num_valid
-    return pixels.nll.new_tensor(float(pixels.target.numel()))
+    return pixels.nll.new_full((), float(pixels.target.numel()))
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -7,14 +7,12 @@ import os
 import subprocess
 import sys
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rayseg.kernels import Triton, Wanted, gpu, pixel_statistics, why_no_triton
 from rayseg.kernels.statistics import Gradients, Inputs, Raw
@@ -22,14 +20,11 @@ from rayseg.losses import Dice, DiceMmseg1x, cross_entropy
 from rayseg.mix import Head, Mix, Term, fused
 from rayseg.sampling import ohem
 from tests.kernels.test_statistics import EVERYTHING, VOID, at_full_size, batch, flat
+from tests.waiting import waits_for
 
 pytestmark = [pytest.mark.triton, pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")]  # of NumPy, interpreting
 
 pytest.importorskip("triton", reason="Triton is not installed")
-
-#: What waits for the device: reading a number back, or a result whose size depends on values.
-WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
-
 
 @pytest.fixture(scope="module")
 def device() -> str:
@@ -162,35 +157,13 @@ def step(mix: Mix, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return total.detach(), torch.autograd.grad(total, leaf)[0]
 
 
-class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Operations that make the host wait for a GPU, where they are called."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: list[str] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        name = func.overloadpacket.__name__
-        by_mask = name.startswith("index") and any(
-            isinstance(each, Tensor) and each.dtype == torch.bool
-            for index in args
-            if isinstance(index, list | tuple)
-            for each in index
-        )
-        if name in WAITING or by_mask:
-            self.seen.append(name)
-        return func(*args, **(kwargs or {}))
-
-
 def test_hard_examples_and_class_sums_are_those_of_the_plain_way_and_nothing_waits_for_the_device(device: str) -> None:
     logits, target = batch(5, 1, 3, 1, 3, 4, 12)
     loss, gradient = step(mix_of(None), logits.double(), target)
     backend, where = backend_of(device), (logits.to(device), target.to(device))
-    with Waits() as waits:
+    with waits_for(where[0].device.type) as seen:
         found, mine = step(mix_of(backend), *where)
-    assert waits.seen == []
+    assert seen == []
     assert found.item() == pytest.approx(loss.item(), rel=2e-6)
     assert (mine.cpu() - gradient).norm() < 3e-6 * gradient.norm()
 

@@ -1,0 +1,98 @@
+"""Between two log lines the host does not wait for the GPU, which would stand still meanwhile.
+
+Here the GPU is torch's ``meta`` device: its tensors have sizes and no values, so nothing can be read from them, and what is
+sent to it from the host is seen. ``tests/gpu`` has the same on a card.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from rayseg.build import assemble, experiment, kernels
+from rayseg.engine import LocalReporter, fit, step
+from rayseg.kernels import Triton, gpu
+from rayseg.losses import LOSSES
+from rayseg.mix import Head, Mix, Term
+from rayseg.sampling import SAMPLERS
+from rayseg.testing import tiny_experiment
+from rayseg.types import Batch
+from tests.engine.runs import FULL
+from tests.waiting import waits_for
+
+CARD = "meta"
+#: Which classes Lovász ranks depends on the labels, and Hausdorff asks SciPy for distances; the documentation says so.
+WAITING = {"lovasz", "hausdorff"}
+#: Arguments that are numbers for each class.
+LISTS = {"focal": {"alpha": [0.2, 0.8]}, "binary_cross_entropy": {"pos_weight": [1.0, 2.0]}, "sigmoid_focal": {"alpha": [0.2, 0.8]}}
+
+
+class Launched:
+    """A kernel in Triton, which is launched and not waited for."""
+
+    def __getitem__(self, _: tuple[int, ...]) -> Any:
+        return lambda *_, **__: None
+
+
+@pytest.fixture(params=["plain", "triton"])
+def _card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's GPU. The kernels in Triton do nothing there, and there is no autocast."""
+    backend = Triton(CARD) if request.param == "triton" else None
+    launched = dict.fromkeys(("forward", "backward", "total", "digits"), Launched())
+    monkeypatch.setattr(experiment, "pick_device", lambda _: torch.device(CARD))
+    monkeypatch.setattr(kernels, "_automatic", lambda _: backend)
+    monkeypatch.setattr(gpu, "kernels", functools.cache(lambda: SimpleNamespace(**launched)))
+    monkeypatch.setattr(step, "autocasting", lambda *_: nullcontext())
+
+
+def on_the_card(_first: int, _last: int) -> Iterator[Sequence[Batch]]:
+    """Two micro-batches for each of two steps; then the data end."""
+    images, masks = torch.zeros(1, 3, 32, 48, device=CARD), torch.zeros(1, 32, 48, dtype=torch.int64, device=CARD)
+    for _ in range(2):
+        yield [Batch(images, masks, masks[:, 0, 0])] * 2
+
+
+@pytest.mark.usefixtures("_card")
+def test_nothing_waits_in_the_steps_between_two_log_lines(tmp_path: Path) -> None:
+    later = {"train.steps": 100, "train.log_every": 100, "eval.every": 100, "checkpoint.every": 100}
+    run = assemble(tiny_experiment(**{**FULL, **later, "scaling.gpu": "auto"}), LocalReporter(tmp_path)).fit
+    run.batches = on_the_card
+    with waits_for(CARD) as seen:
+        fit(run)
+    assert run.state.step == 2
+    assert seen == []
+
+
+def waits_of(head: Head, channels: int) -> list[str]:
+    logits = torch.zeros(2, channels, 4, 4, device=CARD, requires_grad=True)
+    masks = torch.zeros(2, 8, 8, dtype=torch.int64, device=CARD)
+    with waits_for(CARD) as seen:
+        Mix({"main": head})({"main": logits}, masks, step=0, images=logits.new_zeros(2, 3, 8, 8)).total.backward()  # type: ignore[no-untyped-call]
+    return seen
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in WAITING])
+def test_no_loss_waits_but_those_that_are_named(name: str) -> None:
+    given = LISTS.get(name, {})
+    loss = LOSSES[name](**given) if isinstance(LOSSES[name], type) else functools.partial(LOSSES[name], **given)
+    assert waits_of(Head({"loss": Term(loss, class_weight=torch.ones(2, device=CARD))}), 2) == []
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_the_losses_that_wait_are_seen_to(name: str) -> None:
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta tensor"):
+        waits_of(Head({"loss": Term(LOSSES[name]() if isinstance(LOSSES[name], type) else LOSSES[name])}), 2)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_no_sampler_waits(name: str) -> None:
+    given = {"ratio": 0.5} if name == "top_k" else {}
+    terms = {"loss": Term(LOSSES["cross_entropy"])}
+    assert waits_of(Head(terms, functools.partial(SAMPLERS[name], **given)), 2) == []
