@@ -31,7 +31,11 @@ CARD = "meta"
 #: Which classes Lovász ranks depends on the labels, and Hausdorff asks SciPy for distances; the documentation says so.
 WAITING = {"lovasz", "hausdorff"}
 #: Arguments that are numbers for each class.
-LISTS = {"focal": {"alpha": [0.2, 0.8]}, "binary_cross_entropy": {"pos_weight": [1.0, 2.0]}, "sigmoid_focal": {"alpha": [0.2, 0.8]}}
+LISTS = {
+    "focal": {"alpha": [0.2, 0.8]},
+    "binary_cross_entropy": {"pos_weight": [1.0, 2.0]},
+    "sigmoid_focal": {"alpha": [0.2, 0.8]},
+}
 
 
 class Launched:

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.filterwarnings("ignore:invalid val
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
+
 @pytest.fixture(scope="module")
 def device() -> str:
     return "cpu"
