@@ -1,27 +1,21 @@
 """RGB <-> HSV on uint8 in OpenCV's convention: hue in half degrees 0..179, saturation and value 0..255.
 
 Source of the formulas: OpenCV's documentation of cvtColor (8-bit images) and its fixed-point division by tables
-(12 fractional bits) on the way to HSV; the way back is in float32, rounded.
+(12 fractional bits) on the way to HSV; the way back is in float32, rounded. This is the plain way; ``csrc/colour.h`` gives the
+same bytes.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rayseg.data._native import pixel_library, pointer
+from rayseg.data._drawing import ALL, HUE, HUES, Stage
 
-__all__ = ["ALL", "HUE", "HUES", "SATURATION", "Stage", "coloured", "hsv_to_rgb", "rgb_to_hsv"]
+__all__ = ["coloured", "hsv_to_rgb", "rgb_to_hsv"]
 
-#: Number of hues: one per two degrees.
-HUES = 180
-#: What a stage's table is looked up for: every channel, the hue, or the saturation.
-ALL, HUE, SATURATION = 0, 1, 2
-#: One of them, and its table ``(256,)`` uint8.
-Stage = tuple[int, NDArray[np.uint8]]
 _SHIFT = 12
 _HALF = 1 << (_SHIFT - 1)
 
@@ -61,26 +55,22 @@ def hsv_to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def coloured(image: NDArray[np.uint8], stages: Sequence[Stage]) -> NDArray[np.uint8]:
     """``(H, W, 3)`` uint8 RGB after the stages, in order; HSV is rounded to 8 bits on the way there and back."""
-    library = pixel_library()
-    if not stages or library is None:
-        return _coloured_plainly(image, stages)
-    source = np.ascontiguousarray(image)
-    out = np.empty_like(source)
-    kinds = np.array([kind for kind, _ in stages], np.int32)
-    tables = np.stack([table for _, table in stages]).astype(np.int32)
-    sizes = [ctypes.c_int64(size) for size in (source.size // 3, len(stages))]
-    lack = np.ascontiguousarray(_LACK.T)
-    circle = map(pointer, (tables, _SATURATION, _SECTOR, lack))
-    library.rayseg_colour(pointer(source), pointer(out), sizes[0], pointer(kinds), sizes[1], *circle)
-    return out
-
-
-def _coloured_plainly(image: NDArray[np.uint8], stages: Sequence[Stage]) -> NDArray[np.uint8]:
-    for kind, table in stages:
-        if kind == ALL:
+    for stage in stages:
+        table = _table(stage)
+        if stage.kind == ALL:
             image = table[image]
             continue
         hsv = rgb_to_hsv(image)
-        hsv[..., kind - HUE] = table[hsv[..., kind - HUE]]
+        hsv[..., stage.kind - HUE] = table[hsv[..., stage.kind - HUE]]
         image = hsv_to_rgb(hsv)
     return image
+
+
+def _table(stage: Stage) -> NDArray[np.uint8]:
+    """``(256,)``: what each level becomes."""
+    if stage.kind == HUE:
+        turned: NDArray[np.uint8] = ((np.arange(256) + int(stage.offset)) % HUES).astype(np.uint8)
+        return turned
+    levels = np.arange(256, dtype=np.float32) * np.float32(stage.factor) + np.float32(stage.offset)
+    table: NDArray[np.uint8] = np.clip(levels, 0, 255).astype(np.uint8)
+    return table

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, __version__
 
-from rayseg.data._native import pixel_library, pointer
+from rayseg.data._drawing import PLACE_BYTES, Source, Window, draw, pointer
+from rayseg.data._native import pixel_library
 
 __all__ = ["jpeg_places", "jpeg_region", "jpeg_size"]
 
 _log = logging.getLogger(__name__)
 
-_PLACE_BYTES = 12
 _Bytes = NDArray[np.uint8]
 
 
@@ -51,7 +51,7 @@ def _is_reference(library: Any) -> bool:
         file = io.BytesIO()
         Image.fromarray(noise).save(file, "JPEG", quality=60, subsampling=subsampling)
         theirs = np.asarray(Image.open(file))
-        ours = _region(library, _buffer(file.getvalue()), None, (3, 18, 5, 30))
+        ours = _region(library, file.getvalue(), None, (3, 18, 5, 30))
         if ours is None or not np.array_equal(ours, theirs[3:18, 5:30]):
             _log.warning("Pillow %s decodes JPEGs to other values than elsewhere: they are decoded whole, by it", __version__)
             return False
@@ -75,7 +75,7 @@ def jpeg_places(data: Any) -> bytes | None:
     found = None if library is None else _header(library, view)
     if library is None or found is None:
         return None
-    places = np.zeros(found[2] * _PLACE_BYTES, np.uint8)
+    places = np.zeros(found[2] * PLACE_BYTES, np.uint8)
     ok = library.rayseg_jpeg_places(pointer(view), ctypes.c_int64(len(view)), pointer(places))
     return places.tobytes() if ok else None
 
@@ -90,13 +90,14 @@ def jpeg_region(data: Any, places: Any | None, region: tuple[int, int, int, int]
     """
     library = _library()
     assert library is not None
-    return _region(library, _buffer(data), None if places is None else _buffer(places), region)
+    return _region(library, data, places, region)
 
 
-def _region(library: Any, data: _Bytes, places: _Bytes | None, region: tuple[int, int, int, int]) -> _Bytes | None:
+def _region(library: Any, data: Any, places: Any | None, region: tuple[int, int, int, int]) -> _Bytes | None:
     top, bottom, left, right = region
+    found = _header(library, _buffer(data))
+    if found is None or bottom > found[0] or right > found[1]:
+        return None
     out = np.empty((bottom - top, right - left, 3), np.uint8)
-    known = np.empty(0, np.uint8) if places is None else places
-    edges, stride = map(ctypes.c_int64, (len(known) // _PLACE_BYTES, *region)), ctypes.c_int64(out.strides[0])
-    ok = library.rayseg_jpeg_region(pointer(data), ctypes.c_int64(len(data)), pointer(known), *edges, pointer(out), stride)
-    return out if ok else None
+    window = Window(*found[:2], *found[:2], top, left, bottom - top, right - left)
+    return out if draw(library, window, Source.of_jpeg(data, places), (), out) else None

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rayseg.data._native import pixel_library, pointer
+from rayseg.data._drawing import pointer
+from rayseg.data._native import pixel_library
 from rayseg.data.pixels import normal_tables, normalize
-from rayseg.types import Batch, Sample
+from rayseg.data.view import View
+from rayseg.types import Batch
 
 __all__ = ["Parcel", "Recipient", "delivered", "pack"]
 
@@ -28,7 +30,7 @@ class Parcel(NamedTuple):
     """A batch in bytes.
 
     Args:
-        images: ``(N, H, W, 3)`` uint8 RGB; what is padding has no meaning.
+        images: ``(N, 3, H, W)`` uint8 RGB; what is padding has no meaning.
         masks: ``(N, H, W)`` uint8 labels, padded with the void label.
         sizes: ``(N, 2)`` int64, height and width px of each image without padding.
         keys: ``(N,)`` int64 sample numbers.
@@ -40,30 +42,33 @@ class Parcel(NamedTuple):
     keys: Tensor
 
 
-def pack(samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None, ignore_index: int) -> Parcel:
-    """Samples side by side, padded at the right and the bottom; a side that is larger than ``pad_size`` already stays as it is.
+def pack(views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None, ignore_index: int) -> Parcel:
+    """Drawn side by side, padded at the right and the bottom; a side that is larger than ``pad_size`` already stays so.
 
     Args:
-        samples: of one size after padding.
+        views: of one size after padding.
         keys: sample numbers.
         pad_size: ``(height, width)`` px; None: no padding.
         ignore_index: what masks are padded with.
 
     Example:
-        >>> sample = Sample(np.full((1, 1, 3), 7, np.uint8), np.zeros((1, 1), np.uint8), "a")
-        >>> parcel = pack([sample], [5], (1, 2), 255)
+        >>> from rayseg.data import Decoded
+        >>> from rayseg.types import Sample
+        >>> view = View.of(Decoded(Sample(np.full((1, 1, 3), 7, np.uint8), np.zeros((1, 1), np.uint8), "a")))
+        >>> parcel = pack([view], [5], (1, 2), 255)
         >>> parcel.images.shape, parcel.masks.tolist(), parcel.sizes.tolist()
-        (torch.Size([1, 1, 2, 3]), [[[0, 255]]], [[1, 1]])
+        (torch.Size([1, 3, 1, 2]), [[[0, 255]]], [[1, 1]])
     """
-    sizes = [sample.mask.shape for sample in samples]
+    sizes = [view.size for view in views]
     height, width = (max(have, want) for have, want in zip(sizes[0], pad_size or sizes[0], strict=True))
-    images = torch.empty(len(samples), height, width, 3, dtype=torch.uint8)
-    masks = torch.empty(len(samples), height, width, dtype=torch.uint8)
-    for sample, image, mask in zip(samples, images.numpy(), masks.numpy(), strict=True):
-        rows, columns = sample.mask.shape
-        image[:rows, :columns], mask[:rows, :columns] = sample.image, sample.mask
+    images = torch.empty(len(views), 3, height, width, dtype=torch.uint8)
+    masks = torch.empty(len(views), height, width, dtype=torch.uint8)
+    for view, image, mask in zip(views, images.numpy(), masks.numpy(), strict=True):
+        rows, columns = view.size
+        view.draw_mask(mask[:rows, :columns])
+        view.draw_image(image[:, :rows, :columns].transpose(1, 2, 0))
         for padded, value in ((image, 0), (mask, ignore_index)):
-            padded[rows:], padded[:rows, columns:] = value, value
+            padded[..., rows:, :], padded[..., :rows, columns:] = value, value
     return Parcel(images, masks, torch.tensor(sizes, dtype=torch.int64), torch.tensor(keys, dtype=torch.int64))
 
 
@@ -77,8 +82,10 @@ class Recipient:
         device: None: the CPU.
 
     Example:
-        >>> sample = Sample(np.full((1, 1, 3), 30, np.uint8), np.zeros((1, 1), np.uint8), "a")
-        >>> Recipient((10, 20, 30), (10, 10, 10)).batch(pack([sample], [5], (1, 2), 255)).images.tolist()
+        >>> from rayseg.data import Decoded
+        >>> from rayseg.types import Sample
+        >>> view = View.of(Decoded(Sample(np.full((1, 1, 3), 30, np.uint8), np.zeros((1, 1), np.uint8), "a")))
+        >>> Recipient((10, 20, 30), (10, 10, 10)).batch(pack([view], [5], (1, 2), 255)).images.tolist()
         [[[[2.0, 0.0]], [[1.0, 0.0]], [[0.0, 0.0]]]]
     """
 
@@ -100,24 +107,26 @@ class Recipient:
 
     def _on_cpu(self, parcel: Parcel) -> Tensor:
         pixels, sizes = parcel.images.numpy(), parcel.sizes.numpy()
-        n, height, width, _ = pixels.shape
+        n, _, height, width = pixels.shape
         library = pixel_library()
         if library is None:
             images = np.zeros((n, 3, height, width), np.float32)
             for image, of, (rows, columns) in zip(images, pixels, sizes, strict=True):
-                image[:, :rows, :columns] = normalize(of[:rows, :columns], self.mean, self.std)
+                image[:, :rows, :columns] = normalize(of[:, :rows, :columns].transpose(1, 2, 0), self.mean, self.std)
             return torch.from_numpy(images)
         out = torch.empty(n, 3, height, width)
         tables = normal_tables(self.mean, self.std)
         shape = map(ctypes.c_int64, (n, height, width))
-        library.rayseg_normalize(pointer(pixels), *shape, pointer(sizes), pointer(tables), ctypes.c_void_p(out.data_ptr()))
+        light = (ctypes.c_double * 3)(*self.mean), (ctypes.c_double * 3)(*self.std)
+        to = ctypes.c_void_p(out.data_ptr())
+        library.rayseg_normalize(pointer(pixels), *shape, pointer(sizes), pointer(tables), *light, to)
         return out
 
     def _looked_up(self, pixels: Tensor, sizes: Tensor) -> Tensor:
         """The same from the same tables, in torch."""
-        n, height, width, _ = pixels.shape
+        n, _, height, width = pixels.shape
         tables = _tables_on(pixels.device, self.mean, self.std)
-        places = pixels.movedim(-1, 1).int() + torch.arange(0, 768, 256, device=pixels.device, dtype=torch.int32)[:, None, None]
+        places = pixels.int() + torch.arange(0, 768, 256, device=pixels.device, dtype=torch.int32)[:, None, None]
         images = tables.flatten().index_select(0, places.flatten()).view(n, 3, height, width)
         rows, columns = (torch.arange(side, device=pixels.device) for side in (height, width))
         inside = (rows[:, None] < sizes[:, 0, None, None]) & (columns < sizes[:, 1, None, None])
@@ -138,8 +147,10 @@ def delivered(parcels: Iterable[Parcel], recipient: Recipient, ahead: int) -> It
         ahead: batches that a GPU holds beyond the one that is used, 1 or more.
 
     Example:
-        >>> sample = Sample(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), "a")
-        >>> parcels = (pack([sample], [key], None, 255) for key in (3, 4))
+        >>> from rayseg.data import Decoded
+        >>> from rayseg.types import Sample
+        >>> view = View.of(Decoded(Sample(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), "a")))
+        >>> parcels = (pack([view], [key], None, 255) for key in (3, 4))
         >>> [batch.keys.tolist() for batch in delivered(parcels, Recipient((0, 0, 0), (1, 1, 1)), ahead=1)]
         [[3], [4]]
     """

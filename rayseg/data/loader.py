@@ -9,11 +9,11 @@ from itertools import groupby, islice
 import torch
 
 from rayseg.data._workers import map_in_order
-from rayseg.data.dataset import Dataset, check_sample
+from rayseg.data.dataset import Dataset, check_form, check_labels, check_sample
 from rayseg.data.delivery import Parcel, Recipient, delivered, pack
 from rayseg.data.picture import Decoded, picture_of
 from rayseg.data.stream import sample_of, step_keys
-from rayseg.data.transforms import Transform, transformed
+from rayseg.data.transforms import Transform, viewed
 from rayseg.data.view import View
 from rayseg.errors import DataError, ShapeError
 from rayseg.types import Batch, Sample
@@ -30,21 +30,25 @@ class _Pixels:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def parcel(self, samples: Sequence[Sample], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Parcel:
-        """Checked, padded and side by side, in bytes."""
-        for sample in samples:
-            check_sample(sample, self.num_classes, self.ignore_index)
-        _require_equal_sizes(samples, pad_size)
-        return pack(samples, keys, pad_size, self.ignore_index)
+    def parcel(self, views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Parcel:
+        """Drawn, padded and side by side, in bytes, and checked."""
+        for view in views:
+            if isinstance(view.picture, Decoded) and not view.picture.checked:
+                check_form(view.picture.sample)
+        _require_equal_sizes(views, pad_size)
+        parcel = pack(views, keys, pad_size, self.ignore_index)
+        for view, mask in zip(views, parcel.masks.numpy(), strict=True):
+            check_labels(mask[: view.size[0], : view.size[1]], view.name, self.num_classes, self.ignore_index)
+        return parcel
 
     def recipient(self, device: torch.device | None = None) -> Recipient:
         """Where they become numbers."""
         return Recipient(self.mean, self.std, device)
 
 
-def _require_equal_sizes(samples: Sequence[Sample], pad_size: tuple[int, int] | None) -> None:
+def _require_equal_sizes(views: Sequence[View], pad_size: tuple[int, int] | None) -> None:
     least = pad_size or (0, 0)
-    sizes = {(max(sample.mask.shape[0], least[0]), max(sample.mask.shape[1], least[1])): sample.name for sample in samples}
+    sizes = {(max(view.size[0], least[0]), max(view.size[1], least[1])): view.name for view in views}
     if len(sizes) > 1:
         found = ", ".join(f"{name} {height}x{width}" for (height, width), name in sizes.items())
         raise ShapeError(
@@ -64,11 +68,11 @@ class _TrainLoad:
     pad_size: tuple[int, int] | None
 
     def __call__(self, keys: list[int]) -> Parcel:
-        return self.pixels.parcel([self._sample(key) for key in keys], keys, self.pad_size)
+        return self.pixels.parcel([self._view(key) for key in keys], keys, self.pad_size)
 
-    def _sample(self, key: int) -> Sample:
+    def _view(self, key: int) -> View:
         pixels = self.pixels
-        return training_sample(self.dataset, self.transforms, self.seed, key, pixels.num_classes, pixels.ignore_index)
+        return _training_view(self.dataset, self.transforms, self.seed, key, pixels.num_classes, pixels.ignore_index)
 
 
 def training_sample(
@@ -92,11 +96,18 @@ def training_sample(
         >>> training_sample(SyntheticStreets("train"), [RandomCrop(size=(32, 64))], 0, 5, 9, 255).mask.shape
         (32, 64)
     """
+    return _training_view(dataset, transforms, seed, key, num_classes, ignore_index).sample()
+
+
+def _training_view(
+    dataset: Dataset, transforms: Sequence[Transform], seed: int, key: int, num_classes: int, ignore_index: int
+) -> View:
+    """The same, not yet drawn."""
     index, rng = sample_of(seed, key, len(dataset))
     picture = picture_of(dataset, index)
     if isinstance(picture, Decoded) and not picture.checked:
         check_sample(picture.sample, num_classes, ignore_index)
-    return transformed(View.of(picture), transforms, rng)
+    return viewed(View.of(picture), transforms, rng)
 
 
 def train_batches(  # noqa: PLR0913
@@ -193,7 +204,7 @@ class _EvalLoad:
 
     def _parcel(self, run: list[tuple[int, Sample]]) -> tuple[Parcel, list[int]]:
         indices = [index for index, _ in run]
-        return self.pixels.parcel([sample for _, sample in run], indices, None), indices
+        return self.pixels.parcel([View.of(Decoded(sample)) for _, sample in run], indices, None), indices
 
 
 def eval_batches(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rayseg.data._colour import ALL, HUE, HUES, SATURATION, Stage, coloured
+from rayseg.data._drawing import ALL, HUE, HUES, SATURATION, Stage
 from rayseg.data._require import require, require_range
+from rayseg.data.picture import Decoded
+from rayseg.data.view import View
 from rayseg.types import Sample
 
 __all__ = ["Photometric"]
@@ -47,14 +48,18 @@ class Photometric:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The same mask, an image in another light."""
-        return replace(sample, image=coloured(sample.image, self._stages(rng)))
+        return Sample(self.on_view(View.of(Decoded(sample)), rng).image(), sample.mask, sample.name)
+
+    def on_view(self, view: View, rng: np.random.Generator) -> View:
+        """The same of what is not decoded yet."""
+        return view.coloured(self._stages(rng))
 
     def _stages(self, rng: np.random.Generator) -> list[Stage]:
         """Drawn in MMSegmentation's order."""
-        first = self._drawn(rng, lambda: (ALL, _affine(1, rng.uniform(-self.brightness_delta, self.brightness_delta))))
+        first = self._drawn(rng, lambda: Stage(ALL, 1.0, rng.uniform(-self.brightness_delta, self.brightness_delta)))
         contrast_last = _coin(rng)
         before = [] if contrast_last else self._contrast(rng)
-        saturation = self._drawn(rng, lambda: (SATURATION, _affine(rng.uniform(*self.saturation_range), 0)))
+        saturation = self._drawn(rng, lambda: Stage(SATURATION, rng.uniform(*self.saturation_range), 0.0))
         hue = self._drawn(rng, lambda: self._hue(rng))
         after = self._contrast(rng) if contrast_last else []
         return [*first, *before, *saturation, *hue, *after]
@@ -64,21 +69,13 @@ class Photometric:
         return [] if drawn is None else [drawn]
 
     def _contrast(self, rng: np.random.Generator) -> list[Stage]:
-        return self._drawn(rng, lambda: (ALL, _affine(rng.uniform(*self.contrast_range), 0)))
+        return self._drawn(rng, lambda: Stage(ALL, rng.uniform(*self.contrast_range), 0.0))
 
     def _hue(self, rng: np.random.Generator) -> Stage | None:
         if self.hue_delta == 0:
             return None
-        turned = (np.arange(256) + rng.integers(-self.hue_delta, self.hue_delta)) % HUES
-        return HUE, turned.astype(np.uint8)
+        return Stage(HUE, 1.0, float(rng.integers(-self.hue_delta, self.hue_delta) % HUES))
 
 
 def _coin(rng: np.random.Generator) -> bool:
     return bool(rng.integers(2))
-
-
-def _affine(factor: float, offset: float) -> NDArray[np.uint8]:
-    """Table ``(256,)`` of ``v * factor + offset``, clipped and cut to whole numbers."""
-    values = np.arange(256, dtype=np.float32) * np.float32(factor) + np.float32(offset)
-    table: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
-    return table

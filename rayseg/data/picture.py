@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayseg.data._decode import decode_image
+from rayseg.data._drawing import Source
 from rayseg.data._jpeg import jpeg_region, jpeg_size
 from rayseg.data._shortcuts import shortcut
 from rayseg.data.dataset import Dataset
@@ -101,6 +102,10 @@ class Encoded:
     size: tuple[int, int]
     labels: NDArray[np.uint8]
     name: str
+
+    def source(self) -> Source:
+        """What it is drawn from, without pixels in between."""
+        return Source.of_jpeg(self.data, self.places)
 
     def mask(self, top: int, bottom: int) -> NDArray[np.uint8]:  # noqa: ARG002
         """All of it."""

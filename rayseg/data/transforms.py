@@ -4,7 +4,7 @@ All randomness comes from the generator that is passed in, so a transform is a p
 Source of the rules: MMSegmentation's RandomResize, RandomCrop, RandomFlip, PhotoMetricDistortion, Normalize and Pad. Resizing
 is Pillow's (bilinear with antialiasing when shrinking, first across, then down; nearest for masks).
 
-What changes geometry alone also has ``on_view``, which says it of a picture that is not decoded yet (``view.py``).
+They also have ``on_view``, which says it of a picture that is not decoded yet (``view.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rayseg.data._native import label_counts
 from rayseg.data._require import require, require_range, require_size
@@ -23,7 +22,7 @@ from rayseg.data.picture import Decoded
 from rayseg.data.view import View
 from rayseg.types import Sample
 
-__all__ = ["TRANSFORMS", "RandomCrop", "RandomFlip", "RandomResize", "Transform", "transformed"]
+__all__ = ["TRANSFORMS", "RandomCrop", "RandomFlip", "RandomResize", "Transform", "transformed", "viewed"]
 
 #: ``(sample, rng) -> sample``, a pure function of both.
 Transform = Callable[[Sample, np.random.Generator], Sample]
@@ -45,10 +44,21 @@ def transformed(view: View, transforms: Sequence[Transform], rng: np.random.Gene
         >>> transformed(View.of(Decoded(sample)), chain, np.random.default_rng(0)).mask.shape
         (16, 16)
     """
+    return viewed(view, transforms, rng).sample()
+
+
+def viewed(view: View, transforms: Sequence[Transform], rng: np.random.Generator) -> View:
+    """The same, not yet drawn: what :func:`transformed` draws.
+
+    Example:
+        >>> sample = Sample(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8), "a")
+        >>> viewed(View.of(Decoded(sample)), [RandomCrop(size=(16, 16))], np.random.default_rng(0)).size
+        (16, 16)
+    """
     for transform in transforms:
         on_view: Callable[[View, np.random.Generator], View] | None = shortcut(transform, "on_view", instead_of="__call__")
         view = View.of(Decoded(transform(view.sample(), rng))) if on_view is None else on_view(view, rng)
-    return view.sample()
+    return view
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class RandomCrop:
         """The same of what is not decoded yet; the mask is looked up in the windows alone."""
         window = self._draw(view, rng)
         for _ in range(_REDRAWS):
-            if self.cat_max_ratio >= 1 or self._is_mixed(window.mask()):
+            if self.cat_max_ratio >= 1 or self._is_mixed(window):
                 break
             window = self._draw(view, rng)
         return window
@@ -140,8 +150,8 @@ class RandomCrop:
         window = view.cropped(top, left, *self.size)
         return window if self.cat_max_ratio >= 1 else window.with_mask()
 
-    def _is_mixed(self, mask: NDArray[np.uint8]) -> bool:
-        counts = label_counts(mask)
+    def _is_mixed(self, window: View) -> bool:
+        counts = label_counts(window.mask() if window.labels is None else window.labels)
         counts[self.ignore_index] = 0
         return bool(np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio)
 

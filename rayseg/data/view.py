@@ -1,20 +1,22 @@
-"""What a training sample will look like, said before anything is decoded: how large, which window of it, mirrored or not.
+"""What a training sample will look like, said before anything is decoded: how large, which window, mirrored, in which light.
 
-Scale, window and mirroring are drawn first; the mask is looked up in the window alone, which is what a crop's rule asks for;
-the image is decoded and resized where the window lies. What comes out is the same to the bit as if everything were resized and
-then cut.
+All of that is chosen first; the mask is looked up in the window alone, which is what a crop's rule asks for; the image is
+decoded and resized where the window lies, row by row, straight into the memory that it is wanted in. What comes out is the same
+to the bit as if everything were decoded, resized, cut, mirrored and coloured, one after the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rayseg.data._native import Window, chosen, needed, resampled
-from rayseg.data.picture import Decoded, Picture
+from rayseg.data._colour import coloured
+from rayseg.data._drawing import Source, Stage, Window, draw
+from rayseg.data._native import draw_labels, needed, pixel_library, resampled_plainly
+from rayseg.data.picture import Decoded, Encoded, Picture
 from rayseg.types import Sample
 
 __all__ = ["View"]
@@ -22,7 +24,7 @@ __all__ = ["View"]
 
 @dataclass(frozen=True)
 class View:
-    """A window of a resized picture, mirrored or not.
+    """A window of a resized picture, mirrored or not, in another light or not.
 
     Args:
         picture: what is looked at.
@@ -30,7 +32,8 @@ class View:
         corner: (top, left) of the window in it.
         size: (height, width) px of the window.
         mirrored: left and right change places, after all else.
-        labels: the window's mask, once it is known.
+        labels: the window's mask, not mirrored, once it is known.
+        light: changes of its colours, in order, after all else.
 
     Example:
         >>> mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -45,62 +48,98 @@ class View:
     size: tuple[int, int]
     mirrored: bool = False
     labels: NDArray[np.uint8] | None = None
+    light: tuple[Stage, ...] = ()
 
     @classmethod
     def of(cls, picture: Picture) -> View:
         """All of a picture, as it is."""
         return cls(picture, picture.size, (0, 0), picture.size)
 
+    @property
+    def name(self) -> str:
+        """That of the picture."""
+        return self.picture.name
+
     def resized(self, size: tuple[int, int]) -> View:
         """The window resized to (height, width) px: bilinear with antialiasing when shrinking; labels by the nearest pixel."""
         if size == self.size:
             return self
-        if self.size != self.picture.size or self.scaled != self.picture.size or self.mirrored:
+        if self.size != self.picture.size or self.scaled != self.picture.size or self.mirrored or self.light:
             return View.of(Decoded(self.sample())).resized(size)
-        return replace(self, scaled=size, size=size, labels=None)
+        return View(self.picture, size, (0, 0), size)
 
     def cropped(self, top: int, left: int, height: int, width: int) -> View:
         """A window of the window, cut at its edges."""
         height, width = min(height, self.size[0] - top), min(width, self.size[1] - left)
         column = self.size[1] - left - width if self.mirrored else left
-        labels = None if self.labels is None else self.labels[top : top + height, left : left + width]
+        labels = None if self.labels is None else self.labels[top : top + height, column : column + width]
         corner = (self.corner[0] + top, self.corner[1] + column)
-        return replace(self, corner=corner, size=(height, width), labels=labels)
+        return View(self.picture, self.scaled, corner, (height, width), self.mirrored, labels, self.light)
 
     def flipped(self) -> View:
         """Left and right change places."""
-        labels = None if self.labels is None else self.labels[:, ::-1]
-        return replace(self, mirrored=not self.mirrored, labels=labels)
+        return replace(self, mirrored=not self.mirrored)
+
+    def coloured(self, stages: Sequence[Stage]) -> View:
+        """Its colours are changed too, after those that are changed already."""
+        return replace(self, light=(*self.light, *stages)) if stages else self
 
     def with_mask(self) -> View:
         """The same, its mask known."""
-        return replace(self, labels=self.mask())
+        return self if self.labels is not None else replace(self, labels=self._labels())
 
     def mask(self) -> NDArray[np.uint8]:
         """``(height, width)`` labels of the window."""
-        if self.labels is not None:
-            return self.labels
-        rows, columns = (
-            _nearest(source, out)[start : start + length]
-            for source, out, start, length in zip(self.picture.size, self.scaled, self.corner, self.size, strict=True)
-        )
-        whole = self.picture.mask(int(rows[0]), int(rows[-1]) + 1)
-        if self.scaled == self.picture.size:
-            cut = whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            return cut[:, ::-1] if self.mirrored else cut
-        return chosen(whole, rows, np.ascontiguousarray(columns[::-1]) if self.mirrored else columns)
+        labels = self._labels() if self.labels is None else self.labels
+        return labels[:, ::-1] if self.mirrored else labels
+
+    def image(self) -> NDArray[np.uint8]:
+        """``(height, width, 3)`` uint8 RGB of the window."""
+        image = np.empty((*self.size, 3), np.uint8)
+        self.draw_image(image)
+        return image
 
     def sample(self) -> Sample:
         """Image and mask of the window."""
-        window = Window(*self.picture.size, *self.scaled, *self.corner, *self.size, self.mirrored)
         mask = self.mask()
-        pixels, top, left = self.picture.pixels(*needed(window))
-        return Sample(resampled(pixels, top, left, window), mask, self.picture.name)
+        return Sample(self.image(), mask, self.picture.name)
+
+    def draw_mask(self, out: NDArray[np.uint8]) -> None:
+        """The mask into ``(height, width)``, which may be part of an array."""
+        if self.labels is None:
+            window = self._window(self.mirrored)
+            draw_labels(window, self.picture.mask(*_rows(window)), out)
+        else:
+            draw_labels(Window(*self.size, *self.size, 0, 0, *self.size, self.mirrored), self.labels, out)
+
+    def draw_image(self, out: NDArray[np.uint8]) -> None:
+        """The image into ``(height, width, 3)``, whose channels lie one beside the other or each by itself."""
+        library, window = pixel_library(), self._window(self.mirrored)
+        if library is None:
+            pixels, top, left = self.picture.pixels(*needed(window))
+            out[...] = coloured(_plainly(pixels, top, left, window), self.light)
+        elif not (isinstance(self.picture, Encoded) and draw(library, window, self.picture.source(), self.light, out)):
+            drawn = draw(library, window, Source.of_pixels(*self.picture.pixels(*needed(window))), self.light, out)
+            assert drawn
+
+    def _labels(self) -> NDArray[np.uint8]:
+        window, labels = self._window(mirrored=False), np.empty(self.size, np.uint8)
+        draw_labels(window, self.picture.mask(*_rows(window)), labels)
+        return labels
+
+    def _window(self, mirrored: bool) -> Window:
+        return Window(*self.picture.size, *self.scaled, *self.corner, *self.size, mirrored)
 
 
-@lru_cache(maxsize=8)
-def _nearest(source: int, out: int) -> NDArray[np.int32]:
-    """``(out,)``: the pixel of a side of ``source`` px that each of ``out`` is taken from. Pillow's: it adds up its steps."""
-    steps = np.full(out, source / out)
-    steps[0] *= 0.5
-    return np.minimum(np.cumsum(steps).astype(np.int32), source - 1)
+def _rows(window: Window) -> tuple[int, int]:
+    """Rows of the source that a window's labels lie in, and one or two more; the end excluded."""
+    step = window.in_height / window.out_height
+    return max(int(window.top * step) - 1, 0), min(int((window.top + window.height) * step) + 1, window.in_height)
+
+
+def _plainly(pixels: NDArray[np.uint8], top: int, left: int, window: Window) -> NDArray[np.uint8]:
+    if window.is_resized:
+        return resampled_plainly(pixels, window)
+    row, column = window.top - top, window.left - left
+    cut = pixels[row : row + window.height, column : column + window.width]
+    return cut[:, ::-1] if window.mirrored else cut

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rayseg.data import normalize, pad_to
+from rayseg.data import Decoded, View, normalize, pad_to
 from rayseg.data._native import plainly
 from rayseg.data.delivery import Recipient, delivered, pack
 from rayseg.types import Sample
@@ -25,6 +25,10 @@ def samples() -> list[Sample]:
     ]
 
 
+def views() -> list[View]:
+    return [View.of(Decoded(sample)) for sample in samples()]
+
+
 def expected() -> tuple[torch.Tensor, torch.Tensor]:
     pairs = [pad_to(normalize(each.image, MEAN, STD), each.mask, (9, 11), 255) for each in samples()]
     images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
@@ -34,7 +38,7 @@ def expected() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_parcel_becomes_normalised_and_padded_images(compiled: bool) -> None:
     with nullcontext() if compiled else plainly():
-        batch = Recipient(MEAN, STD).batch(pack(samples(), [3, 4, 5], (9, 11), 255))
+        batch = Recipient(MEAN, STD).batch(pack(views(), [3, 4, 5], (9, 11), 255))
     images, masks = expected()
     assert torch.equal(batch.images, images)
     assert torch.equal(batch.masks, masks)
@@ -42,14 +46,14 @@ def test_a_parcel_becomes_normalised_and_padded_images(compiled: bool) -> None:
 
 
 def test_what_a_gpu_looks_up_is_the_same() -> None:
-    parcel = pack(samples(), [3, 4, 5], (9, 11), 255)
+    parcel = pack(views(), [3, 4, 5], (9, 11), 255)
     assert torch.equal(Recipient(MEAN, STD)._looked_up(parcel.images, parcel.sizes), expected()[0])
 
 
 def test_an_image_larger_than_the_padding_stays_as_it_is() -> None:
-    big = samples()[2:]
-    assert pack(big, [0], (4, 20), 255).images.shape == (1, 9, 20, 3)
-    assert torch.equal(pack(big, [0], None, 255).masks[0], torch.from_numpy(big[0].mask))
+    big = views()[2:]
+    assert pack(big, [0], (4, 20), 255).images.shape == (1, 3, 9, 20)
+    assert torch.equal(pack(big, [0], None, 255).masks[0], torch.from_numpy(big[0].mask()))
 
 
 @pytest.mark.gpu
@@ -58,10 +62,12 @@ def test_batches_reach_a_gpu_in_order_and_whole_while_it_works(ahead: int) -> No
     device = torch.device("cuda", torch.cuda.current_device())
     rng = np.random.default_rng(0)
     many = [
-        Sample(rng.integers(0, 256, (256, 512, 3), dtype=np.uint8), np.full((256, 512), key % 9, np.uint8), "a")
+        View.of(
+            Decoded(Sample(rng.integers(0, 256, (256, 512, 3), dtype=np.uint8), np.full((256, 512), key % 9, np.uint8), "a"))
+        )
         for key in range(12)
     ]
-    parcels = [pack([sample], [key], (300, 512), 255) for key, sample in enumerate(many)]
+    parcels = [pack([view], [key], (300, 512), 255) for key, view in enumerate(many)]
     busy = torch.randn(2048, 2048, device=device)
     keys = []
     for batch, parcel in zip(delivered(iter(parcels), Recipient(MEAN, STD, device), ahead), parcels, strict=True):
@@ -78,7 +84,7 @@ def test_batches_reach_a_gpu_in_order_and_whole_while_it_works(ahead: int) -> No
 @pytest.mark.gpu
 def test_delivery_never_waits_for_the_gpu() -> None:
     device = torch.device("cuda", torch.cuda.current_device())
-    parcels = [pack(samples(), [3, 4, 5], (9, 11), 255) for _ in range(6)]
+    parcels = [pack(views(), [3, 4, 5], (9, 11), 255) for _ in range(6)]
     recipient = Recipient(MEAN, STD, device)
     recipient.batch(parcels[0])  # the tables are copied once
     torch.cuda.set_sync_debug_mode("error")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rayseg.data import TRANSFORMS, Photometric, RandomCrop, RandomFlip, RandomResize, _colour, normalize, pad_to
-from rayseg.data._colour import HUE, SATURATION, coloured, hsv_to_rgb, rgb_to_hsv
+from rayseg.data import TRANSFORMS, Decoded, Photometric, RandomCrop, RandomFlip, RandomResize, View, normalize, pad_to
+from rayseg.data._colour import coloured, hsv_to_rgb, rgb_to_hsv
+from rayseg.data._drawing import ALL, HUE, SATURATION, Stage
 from rayseg.data._native import plainly
 from rayseg.errors import ConfigError
 from rayseg.types import Sample
@@ -169,15 +170,14 @@ def test_photometric_is_mmsegs_written_out(seed: int, compiled: bool) -> None:
     assert got.mask is sample.mask
 
 
-@pytest.mark.parametrize("kind", [HUE, SATURATION])
+@pytest.mark.parametrize("kind", [ALL, HUE, SATURATION])
 def test_every_colour_of_a_cube_takes_the_same_way_compiled_or_not(kind: int) -> None:
     steps = np.array([0, 1, 2, 3, 50, 51, 84, 127, 128, 170, 200, 253, 254, 255], np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 14, 3)
-    table = np.random.default_rng(0).permutation(180 if kind == HUE else 256).astype(np.uint8)
-    stages = [(kind, np.resize(table, 256)), (_colour.ALL, np.arange(255, -1, -1, dtype=np.uint8))]
-    compiled = coloured(cube, stages)
-    with plainly():
-        assert np.array_equal(compiled, coloured(cube, stages))
+    view = View.of(Decoded(Sample(cube, np.zeros(cube.shape[:2], np.uint8), "a")))
+    for turn, factor in ((0, 0.7), (1, 1.31), (77, 1.0), (179, 1.9)):
+        stages = [Stage(kind, factor, turn), Stage(ALL, -0.9, 250.3)]
+        assert np.array_equal(view.coloured(stages).image(), coloured(cube, stages))
 
 
 def test_photometric_parts_that_are_switched_off_change_nothing() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayseg.data import Decoded, RandomCrop, RandomFlip, RandomResize, Transform, View, _native, transformed
+from rayseg.data._drawing import Window
 from rayseg.types import Sample
 
 Array = NDArray[np.uint8]
@@ -121,7 +122,7 @@ def test_no_more_is_asked_for_than_the_window_needs(way: str, ratio: float) -> N
         assert np.array_equal(full.image, narrow.image)
         assert np.array_equal(full.mask, narrow.mask)
     if way == "compiled":
-        top, bottom, left, right = _native.needed(_native.Window(60, 80, 120, 160, 40, 50, 20, 30))
+        top, bottom, left, right = _native.needed(Window(60, 80, 120, 160, 40, 50, 20, 30))
         assert (bottom - top, right - left) <= (12, 17)
 
 

@@ -6,6 +6,7 @@
 
 #include "jpeg_codes.h"
 #include "jpeg_pixels.h"
+#include "resample.h"
 
 namespace rayseg {
 
@@ -112,7 +113,8 @@ inline bool read_planes(const Header& header, const Region& units, const Place* 
     const Component& one = header.component[i];
     planes[i].top = units.top * 8 * one.down, planes[i].left = units.left * 8 * one.across;
     planes[i].stride = (units.right - units.left) * 8 * one.across;
-    planes[i].values.resize(planes[i].stride * (units.bottom - units.top) * 8 * one.down);
+    const size_t bytes = planes[i].stride * (units.bottom - units.top) * 8 * one.down;
+    if (planes[i].values.size() < bytes) planes[i].values.resize(bytes);
   }
   Units reader(header);
   const int64_t across = header.units_across();
@@ -144,47 +146,79 @@ class Chroma {
       : header_(header), plane_(plane), chroma_(chroma), sums_(chroma.right - chroma.left), wide_(2 * sums_.size()) {}
 
   // The value at column `left` of the picture.
-  const int32_t* row(int64_t y, int64_t left) {
+  const int16_t* row(int64_t y, int64_t left) {
     const int64_t height = (header_.height + header_.down - 1) / header_.down;
     const int64_t near = y / header_.down, far = y % 2 ? std::min(near + 1, height - 1) : std::max<int64_t>(near - 1, 0);
     const int64_t width = int64_t(sums_.size());
     mixed(plane_.row(near, chroma_.left), header_.down == 2 ? plane_.row(far, chroma_.left) : nullptr, width, sums_.data());
     if (header_.across == 1) {
-      if (header_.down == 2) for (int32_t& sum : sums_) sum = (sum + (y % 2 ? 2 : 1)) >> 2;
+      if (header_.down == 2) for (int16_t& sum : sums_) sum = int16_t((sum + (y % 2 ? 2 : 1)) >> 2);
       return sums_.data() + left - chroma_.left;
     }
     const bool last = chroma_.right == (header_.width + 1) / 2;
-    spread(sums_.data(), width, chroma_.left == 0, last, header_.down == 2 ? 4 : 1, wide_.data());
+    if (header_.down == 2) spread<true>(sums_.data(), width, chroma_.left == 0, last, wide_.data());
+    else spread<false>(sums_.data(), width, chroma_.left == 0, last, wide_.data());
     return wide_.data() + left - 2 * chroma_.left;
   }
 
  private:
   const Header& header_;
   const Plane& plane_;
-  const Region& chroma_;
-  std::vector<int32_t> sums_, wide_;
+  const Region chroma_;
+  std::vector<int16_t> sums_, wide_;
 };
 
-// RGB of a region, `stride` bytes a row.
-inline bool decode(const Header& header, const Region& region, const Place* places, uint8_t* out, int64_t stride) {
-  const Region chroma = of_chroma(header, region);
-  static thread_local Plane planes[3];  // kept: new memory costs as much as what is done in it
-  if (!read_planes(header, units_of(header, region, chroma), places, planes)) return false;
-  const int64_t width = region.right - region.left;
-  if (header.components == 1) {
-    for (int64_t y = region.top; y < region.bottom; y++) {
-      const uint8_t* grey = planes[0].row(y, region.left);
-      uint8_t* to = out + (y - region.top) * stride;
-      for (int64_t x = 0; x < width; x++) to[3 * x] = to[3 * x + 1] = to[3 * x + 2] = grey[x];
+// Planes of the last picture of a thread, kept for the next: new memory costs as much as what is done in it. They end with the
+// thread, and those of a huge picture with it.
+struct Planes {
+  static constexpr size_t kMost = 16 << 20;
+  Plane of[3];
+
+  void tidy() {
+    for (Plane& plane : of) {
+      if (plane.values.capacity() > kMost) std::vector<uint8_t>().swap(plane.values);
     }
+  }
+};
+
+// Rows of a region of a JPEG, one after the other.
+class JpegRows {
+ public:
+  JpegRows(const Header& header, const Region& region, int64_t readable)
+      : header_(header), region_(region), chroma_(of_chroma(header, region)), row_(readable) {}
+
+  ~JpegRows() { planes().tidy(); }
+
+  // False: it is damaged.
+  bool read(const Place* places) {
+    if (!read_planes(header_, units_of(header_, region_, chroma_), places, planes().of)) return false;
+    if (header_.components == 1) return true;
+    blue_.emplace_back(header_, planes().of[1], chroma_), red_.emplace_back(header_, planes().of[2], chroma_);
     return true;
   }
-  Chroma blue(header, planes[1], chroma), red(header, planes[2], chroma);
-  for (int64_t y = region.top; y < region.bottom; y++) {
-    const int32_t *cb = blue.row(y, region.left), *cr = red.row(y, region.left);
-    to_rgb(planes[0].row(y, region.left), cb, cr, width, out + (y - region.top) * stride);
+
+  // From the left of the region on.
+  const uint32_t* row(int64_t y) {
+    const uint8_t* luma = planes().of[0].row(y, region_.left);
+    const int64_t width = region_.right - region_.left;
+    if (header_.components == 1) {
+      for (int64_t x = 0; x < width; x++) row_[x] = luma[x] * 0x10101u;
+    } else {
+      to_rgb(luma, blue_[0].row(y, region_.left), red_[0].row(y, region_.left), width, row_.data());
+    }
+    return row_.data();
   }
-  return true;
-}
+
+ private:
+  static Planes& planes() {
+    static thread_local Planes kept;
+    return kept;
+  }
+
+  const Header& header_;
+  const Region region_, chroma_;
+  Packed row_;
+  std::vector<Chroma> blue_, red_;
+};
 
 }  // namespace rayseg

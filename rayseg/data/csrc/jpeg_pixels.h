@@ -33,11 +33,35 @@ inline void transform(const int32_t* in, int32_t* out) {
   }
 }
 
+// Rows become columns.
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+inline void turned(const int32_t* in, int32_t* out) {
+  typedef int32_t Eight __attribute__((vector_size(32), aligned(4)));
+  Eight row[8], pair[8], four[8];
+  std::memcpy(row, in, sizeof row);
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = __builtin_shufflevector(row[i], row[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    pair[i + 1] = __builtin_shufflevector(row[i], row[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; j++) {
+      four[i + j] = __builtin_shufflevector(pair[i + j], pair[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      four[i + j + 2] = __builtin_shufflevector(pair[i + j], pair[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  for (int j = 0; j < 4; j++) {
+    row[j] = __builtin_shufflevector(four[j], four[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    row[j + 4] = __builtin_shufflevector(four[j], four[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  std::memcpy(out, row, sizeof row);
+}
+#else
 inline void turned(const int32_t* in, int32_t* out) {
   for (int y = 0; y < 8; y++) {
     for (int x = 0; x < 8; x++) out[8 * x + y] = in[8 * y + x];
   }
 }
+#endif
 
 // A block of samples from coefficients in rows.
 inline void samples(const int32_t* coefficients, bool flat, uint8_t* out, int64_t stride) {
@@ -57,36 +81,33 @@ inline void samples(const int32_t* coefficients, bool flat, uint8_t* out, int64_
 }
 
 // Chroma between two rows, `near` three times as much as `far`; with `far` null the row itself, once.
-inline void mixed(const uint8_t* near, const uint8_t* far, int64_t width, int32_t* out) {
+inline void mixed(const uint8_t* near, const uint8_t* far, int64_t width, int16_t* out) {
   if (far == nullptr) {
     for (int64_t x = 0; x < width; x++) out[x] = near[x];
     return;
   }
-  for (int64_t x = 0; x < width; x++) out[x] = 3 * near[x] + far[x];
+  for (int64_t x = 0; x < width; x++) out[x] = int16_t(3 * near[x] + far[x]);
 }
 
-// Twice as many columns; `parts` is what the numbers are multiples of, 1 or 4. The first and last column of the picture stay.
-inline void spread(const int32_t* in, int64_t width, bool first, bool last, int parts, int32_t* out) {
-  const int shift = parts == 1 ? 2 : 4, left = parts == 1 ? 1 : 8, right = parts == 1 ? 2 : 7;
-  for (int64_t x = 1; x < width; x++) out[2 * x] = (3 * in[x] + in[x - 1] + left) >> shift;
-  for (int64_t x = 0; x + 1 < width; x++) out[2 * x + 1] = (3 * in[x] + in[x + 1] + right) >> shift;
-  if (first) out[0] = parts == 1 ? in[0] : (4 * in[0] + left) >> shift;
-  if (last) out[2 * width - 1] = parts == 1 ? in[width - 1] : (4 * in[width - 1] + right) >> shift;
+// Twice as many columns; what the numbers are multiples of is 4, or 1. The first and last column of the picture stay.
+template <bool kFour>
+inline void spread(const int16_t* in, int64_t width, bool first, bool last, int16_t* out) {
+  constexpr int shift = kFour ? 4 : 2, left = kFour ? 8 : 1, right = kFour ? 7 : 2, once = kFour ? 4 : 1;
+  for (int64_t x = 0; x + 1 < width; x++) {
+    out[2 * x + 1] = int16_t((3 * in[x] + in[x + 1] + right) >> shift);
+    out[2 * x + 2] = int16_t((3 * in[x + 1] + in[x] + left) >> shift);
+  }
+  if (first) out[0] = kFour ? int16_t((once * in[0] + left) >> shift) : in[0];
+  if (last) out[2 * width - 1] = kFour ? int16_t((once * in[width - 1] + right) >> shift) : in[width - 1];
 }
 
-inline void to_rgb(const uint8_t* luma, const int32_t* blue, const int32_t* red, int64_t width, uint8_t* rgb) {
-  constexpr int64_t kTile = 64;
-  uint8_t r[kTile], g[kTile], b[kTile];
-  for (int64_t from = 0; from < width; from += kTile) {
-    const int64_t some = width - from < kTile ? width - from : kTile;
-    for (int64_t x = 0; x < some; x++) {
-      const int32_t y = luma[from + x], cb = blue[from + x] - 128, cr = red[from + x] - 128;
-      r[x] = clamped(y + ((91881 * cr + 32768) >> 16));
-      g[x] = clamped(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
-      b[x] = clamped(y + ((116130 * cb + 32768) >> 16));
-    }
-    uint8_t* to = rgb + 3 * from;
-    for (int64_t x = 0; x < some; x++) to[3 * x] = r[x], to[3 * x + 1] = g[x], to[3 * x + 2] = b[x];
+inline void to_rgb(const uint8_t* luma, const int16_t* blue, const int16_t* red, int64_t width, uint32_t* out) {
+  for (int64_t x = 0; x < width; x++) {
+    const int32_t y = luma[x], cb = blue[x] - 128, cr = red[x] - 128;
+    const uint32_t r = clamped(y + ((91881 * cr + 32768) >> 16));
+    const uint32_t g = clamped(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+    const uint32_t b = clamped(y + ((116130 * cb + 32768) >> 16));
+    out[x] = r | g << 8 | b << 16;
   }
 }
 
