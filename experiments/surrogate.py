@@ -43,13 +43,13 @@ GRID = {
     "sampling.thresh": choice([1.0, 0.9, 0.7]),
     "losses.ce.class_weight.power": choice([0.0, 0.5, 1.0]),
 }
-#: The recipes that are trained with more seeds.
+#: The recipes that are trained with more seeds, and those seeds.
 AGAIN = {
-    "seed": choice([1, 2]),
     "optim.lr": choice([0.006, 0.015]),
     "losses.dice.weight": choice([0.0, 3.0]),
     "losses.ce.class_weight.power": choice([0.0, 0.5]),
 }
+SEEDS = (1, 2)
 #: Trials of a search that is imagined on the table.
 DRAWN = 12
 PLAIN = {key: dimension.ends[0] for key, dimension in GRID.items()}
@@ -109,9 +109,10 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     base = rayseg.load_config(ROOT / "experiments" / "configs" / "streets.yaml", {**CHANGES, **(SMOKE if args.smoke else {})})
     base = base.with_({"tracking.storage": str(Path(args.storage).expanduser().resolve())})
-    rows = searched(base, "grid", cut(GRID) if args.smoke else GRID) + searched(
-        base, "again", cut(AGAIN) if args.smoke else AGAIN
-    )
+    grid, again = (cut(GRID), cut(AGAIN)) if args.smoke else (GRID, AGAIN)
+    rows = searched(base, "grid", grid)
+    seeds = SEEDS[:1] if args.smoke else SEEDS
+    rows += [row for seed in seeds for row in searched(base.with_({"seed": seed}), f"again-{seed}", again)]
     text = header(base, rows) + as_csv(rows)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +136,13 @@ def searched(base: rayseg.ExperimentConfig, name: str, space: Mapping[str, Choic
         raise RaysegError(f"trials without a score: {', '.join(failed)}; look into {found.directory}")
     curves = found.curves()
     return [
-        {**point_of(row), "step": step, "mIoU": round(scores["val/mIoU"], 5), "seconds": round(scores["cpu_s"], 2)}
+        {
+            **point_of(row),
+            "seed": base.seed,
+            "step": step,
+            "mIoU": round(scores["val/mIoU"], 5),
+            "seconds": round(scores["cpu_s"], 2),
+        }
         for row in found.table
         if row["trial"] != "baseline"
         for step, scores in curves[row["trial"]]
@@ -144,7 +151,7 @@ def searched(base: rayseg.ExperimentConfig, name: str, space: Mapping[str, Choic
 
 def point_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a trial was trained with, also where it was not searched."""
-    return {key: row.get(key, value) for key, value in {**PLAIN, "seed": 0}.items()}
+    return {key: row.get(key, value) for key, value in PLAIN.items()}
 
 
 def cut(space: Mapping[str, Choice]) -> dict[str, Choice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 import rayseg
 from rayseg.errors import ConfigError
 from rayseg.launch.budget import Budget
-from rayseg.launch.request import SweepRequest, preflight, same_search
-from rayseg.space import choice, log_uniform, ohem, uniform, when
+from rayseg.launch.request import SweepRequest, preflight
+from rayseg.launch.same import same_search
+from rayseg.launch.sweeping import _as_many_as_there_are
+from rayseg.space import Rule, choice, log_uniform, ohem, require, uniform, when
 from rayseg.testing import tiny_experiment
 
 
@@ -35,6 +38,9 @@ def _request(storage: Path, **changed: Any) -> SweepRequest:
         ({"num_samples": 2.5}, "num_samples: got 2.5; give a whole number"),
         ({"budget": Budget(device_hours=float("nan"))}, "gpu_hours: got nan; give more than 0"),
         ({"baseline": {"train.steps": 60}}, "train.steps: cannot be changed in the baseline: trials are compared"),
+        ({"baseline": {"seed": 2}}, "seed: cannot be changed in the baseline: the best of several seeds is the luckiest"),
+        ({"space": {"seed": choice([1, 2])}}, "seed: cannot be searched: .*compare over seeds: confirm"),
+        ({"space": {"seed": when({"optim.lr": 1.0}, uniform(1, 9))}}, "seed: cannot be searched: the best of several"),
         ({"baseline": {"scaling.workers": 2}}, "scaling.workers: cannot be changed in the baseline: it belongs"),
     ],
 )
@@ -58,6 +64,49 @@ def test_a_value_that_two_keys_draw_is_refused_and_one_beside_a_section_is_not(t
 def test_a_number_of_trials_beside_a_grid_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_samples: got 1; a grid has as many trials as points"):
         rayseg.sweep(_request(tmp_path).base, {"optim.lr": choice([1e-3, 1e-2])}, searcher="grid", num_samples=1)
+
+
+def test_more_trials_than_points_are_refused_and_where_no_number_is_said_there_are_as_many(tmp_path: Path) -> None:
+    request = _request(tmp_path, space={"optim.lr": choice([1e-3, 1e-2, 1e-2])}, num_samples=8)
+    with pytest.raises(
+        ConfigError, match="num_samples: got 3; the space has 2 points, and none is tried twice: give at most 2"
+    ):
+        rayseg.sweep(request.base, request.space, num_samples=3)
+    assert _as_many_as_there_are(request) == 2
+    assert _as_many_as_there_are(_request(tmp_path, num_samples=200)) == 200
+
+
+def test_a_search_goes_on_with_the_same_digits_and_functions_only(tmp_path: Path) -> None:
+    def rule(limit: float) -> Rule:
+        def small(point: Any) -> bool:
+            return bool(point["optim.lr"] < limit)
+
+        return require(small)
+
+    first = _request(tmp_path, space={"optim.lr": log_uniform(1e-4, 1e-2), "small": rule(1.0)})
+    same_search(first, tmp_path)
+    same_search(replace(first, space={"small": rule(1.0), "optim.lr": log_uniform(1e-4, 1e-2)}), tmp_path)
+    digits = (
+        r"optim.lr: .* another one: \{'log_uniform': \[0.0001, 0.01\]\}, and not \{'log_uniform': \[0.0001, 0.010000001\]\}"
+    )
+    for changed, told in (
+        ({"small": rule(2.0)}, "small: .* another one: the function 'small' as it was then, and not"),
+        ({"optim.lr": log_uniform(1e-4, 0.010000001)}, digits),
+        ({"optim.lr": uniform(1e-4, 1e-2)}, "optim.lr: .* with 0.0001 to 0.01, log, and not 0.0001 to 0.01; put it back"),
+        ({"optim.weight_decay": uniform(0, 1)}, "optim.weight_decay: .* holds a sweep without it; put it back to go on"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            same_search(replace(first, space={**first.space, **changed}), tmp_path)
+
+
+def test_a_search_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    request = _request(tmp_path)
+    same_search(request, tmp_path)
+    kept = json.loads((tmp_path / "sweep.json").read_text())
+    del kept["exact"]
+    (tmp_path / "sweep.json").write_text(json.dumps(kept))
+    same_search(request, tmp_path)
+    assert json.loads((tmp_path / "sweep.json").read_text())["exact"] == {"optim.lr": {"log_uniform": [0.0001, 0.01]}}
 
 
 def test_a_search_that_goes_on_otherwise_is_told_in_what_also_where_something_is_left_out(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from rayseg.engine.checkpoint import write_checkpoint
+from rayseg.launch.confirmed import SeedRun, read_stage, write_stage
 from rayseg.launch.winners import winner_of
 
 
@@ -34,6 +36,24 @@ def test_a_member_of_a_population_is_taken_at_its_end_and_not_where_it_began(tmp
     found = winner_of(place)
     assert found.checkpoint.parent == place / "tune" / segments[-1]
     assert found.run == place / "bred-m2"
+
+
+@pytest.mark.parametrize("kept", ["now", "whole paths, as earlier versions did"])
+def test_a_search_that_was_confirmed_and_then_moved_has_its_winner(tmp_path: Path, kept: str) -> None:
+    place = tmp_path / "confirm" / "old"
+    run = place / "confirm" / "confirm-t3-seed1"
+    run.mkdir(parents=True)
+    saved = _saved(place / "confirm" / "tune-first" / "t9", 4)
+    runs = [SeedRun("t3", 1, str(run), str(saved), None), SeedRun("t4", 1, str(run), None, "DataError: it is gone")]
+    write_stage(place, "first", runs)
+    assert read_stage(place, "first") == runs
+    if kept != "now":
+        (place / "confirm" / "first.json").write_text(json.dumps([asdict(each) for each in runs]))
+    (place / "confirm" / "confirmation.json").write_text(json.dumps({"standing": "t3"}))
+    moved = place.rename(tmp_path / "new")
+    found = winner_of(moved)
+    assert found.checkpoint == moved / saved.relative_to(place)
+    assert found.run == moved / run.relative_to(place)
 
 
 def test_a_trial_is_taken_at_its_newest_and_the_baseline_is_found(tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from measuring import arguments, finish, result
 
 from rayseg.engine.plan import Plan
-from rayseg.launch.searchers import make_asker, make_scheduler
+from rayseg.launch.ending import make_scheduler
+from rayseg.launch.searchers import make_asker
 from rayseg.space import Listed, Space, choice, int_uniform, random_points
 
 TABLE = Path(__file__).with_name("surrogate_streets.csv")
@@ -45,10 +47,12 @@ Recipe = tuple[Any, ...]
 Curve = list[tuple[int, float]]
 
 
-class Trial(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trial:
     """What a scheduler of Tune wants of a trial here."""
 
     trial_id: str
+    config: Mapping[str, Any]
 
 
 class Surrogate(NamedTuple):
@@ -104,7 +108,7 @@ def searched(table: Surrogate, searcher: Any, scheduler: Any, seed: int, budget:
     while spent < budget * steps[-1] and (asked := asker.ask()) is not None:
         number, point = asked
         curve = table.curve(point)
-        step, score = tried(judge, Trial(str(number)), curve)
+        step, score = tried(judge, Trial(str(number), {"point": point}), curve)
         asker.tell(number, [score], step=step if step < steps[-1] else None)
         spent += step
         if score > best:

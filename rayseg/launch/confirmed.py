@@ -43,6 +43,9 @@ __all__ = [
 
 Stage = Literal["first", "more"]
 
+#: Of a run, what is a path.
+_PLACES = ("directory", "checkpoint")
+
 
 @dataclass(frozen=True)
 class SeedRun:
@@ -118,12 +121,29 @@ def read_stage(directory: Path, stage: Stage) -> list[SeedRun] | None:
         stage: first or more.
     """
     path = directory / "confirm" / f"{stage}.json"
-    return [SeedRun(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else None
+    if not path.is_file():
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [SeedRun(**{**row, **{name: _here(directory, row[name]) for name in _PLACES}}) for row in rows]
 
 
 def write_stage(directory: Path, stage: Stage, runs: Sequence[SeedRun]) -> None:
-    """Keep the runs of a stage that has ended."""
-    _write(directory / "confirm" / f"{stage}.json", json.dumps([asdict(run) for run in runs], indent=2))
+    """Keep the runs of a stage that has ended, with paths from the sweep's directory on: it may be moved."""
+    rows = [{**asdict(run), **{name: _within(directory, getattr(run, name)) for name in _PLACES}} for run in runs]
+    _write(directory / "confirm" / f"{stage}.json", json.dumps(rows, indent=2))
+
+
+def _within(directory: Path, path: str | None) -> str | None:
+    return None if path is None else Path(path).relative_to(directory).as_posix()
+
+
+def _here(directory: Path, path: str | None) -> str | None:
+    """A path that was kept; earlier versions kept it whole, and the sweep may have been moved since."""
+    if path is None or not Path(path).is_absolute():
+        return path and str(directory / path)
+    parts = Path(path).parts
+    below = directory.joinpath(*parts[len(parts) - parts[::-1].index("confirm") - 1 :])
+    return str(below) if below.exists() else path
 
 
 def image_file(directory: Path, run: SeedRun, split: str) -> Path:

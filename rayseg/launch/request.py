@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rayseg.build import Components, check, open_choices, plan_of, worker_counts
+from rayseg.build import Components, check, open_choices, plan_of
 from rayseg.build.corners import CornerCheck
-from rayseg.config import ExperimentConfig, plain
+from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.breeding_request import breeding_problems, is_population, length_problems
 from rayseg.launch.budget import Budget
 from rayseg.launch.objectives import DERIVED, Objective
 from rayseg.space import Rule, Space, conditional_axes, corners, grid_points, keys_of, space_problems
 
-__all__ = ["LEARNING", "Scheduler", "Searcher", "SweepRequest", "preflight", "same_search"]
+__all__ = ["LEARNING", "Scheduler", "Searcher", "SweepRequest", "preflight"]
 
 Searcher = Literal["random", "grid", "optuna", "gp"]
 Scheduler = Literal["asha", "median", "pbt", "pb2"]
@@ -205,6 +203,10 @@ def _space_problems(request: SweepRequest) -> list[Problem]:
 
 
 def _why_not(key: str, what: str = "searched") -> str | None:
+    if key == "seed":
+        return (
+            f"cannot be {what}: the best of several seeds is the luckiest; set it in the base, and compare over seeds: confirm"
+        )
     if key == "train.speed" or key.startswith("train.speed."):
         return f"cannot be {what}: it is how fast a recipe is computed, and not the recipe; set it in the base"
     if any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in _LENGTHS):
@@ -245,32 +247,3 @@ def _at(point: Mapping[str, Any], path: str) -> str:
     """The values of the point that lie where the problem lies."""
     near = {key: value for key, value in point.items() if path.startswith(key) or key.startswith(f"{path}.")}
     return f" (at {', '.join(f'{key}={value}' for key, value in near.items())})" if near and path else ""
-
-
-def same_search(request: SweepRequest, directory: Path) -> None:
-    """A sweep goes on only as what it was.
-
-    Raises:
-        ConfigError: the directory holds a sweep over another space.
-    """
-    path = directory / "sweep.json"
-    asked = {
-        "space": {key: str(part) for key, part in request.space.items()},
-        "keys": keys_of(request.space),
-        "baseline": plain(dict(request.baseline))[0],
-        "num_samples": request.num_samples,
-        "searcher": request.searcher,
-        "scheduler": request.scheduler,
-        "grace_steps": request.grace_steps,
-        "workers": list(worker_counts(request.base)),
-        **({"warm_start": list(request.warm_start)} if request.warm_start else {}),
-        **({"others": [list(each) for each in request.others]} if request.others else {}),
-        **{name: value for name in ("perturb_every", "quantile", "resample") if (value := getattr(request, name)) is not None},
-    }
-    if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:
-        changed = ", ".join(key for key in {**before, **asked} if asked.get(key) != before.get(key))
-        message = f"{directory} holds a sweep with another {changed}; put it back to go on, or choose another name"
-        raise ConfigError([Problem("tracking.name", message)], where="sweep")
-    staged = directory / ".sweep.json"
-    staged.write_text(json.dumps(asked, indent=2), encoding="utf-8")
-    staged.replace(path)

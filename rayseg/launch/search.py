@@ -19,12 +19,13 @@ from rayseg.launch.breeding import Breeder
 from rayseg.launch.breeding_request import is_population, population_rules
 from rayseg.launch.budget import read_spent
 from rayseg.launch.cluster import can_grow, fitting_workers, worker_resources
+from rayseg.launch.ending import make_scheduler
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
 from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.meter import Meter, limited
 from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, make_scheduler
+from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch
@@ -51,7 +52,7 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Seq
         config = ray.tune.TuneConfig(
             num_samples=1 if search is None else segments,
             search_alg=search,
-            scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps),
+            scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps, plan.directory),
             max_concurrent_trials=max_concurrent(request, num_trials),
             **_how(request),
         )

@@ -1,31 +1,25 @@
-"""Words to Tune objects: searchers and schedulers."""
+"""Words to Tune objects: searchers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 import ray
-from rayseg.engine.plan import Plan
 from rayseg.launch.objectives import derived
-from rayseg.launch.request import LEARNING, Scheduler, Searcher
+from rayseg.launch.request import LEARNING, Searcher
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds
 from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points
 
-__all__ = ["AskedSearch", "Point", "make_asker", "make_points", "make_scheduler"]
+__all__ = ["AskedSearch", "Point", "make_asker", "make_points"]
 
 #: Dotted config key -> value; ``baseline: True`` marks trial 0.
 Point = dict[str, Any]
-
-#: A trial of ASHA goes on if it is among the best 1/3 that came as far.
-_REDUCTION = 3
 
 
 def make_points(searcher: Searcher, space: Space, num_samples: int, seed: int, baseline: Mapping[str, Any]) -> list[Point]:
@@ -99,19 +93,3 @@ class AskedSearch(TuneSearcher):
     def restore(self, checkpoint_path: str) -> None:
         """Go on from what was kept."""
         self.__dict__.update(ray.cloudpickle.loads(Path(checkpoint_path).read_bytes()))
-
-
-def make_scheduler(scheduler: Scheduler | None, plan: Plan, grace_steps: int | None) -> TrialScheduler | None:
-    """What ends trials early, by optimizer steps; None: every trial runs to its end, or ends by itself.
-
-    The median rule (Golovin et al. 2017, "Google Vizier") ends a trial whose best score is below the median of what others had
-    on average until then; it begins when three others came as far.
-    """
-    if scheduler not in {"asha", "median"}:
-        return None
-    first = grace_steps or plan.eval_every * max(1, math.ceil(plan.total_steps / 5 / plan.eval_every))
-    if scheduler == "median":  # a slice without end: no trial is paused to wait for others
-        return MedianStoppingRule(time_attr="step", grace_period=first, min_samples_required=3, min_time_slice=math.inf)
-    return ASHAScheduler(
-        time_attr="step", max_t=max(plan.total_steps, 2), grace_period=min(first, plan.total_steps), reduction_factor=_REDUCTION
-    )

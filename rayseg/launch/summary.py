@@ -114,9 +114,8 @@ class SweepResult:
         return any("lineage" in row for row in self.table)
 
     def curves(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
-        """Every evaluation of every trial: name -> ``(step, metrics)`` by step; the sweep may have been moved."""
-        places = {row["trial"]: self.directory / Path(row["directory"]).name for row in self.table}
-        return {name: History(place / "metrics.jsonl").rows() for name, place in places.items()}
+        """Every evaluation of every trial: name -> ``(step, metrics)`` by step."""
+        return {row["trial"]: History(Path(row["directory"]) / "metrics.jsonl").rows() for row in self.table}
 
     def effects(self) -> TrialEffects:
         """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
@@ -173,11 +172,12 @@ def summarise(
 
 
 def read_summary(directory: Path) -> SweepResult | None:
-    """What a sweep that has ended brought home; None where it has not ended."""
+    """What a sweep that has ended brought home, at the place where it is now; None where it has not ended."""
     path = directory / "summary.json"
     if not path.is_file():
         return None
     kept = json.loads(path.read_text(encoding="utf-8"))
+    kept["table"] = [{**row, "directory": str(directory / Path(row["directory"]).name)} for row in kept["table"]]
     config = ExperimentConfig.from_dict(read_config_file(directory / "best.yaml"))
     use = None if kept.get("use") is None else ClusterUse(**kept["use"])
     tuples = {name: tuple(kept.get(name, ())) for name in ("searched", "others")}  # earlier versions had one objective

@@ -16,10 +16,11 @@ from rayseg.launch.confirmation import confirm_problems, confirm_request, test_s
 from rayseg.launch.deciding import decided
 from rayseg.launch.objectives import Objective, read_objectives
 from rayseg.launch.reporting import REPORT, write_report
-from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight, same_search
+from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight
 from rayseg.launch.run import named, prepare_directory
+from rayseg.launch.same import same_search
 from rayseg.launch.summary import SweepResult, read_summary
-from rayseg.space import Choice, Part, Space, When
+from rayseg.space import Choice, Part, Space, When, distinct_size, space_problems
 
 __all__ = ["sweep"]
 
@@ -62,8 +63,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         gpu_hours: of all trials together, over all calls; of workers where they have no GPU. Whichever of the three ends first
             ends the search: trials at work then are ``out of budget`` in the table, and go on when the same call is made with a
             larger budget.
-        num_samples: trials besides the baseline; None: 8, or 200 with another budget. A grid has as many as it has points,
-            a population so many members.
+        num_samples: trials besides the baseline; None: 8, or 200 with another budget, or as many as the space has points. A
+            grid has as many as it has points, a population so many members.
         searcher: ``random``, ``grid``, ``optuna`` (a Parzen estimator), or ``gp`` (a Gaussian process; both need the extra
             ``optuna``).
         scheduler: ``asha`` and ``median`` end bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a
@@ -115,9 +116,10 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         components=components or {},
     )
     wanted = None if confirm is None else confirm_request(confirm)
-    preflight(
-        request, [*_grid_problems(searcher, num_samples), *([] if wanted is None else confirm_problems(wanted, request.base))]
-    )
+    more = [] if wanted is None else confirm_problems(wanted, request.base)
+    preflight(request, [*_number_problems(request, num_samples), *more])
+    if num_samples is None:
+        request = replace(request, num_samples=_as_many_as_there_are(request))
     if wanted is not None and (problems := test_split_problems(request.base, components)):
         raise ConfigError(problems, where="sweep")
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
@@ -133,12 +135,29 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     return found
 
 
-def _grid_problems(searcher: str, num_samples: int | None) -> list[Problem]:
-    """A number of trials beside one that has its own."""
-    if searcher != "grid" or num_samples is None:
+def _number_problems(request: SweepRequest, num_samples: int | None) -> list[Problem]:
+    """A number of trials beside a grid, which has its own, or larger than the space."""
+    if num_samples is None:
         return []
-    text = f"got {num_samples}; a grid has as many trials as points: leave it out, or draw some of them with searcher 'random'"
-    return [Problem("num_samples", text)]
+    if request.searcher == "grid":
+        text = (
+            f"got {num_samples}; a grid has as many trials as points: leave it out, or draw some of them with searcher 'random'"
+        )
+        return [Problem("num_samples", text)]
+    if not isinstance(num_samples, int) or num_samples < 1 or space_problems(request.space):
+        return []
+    size = distinct_size(request.space, num_samples)
+    text = f"got {num_samples}; the space has {size} points, and none is tried twice: give at most {size}, or leave it out"
+    return [Problem("num_samples", text)] if size < num_samples else []
+
+
+def _as_many_as_there_are(request: SweepRequest) -> int:
+    """The number of trials where none was said: no point is tried twice."""
+    return (
+        request.num_samples
+        if request.searcher == "grid"
+        else int(min(request.num_samples, distinct_size(request.space, request.num_samples)))
+    )
 
 
 def _measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:

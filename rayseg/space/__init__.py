@@ -10,8 +10,10 @@ otherwise: random search at random, a grid every value, a searcher what it propo
     mixes.py        simplex, ratio: weights that share a total
     words.py        ohem, class_weight_rule, class_weight_each, strength
     rules.py        when: only under a condition; require: what every point keeps
-    points.py       how a point is drawn; random points
+    points.py       how a point is drawn, and a random one
     enumerated.py   grids, corners, size
+    sampled.py      random points, none of them twice
+    digests.py      whether a function in a space is the one that it was
     written.py      as a file has it
     checked.py      what is wrong with a space by itself
     asking.py       searchers that learn from scores
@@ -20,6 +22,7 @@ otherwise: random search at random, a grid every value, a searcher what it propo
 
 from rayseg.space.asking import Asker, KnownTrial, Listed, Method, OptunaAsker
 from rayseg.space.checked import space_problems
+from rayseg.space.digests import function_digests
 from rayseg.space.dimensions import (
     Choice,
     IntUniform,
@@ -35,9 +38,10 @@ from rayseg.space.dimensions import (
 from rayseg.space.enumerated import axes, conditional_axes, corners, flat, grid_points, keys_of, size
 from rayseg.space.mixes import Ratio, Simplex, ratio, shares_of, simplex, unit_coordinates
 from rayseg.space.parts import Dimension, Draw, FlatSpace, Part, Space
-from rayseg.space.points import broken_rules, describe, draw_point, random_point, random_points
+from rayseg.space.points import broken_rules, describe, draw_point, random_point
 from rayseg.space.recovered import recovered
 from rayseg.space.rules import ABSENT, Rule, When, looked_up, require, when
+from rayseg.space.sampled import distinct_size, drawn_anew, point_name, random_points
 from rayseg.space.words import Strength, class_weight_each, class_weight_rule, ohem, strength
 from rayseg.space.written import space_from, written
 
@@ -70,8 +74,11 @@ __all__ = [
     "conditional_axes",
     "corners",
     "describe",
+    "distinct_size",
     "draw_point",
+    "drawn_anew",
     "flat",
+    "function_digests",
     "grid",
     "grid_points",
     "int_uniform",
@@ -80,6 +87,7 @@ __all__ = [
     "log_uniform",
     "looked_up",
     "ohem",
+    "point_name",
     "random_point",
     "random_points",
     "ratio",

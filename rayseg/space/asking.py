@@ -15,7 +15,8 @@ import numpy as np
 from rayseg.errors import ConfigError, Problem
 from rayseg.space.dimensions import Choice, IntUniform, LogUniform, Uniform
 from rayseg.space.parts import Dimension, Space
-from rayseg.space.points import broken_rules, draw_point, drawn_at_random
+from rayseg.space.points import broken_rules, draw_point
+from rayseg.space.sampled import drawn_anew, point_name
 
 __all__ = ["Asker", "KnownTrial", "Listed", "Method", "OptunaAsker"]
 
@@ -24,6 +25,8 @@ Method = Literal["optuna", "gp"]
 
 #: Proposals that may break a rule, one after the other, before a random point is taken that keeps them.
 _TRIES = 50
+#: Proposals that may have been tried, before a random one is taken that was not; a Gaussian process thinks for a second.
+_AGAIN: Mapping[Method, int] = {"optuna": 20, "gp": 3}
 
 #: What was drawn for a trial that is known, and its scores.
 KnownTrial = tuple[Mapping[str, Any], Sequence[float]]
@@ -81,7 +84,8 @@ class OptunaAsker:
     parameter of those trials only that have it. A trial that was ended early counts as pruned at its step, which ranks it
     below those that came further; with several objectives, which have no such order, it counts as failed. A proposal that
     breaks a rule is told to have failed and another one is asked for; after 50 of them a random point is tried that keeps the
-    rules.
+    rules. No point is proposed twice, nor one that is known: the same run would give the same score. When a space of choices
+    has no other left, nothing is proposed any more.
 
     Args:
         space: what is searched.
@@ -117,20 +121,32 @@ class OptunaAsker:
             warnings.simplefilter("ignore")  # that a sampler is experimental
             sampler = optuna.samplers.TPESampler(seed=seed) if method == "optuna" else optuna.samplers.GPSampler(seed=seed)
         self._space = space
+        self._again = _AGAIN[method]
+        self._tried: set[str] = set()
         self._study = optuna.create_study(sampler=sampler, directions=directions)
         self._rng = np.random.default_rng([seed, 1])
         self._open: dict[int, Any] = {}
         for drawn, scores in known:
             self._learn(drawn, scores)
 
-    def ask(self) -> tuple[int, dict[str, Any]]:
-        """The next trial."""
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
+        """The next trial; None where every point of the space was tried."""
+        again = 0
         for _ in range(_TRIES):
             number, point = self._proposed()
-            if not broken_rules(self._space, point):
+            known, broken = point_name(point) in self._tried, broken_rules(self._space, point)
+            if not known and not broken:
+                self._tried.add(point_name(point))
                 return number, point
             self.tell(number, None)
-        drawn = drawn_at_random(self._space, self._rng)[1]
+            again += known
+            if again == self._again:
+                break
+        found = drawn_anew(self._space, self._rng, self._tried)
+        if found is None:
+            return None
+        point, drawn = found
+        self._tried.add(point_name(point))
         self._study.enqueue_trial({name: _told(dimension, value) for name, (dimension, value) in drawn.items()})
         return self._proposed()
 
@@ -163,7 +179,7 @@ class OptunaAsker:
             dimensions[name] = dimension
             return drawn[name]
 
-        draw_point(self._space, draw)
+        self._tried.add(point_name(draw_point(self._space, draw)))
         parameters = {name: _told(dimension, drawn[name]) for name, dimension in dimensions.items()}
         distributions = {name: _distribution(name, dimension) for name, dimension in dimensions.items()}
         self._study.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, values=list(scores)))

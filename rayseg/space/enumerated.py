@@ -7,13 +7,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from rayseg.errors import ConfigError, Problem
 from rayseg.space.dimensions import Choice, IntUniform
 from rayseg.space.parts import Dimension, FlatSpace, Part, Space
-from rayseg.space.points import broken_rules, draw_point, random_points
+from rayseg.space.points import broken_rules, draw_point, random_point
 from rayseg.space.rules import Rule, When, provides
 
-__all__ = ["axes", "conditional_axes", "corners", "flat", "grid_points", "keys_of", "size"]
+__all__ = ["all_drawn", "axes", "conditional_axes", "corners", "flat", "grid_points", "keys_of", "size"]
 
 #: Points that are counted.
 _MAX_COUNTED = 100_000
@@ -37,7 +39,7 @@ def grid_points(space: Space) -> list[dict[str, Any]]:
     if open_ended:
         told = "a grid needs values, got {}; use choice([...]), grid or log_grid, or another searcher"
         raise ConfigError([Problem(key, told.format(space[key])) for key in open_ended], where="search space")
-    points = [point for point in _all_points(space) if not broken_rules(space, point)]
+    points = [point for point, _ in all_drawn(space)]
     if not points:
         rules = [Problem(name, "no point of the grid keeps all rules") for name in space if isinstance(space[name], Rule)]
         raise ConfigError(rules, where="search space")
@@ -57,8 +59,7 @@ def size(space: Space) -> float:
     """
     if not all(isinstance(dimension, Choice | IntUniform) for dimension in axes(space).values()):
         return math.inf
-    points = (point for point in _all_points(space) if not broken_rules(space, point))
-    counted = sum(1 for _ in itertools.islice(points, _MAX_COUNTED + 1))
+    counted = sum(1 for _ in itertools.islice(all_drawn(space), _MAX_COUNTED + 1))
     return counted if counted <= _MAX_COUNTED else math.inf
 
 
@@ -164,7 +165,7 @@ def corners(space: Space) -> Iterator[dict[str, Any]]:
     found = found if last in found else [*found, last]
     yield from (point for point in found if not broken_rules(space, point))
     if any(isinstance(part, Rule) for part in space.values()):
-        yield from random_points(space, 8, seed=0)
+        yield from (random_point(space, np.random.default_rng([0, number])) for number in range(8))
 
 
 def _finite(part: Part, key: str) -> bool:
@@ -176,12 +177,25 @@ def _values(dimension: Dimension) -> tuple[Any, ...]:
     return tuple(range(dimension.low, dimension.high + 1)) if isinstance(dimension, IntUniform) else dimension.ends
 
 
-def _all_points(space: Space) -> Iterator[dict[str, Any]]:
-    """Every combination, the last dimension first: an odometer whose wheels may come and go."""
+def all_drawn(space: Space) -> Iterator[tuple[dict[str, Any], dict[str, tuple[Dimension, Any]]]]:
+    """Every combination that keeps the rules, with what is drawn for it: name -> dimension and value.
+
+    The last dimension turns first: an odometer whose wheels may come and go.
+
+    Args:
+        space: of choices and whole numbers.
+
+    Example:
+        >>> from rayseg.space import choice
+        >>> [point for point, _ in all_drawn({"a": choice([1, 2]), "b": choice([3])})]
+        [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
+    """
     wheels: list[int] = []
     while True:
-        point, sizes = _point_at(space, wheels)
-        yield point
+        point, drawn = _point_at(space, wheels)
+        if not broken_rules(space, point):
+            yield point, drawn
+        sizes = [len(_values(dimension)) for dimension, _ in drawn.values()]
         wheels += [0] * (len(sizes) - len(wheels))
         while wheels and wheels[-1] + 1 == sizes[len(wheels) - 1]:
             wheels.pop()
@@ -190,17 +204,16 @@ def _all_points(space: Space) -> Iterator[dict[str, Any]]:
         wheels[-1] += 1
 
 
-def _point_at(space: Space, wheels: Sequence[int]) -> tuple[dict[str, Any], list[int]]:
-    """The point at positions of its dimensions, the first value where none is said; and how many values each dimension has."""
-    sizes: list[int] = []
+def _point_at(space: Space, wheels: Sequence[int]) -> tuple[dict[str, Any], dict[str, tuple[Dimension, Any]]]:
+    """The point at positions of its dimensions, the first value where none is said; and what was drawn for it."""
+    drawn: dict[str, tuple[Dimension, Any]] = {}
 
-    def draw(_name: str, dimension: Dimension) -> Any:
-        values = _values(dimension)
-        at = wheels[len(sizes)] if len(sizes) < len(wheels) else 0
-        sizes.append(len(values))
-        return values[at]
+    def draw(name: str, dimension: Dimension) -> Any:
+        value = _values(dimension)[wheels[len(drawn)] if len(drawn) < len(wheels) else 0]
+        drawn[name] = dimension, value
+        return value
 
-    return draw_point(space, draw), sizes
+    return draw_point(space, draw), drawn
 
 
 def _explored(space: Space) -> tuple[dict[str, Dimension], list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Points of a space: how one is drawn, and random ones. A point is a mapping from dotted config keys to values."""
+"""Points of a space: how one is drawn, and a random one. A point is a mapping from dotted config keys to values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.space.parts import Dimension, Draw, Space
 from rayseg.space.rules import Rule, When, provides
 
-__all__ = ["broken_rules", "describe", "draw_point", "drawn_at_random", "random_point", "random_points"]
+__all__ = ["broken_rules", "describe", "draw_point", "drawn_at_random", "random_point"]
 
 #: Points that are drawn for one that keeps the rules.
 _TRIES = 1000
@@ -116,26 +116,6 @@ def _random(rng: np.random.Generator, drawn: dict[str, Any], name: str, dimensio
     value = dimension.sample(rng)
     drawn[name] = dimension, value
     return value
-
-
-def random_points(space: Space, num: int, seed: int) -> list[dict[str, Any]]:
-    """Points of a random search: the i-th is a function of (seed, i), so a longer search begins like a shorter one.
-
-    Args:
-        space: what is searched.
-        num: of points.
-        seed: of the search.
-
-    Raises:
-        ConfigError: no point keeps the rules.
-
-    Example:
-        >>> from rayseg.space import log_uniform
-        >>> space = {"optim.lr": log_uniform(1e-3, 1e-1)}
-        >>> random_points(space, 3, seed=0)[:2] == random_points(space, 2, seed=0)
-        True
-    """
-    return [random_point(space, np.random.default_rng([seed, index])) for index in range(num)]
 
 
 def describe(space: Space) -> str:

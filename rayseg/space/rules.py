@@ -60,6 +60,7 @@ class Rule:
     test: Callable[[Mapping[str, Any]], bool]
     text: str
     keys: tuple[str, ...]
+    is_function: bool = False
 
     def point(self, key: str, draw: Draw) -> dict[str, Any]:  # noqa: ARG002
         """Nothing is drawn."""
@@ -105,7 +106,7 @@ def require(rule: str | Callable[[Mapping[str, Any]], bool]) -> Rule:
         (False, ('losses.dice.weight', 'losses.ce.weight'))
     """
     if callable(rule):
-        return Rule(rule, getattr(rule, "__name__", "a function of the point"), ())
+        return Rule(rule, getattr(rule, "__name__", "a function of the point"), (), is_function=True)
     tree = _parsed(rule)
     keys = tuple(dict.fromkeys(_keys(tree)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from rayseg.space import (
     conditional_axes,
     corners,
     describe,
+    distinct_size,
     draw_point,
+    function_digests,
     grid,
     grid_points,
     keys_of,
@@ -36,6 +39,7 @@ from rayseg.space import (
     log_uniform,
     looked_up,
     ohem,
+    point_name,
     random_points,
     ratio,
     require,
@@ -72,6 +76,8 @@ def _keeps(space: Space, point: dict[str, Any]) -> None:
 def test_every_random_point_keeps_conditions_and_rules_and_is_a_function_of_seed_and_number(space: Space, seed: int) -> None:
     points = random_points(space, 6, seed)
     assert random_points(space, 3, seed) == points[:3]
+    assert len(points) == min(6, distinct_size(space, 6)), "as many as there are"
+    assert len({point_name(point) for point in points}) == len(points), "none twice"
     for point in points:
         _keeps(space, point)
         assert point.keys() <= keys_of(space).keys()
@@ -84,7 +90,9 @@ def test_a_grid_is_every_point_that_can_be_drawn_once(space: Space) -> None:
     assert all(points.count(point) == 1 for point in points)
     for point in points:
         _keeps(space, point)
-    assert all(point in points for point in random_points(space, 20, seed=1))
+    drawn = [point_name(point) for point in random_points(space, min(len(points) + 1, 20), seed=1)]
+    assert len(drawn) == len(set(drawn)) == min(len(points), 20)
+    assert set(drawn) <= set(map(point_name, points))
     assert size(space) == len(points)
 
 
@@ -162,6 +170,24 @@ def test_a_space_tells_its_size() -> None:
     assert size({"a": grid(0, 1, 5), "b": choice([None, {"c": uniform(0, 1)}])}) == math.inf
     assert isinstance(class_weight_each(["sky", "car"], 0.5, 4), Choice)
     assert size({"a": choice([1, 2, 3]), "b": choice([1, 2, 3]), "in order": require("a < b")}) == 3
+
+
+def test_functions_are_told_apart_by_what_they_compute_and_not_by_their_names_or_places() -> None:
+    def made(limit: float, test: Any = None) -> Any:
+        def rule(point: Any) -> bool:
+            """What is said here is not computed."""
+            return bool(point["a"] < limit) if test is None else bool(test(point))
+
+        return rule
+
+    same = [(made(1), made(1)), (lambda p: p["a"] < 1, lambda p: p["a"] < 1), (partial(made, 1), partial(made, 1))]
+    other = [(made(1), made(2)), (lambda p: p["a"] < 1, lambda p: p["a"] < 2), (partial(made, 1), partial(made, 2))]
+    other += [(made(1, lambda p: p["a"]), made(1, lambda p: p["b"])), (lambda p, by=1: p + by, lambda p, by=2: p + by)]
+    other += [(lambda p: p["a"] < p["b"], lambda p: p["a"] > p["b"]), (lambda p: p.a, lambda p: p.b)]
+    for first, second in same:
+        assert function_digests(first) == function_digests(second)
+    for first, second in other:
+        assert not function_digests(first).items() & function_digests(second).items()
 
 
 def test_a_draw_is_asked_for_what_it_needs_only() -> None:
