@@ -6,7 +6,7 @@ on the driver's node, holds the store; the driver, workers and trials talk to it
 Notes at the desk, by key::
 
     fault/<run directory>     a fault that would come again, left by a worker of the run
-    trial/<trial id>          a trial that has started: its run, its directory, its process
+    trial/<trial id>          a trial that has started: its run, its directory, its process (sealed)
     group/<run directory>     the placement group of a trial's workers
     claimed/<group id>        a placement group that some trial had
     before                    placement groups that were there before the sweep
@@ -45,9 +45,7 @@ class Desk:
 
     def __init__(self, uri: str | None, experiment: str, access: Access) -> None:
         access.grant()
-        from rayseg.tracking import MlflowStore  # noqa: PLC0415  only the actor itself needs mlflow
-
-        self._store = None if uri is None else MlflowStore(uri, experiment)
+        self._store = None if uri is None else _store(uri, experiment)
         self._notes: dict[str, Any] = {}
         self._lines: list[str] = []
 
@@ -85,6 +83,12 @@ class Desk:
         """Lines since the last call."""
         lines, self._lines = self._lines, []
         return lines
+
+
+def _store(uri: str, experiment: str) -> Any:
+    from rayseg.tracking import MlflowStore  # noqa: PLC0415  only the actor itself needs mlflow, and only where it records
+
+    return MlflowStore(uri, experiment)
 
 
 def require_store(config: ExperimentConfig) -> None:

@@ -176,7 +176,7 @@ def _point(result: ray.tune.Result) -> dict[str, Any]:
 def _end_trials(plan: TrialPlan) -> None:
     """Processes of trials, which would outlive a Ctrl-C in a session that goes on."""
     for note in ray.get(plan.desk.notes.remote("trial/")).values():
-        ray.kill(note["actor"])
+        ray.kill(ray.cloudpickle.loads(note["actor"]))
 
 
 def _trial_resources(config: ExperimentConfig) -> ray.tune.PlacementGroupFactory:

@@ -155,7 +155,7 @@ class Trial:
             parent, owner = self.plan.parent_run_id, self.plan.owner
             searched, tags = self.plan.searched, self._tags(config)
             run_id = open_record(store, config, directory, tags=tags, parent_run_id=parent, owner=owner, searched=searched)
-        actor = ray.get_runtime_context().current_actor
+        actor = ray.cloudpickle.dumps(ray.get_runtime_context().current_actor)  # the desk would import what a trial does
         note = {"run_id": run_id, "directory": str(directory), "actor": actor}
         ray.get(self.plan.desk.post.remote(f"trial/{self.trial_id}", note))
         return run_id
