@@ -61,15 +61,19 @@ def whole_and_stopped(folder: Path) -> tuple[Outcome, dict[str, list[str]]]:
     return finish(full(**FROZEN), folder / "whole"), found
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict[str, list[str]]]:
+    return whole_and_stopped(tmp_path_factory.mktemp("alone"))
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_run_that_was_stopped_beside_the_release_ends_with_the_same_bits(workers: int, tmp_path: Path) -> None:
-    alone, differences = whole_and_stopped(tmp_path / "1")
-    if workers > 1:
-        group = run_distributed(whole_and_stopped, workers, tmp_path / str(workers))
-        outcome, differences = group[0]
-        for name, value in alone.state["model"].items():
-            found = outcome.state["model"][name]
-            torch.testing.assert_close(found, value, rtol=2e-3, atol=2e-3 * float(value.abs().max()), msg=name)
+def test_a_run_that_was_stopped_beside_the_release_ends_with_the_same_bits(
+    alone: tuple[Outcome, dict[str, list[str]]], workers: int, tmp_path: Path
+) -> None:
+    (outcome, differences), *_ = [alone] if workers == 1 else run_distributed(whole_and_stopped, workers, tmp_path)
+    for name, value in alone[0].state["model"].items():
+        found = outcome.state["model"][name]
+        torch.testing.assert_close(found, value, rtol=2e-3, atol=2e-3 * float(value.abs().max()), msg=name)
     assert not any(differences.values()), differences
 
 

@@ -89,6 +89,6 @@ def test_a_killed_rank_is_noticed_at_once() -> None:
 
 
 def test_a_group_that_hangs_is_ended() -> None:
-    with pytest.raises(TimeoutError, match=r"ranks \[0, 1\] of 2 were not done after 6 s"):
-        run_distributed(one_rank_hangs, 2, timeout_s=6.0)
+    with pytest.raises(TimeoutError, match=r"ranks \[0, 1\] of 2 were not done after 2 s"):
+        run_distributed(one_rank_hangs, 2, timeout_s=2.0)
     assert multiprocessing.active_children() == []
