@@ -7,7 +7,7 @@
     picture, view                 what is not decoded yet, and which part of it, at which scale, is wanted
     stream                        which sample is the k-th of a run, and whose it is
     loader                        batches of one worker: check, transforms, normalise, pad, stack
-    kept, keeping                 decoded samples in memory that processes share
+    kept                          decoded samples in memory that processes share
     counts                        how often each class occurs
     convert                       any data set to Parquet or memory-mapped Arrow
 """
@@ -25,7 +25,6 @@ from rayseg.data.convert import Converted, Format, convert_split
 from rayseg.data.counts import LabelCounts, count_labels
 from rayseg.data.dataset import Dataset, Palette, check_sample
 from rayseg.data.folders import FolderSegmentation
-from rayseg.data.keeping import KeepingPlace, keeping_place, keeping_room, kept_bytes
 from rayseg.data.kept import KeptSegmentation
 from rayseg.data.labels import label_table
 from rayseg.data.loader import eval_batches, train_batches, training_sample
@@ -40,6 +39,7 @@ from rayseg.data.transforms import TRANSFORMS, RandomCrop, RandomFlip, RandomRes
 from rayseg.data.vessels import SyntheticVessels
 from rayseg.data.video import VIDEOS, frame_rate, require_video, video_frames, video_writer
 from rayseg.data.view import View
+from rayseg.keeping import KeepingPlace, keeping_place, keeping_room, kept_bytes
 
 __all__ = [
     "DATASETS",

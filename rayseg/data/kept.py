@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rayseg.data._room import room_bytes
 from rayseg.data.dataset import Dataset, Palette, check_sample
-from rayseg.data.keeping import KeepingPlace
 from rayseg.data.picture import Decoded, Picture, picture_of
 from rayseg.errors import DataError
+from rayseg.keeping import KeepingPlace, room_bytes
 from rayseg.types import Sample
 
 __all__ = ["KeptSegmentation"]

@@ -18,7 +18,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -26,6 +26,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import ray
 from rayseg.config import ExperimentConfig
 from rayseg.errors import RaysegError
+from rayseg.keeping import KeepingPlace
+from rayseg.launch.keepers import Keepers
 from rayseg.tracking import Access, RunStatus, access_of, check_reachable, owner_is_alive, resolve_uri
 
 __all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk", "require_store"]
@@ -48,6 +50,7 @@ class Desk:
         self._store = None if uri is None else _store(uri, experiment)
         self._notes: dict[str, Any] = {}
         self._lines: list[str] = []
+        self._keepers = Keepers()
 
     def record(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a method of the store."""
@@ -74,6 +77,14 @@ class Desk:
     def notes(self, prefix: str) -> dict[str, Any]:
         """Every note whose key begins so, by the rest of the key."""
         return {key.removeprefix(prefix): note for key, note in self._notes.items() if key.startswith(prefix)}
+
+    def place(self, node: str, drivers: KeepingPlace) -> KeepingPlace:
+        """Where decoded samples are kept on a node; on this one it is the driver's place."""
+        return drivers if node == ray.get_runtime_context().get_node_id() else self._keepers.place(node)
+
+    def close(self) -> None:
+        """Remove what is kept on other nodes."""
+        self._keepers.close()
 
     def say(self, line: str) -> None:
         """Take a line for the driver's terminal."""
@@ -124,6 +135,8 @@ def opened_desk(config: ExperimentConfig, directory: str) -> Iterator[Any]:
         yield desk
     finally:
         del _OPEN[directory]
+        with suppress(ray.exceptions.RayError):
+            ray.get(desk.close.remote())
         ray.kill(desk)
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore, DeskStream
 from rayseg.launch.groups import claim_group
+from rayseg.launch.keepers import place_here
 from rayseg.launch.records import closing, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, StopRun, run_worker
 from rayseg.tracking import NullTracker, Tracker, TrackerGroup
@@ -111,6 +113,7 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
         return {}
     if is_main() and loop_config["gate"] is not None:
         claim_group(desk, info.directory)
+    info = replace(info, place=place_here(desk, info.place))
     try:
         with _recording(info, desk, loop_config["gate"]) as tracker:
             return _train(info, tracker, loop_config["gate"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -24,8 +23,6 @@ from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.tracking import Tracker
 
 __all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
-
-_log = logging.getLogger(__name__)
 
 #: Leaves that may change between the parts of one run: they do not change what is computed.
 _FREE = (
@@ -111,7 +108,7 @@ class RunInfo:
         counts: labels of the training set, where the driver counted them.
         other_recipe: the checkpoint to go on from may be of another recipe.
         until: the step at which this part of the run ends, at an evaluation; None: the run's last.
-        place: where decoded samples are kept on the driver's machine, or None.
+        place: where decoded samples are kept, at first on the driver's machine; None: nowhere.
     """
 
     config: Mapping[str, Any]
@@ -221,7 +218,7 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
     with torch_settings(config), borrowed_generators(), contextlib.closing(_Flushing(tracker)):
         set_generators(config.seed)
         reporter = reporter if info.until is None else Until(reporter, info.until)
-        experiment = assemble(config, reporter, info.components, known_counts=info.counts, place=_place_here(info))
+        experiment = assemble(config, reporter, info.components, known_counts=info.counts, place=info.place)
         check_applied(experiment, info.sampled)
         experiment.fit.other_recipe = info.other_recipe
         if info.sampled and is_main():
@@ -238,14 +235,6 @@ def run_worker(info: RunInfo, reporter: Reporter, tracker: Tracker) -> dict[str,
         if experiment.fit.state.stopped is not None and is_main():
             _record_stop(experiment.fit.state.stopped, info, tracker)
         return metrics
-
-
-def _place_here(info: RunInfo) -> KeepingPlace | None:
-    """On another machine than the driver's nobody would remove what is kept."""
-    if info.place is None or info.place.directory.is_dir():
-        return info.place
-    _log.warning("data.cache: this machine is not the driver's, and keeps no decoded images: they are decoded each time")
-    return None
 
 
 @contextlib.contextmanager

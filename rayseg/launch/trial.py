@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from rayseg.errors import RaysegError
 from rayseg.launch.desk import DeskStore
 from rayseg.launch.gate import Gate
 from rayseg.launch.group_thread import GroupThread
+from rayseg.launch.keepers import place_here
 from rayseg.launch.parts import Part, changes_recipe, info_of, keep_schedule, left_of, overrides_of, parts_of, steps_done
 from rayseg.launch.records import closing, finisher, open_record, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, prepare_directory, run_worker
@@ -55,7 +56,7 @@ class TrialPlan:
         components: name -> callable given by value.
         counts: labels of the training set, where a recipe needs them.
         searched: keys of the space.
-        place: where decoded samples are kept for all of them, or None.
+        place: where decoded samples are kept on the driver's machine, or None.
     """
 
     base: Mapping[str, Any]
@@ -194,9 +195,10 @@ class Trial:
         begins = self.point.get("segment", {}).get("begins")
         history = History(Path(infos[0].directory) / "metrics.jsonl")
         reporter = TuneReporter(tracker, history, strips, None if begins is None else Path(begins))
+        place = place_here(self.plan.desk, self.plan.place)
         try:
             for part in left_of(parts, _step_of(reporter.latest())):
-                run_worker(infos[parts.index(part)], reporter, tracker)
+                run_worker(replace(infos[parts.index(part)], place=place), reporter, tracker)
         finally:
             last.step = reporter.step
             reporter.close()

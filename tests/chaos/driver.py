@@ -13,8 +13,10 @@ from typing import Any
 
 import rayseg
 from rayseg.config import ExperimentConfig
+from rayseg.data import SyntheticStreets
 from rayseg.space import choice, log_uniform
 from rayseg.testing import tiny_experiment
+from rayseg.types import Sample
 
 
 class Slow:
@@ -44,6 +46,22 @@ class LosesNode:
             self._marker.touch()
             os.kill(os.getppid(), signal.SIGKILL)  # the parent of a worker is its node's daemon
             time.sleep(60)  # and ends its workers
+
+
+class Decoded(SyntheticStreets):
+    """Writes a line for each sample that a trial makes on a node."""
+
+    def __init__(self, split: str, *, log: str) -> None:
+        super().__init__(split, length=4, size=(32, 48))
+        self._name, self._log = split, Path(log)
+
+    def __getitem__(self, index: int) -> Sample:
+        import ray
+
+        if ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(f"{ray.get_runtime_context().get_node_id()} {self._name} {index}\n")
+        return super().__getitem__(index)
 
 
 @contextmanager
@@ -81,7 +99,12 @@ def main(what: str, storage: str) -> None:
     if what == "node":
         with two_nodes() as head:
             lost = {"type": "lost", "marker": f"{storage}/lost", "head": head, "after": 5}
-            search(experiment(storage, "sweep", **{"hooks.lost": lost}), [1e-2])
+            kept = {
+                "tracking.pictures": 0,
+                "data.cache": "auto",
+                "data.dataset": {"type": "decoded", "log": f"{storage}/decoded"},
+            }
+            search(experiment(storage, "sweep", **{"hooks.lost": lost, **kept}), [1e-2])
         return
     if what == "population":
         breed(experiment(storage, "sweep", **{"hooks.slow.seconds": 0.2}))
@@ -98,7 +121,7 @@ def breed(base: ExperimentConfig) -> None:
 
 def search(base: ExperimentConfig, rates: list[float]) -> None:
     """A trial for each rate, and the baseline."""
-    parts, space = {"slow": Slow, "lost": LosesNode}, {"optim.lr": choice(rates)}
+    parts, space = {"slow": Slow, "lost": LosesNode, "decoded": Decoded}, {"optim.lr": choice(rates)}
     found = rayseg.sweep(base, space, searcher="grid", scheduler=None, max_concurrent=2, components=parts)
     sys.stdout.write(f"{found}\n")
 

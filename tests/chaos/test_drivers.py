@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from rayseg.keeping import keeping_room
 
 pytestmark = pytest.mark.chaos
 
@@ -173,7 +176,12 @@ def test_ctrl_c_ends_everything(tmp_path: Path, what: str) -> None:
     assert {run.info.status for run in runs} == {"KILLED"}
 
 
+def _kept_in_memory() -> set[str]:
+    return {path.name for path in keeping_room()[0].glob("*rayseg-*")}
+
+
 def test_a_trial_that_loses_its_node_goes_on_elsewhere_and_costs_nobody_else(tmp_path: Path) -> None:
+    before = _kept_in_memory()
     with driver("node", tmp_path) as running:
         assert running.process.wait(timeout=START_S) == 0, running.log.read_text()
         text = running.log.read_text()
@@ -183,3 +191,10 @@ def test_a_trial_that_loses_its_node_goes_on_elsewhere_and_costs_nobody_else(tmp
     assert {run.info.status for run in _runs(tmp_path)} == {"FINISHED"}
     for path in (tmp_path / "sweep").glob("sweep-*/metrics.jsonl"):
         assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [3, 6, 9, 12]
+    decoded = Counter((tmp_path / "decoded").read_text().splitlines())
+    assert len({line.split()[0] for line in decoded}) == 2  # either node has its own
+    assert {line: count for line, count in decoded.items() if count > 1 and not line.endswith(" 0")} == {}
+    deadline = time.monotonic() + END_S
+    while (left := _kept_in_memory() - before) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not left

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,20 +176,32 @@ def test_a_place_ends_with_its_owner_and_that_of_a_killed_one_with_the_next(tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.chaos
-def test_what_a_killed_owner_leaves_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+def _owner(folder: Path) -> subprocess.Popen[str]:
     program = (
-        "import sys, time; from pathlib import Path; from rayseg.data import keeping_place\n"
+        "import sys, time; from pathlib import Path; from rayseg.keeping import keeping_place\n"
         "with keeping_place(Path(sys.argv[1])) as place: print(place.directory, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
+    return subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
+
+
+def test_what_a_killed_owner_has_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
+    with _owner(tmp_path) as owner:
         assert owner.stdout is not None
         theirs = Path(owner.stdout.readline().strip())
         (theirs / "a").write_bytes(b"sample")
         with keeping_place(tmp_path):
             assert (theirs / "a").is_file()
         os.kill(owner.pid, signal.SIGKILL)
-    assert theirs.is_dir()
+    deadline = time.monotonic() + 30
+    while theirs.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_nobody_holds_is_removed_by_the_next_owner(tmp_path: Path) -> None:
+    with keeping_place(tmp_path) as place:
+        left = place.directory.with_name(place.directory.name + "x")
+    left.mkdir()
+    (left / "a").write_bytes(b"sample")
     with keeping_place(tmp_path) as ours:
         assert list(tmp_path.iterdir()) == [ours.directory]
-    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from rayseg.build import assemble
 from rayseg.collective import is_main, rank, world_size
 from rayseg.engine import LocalReporter, fit
 from rayseg.inference import evaluate_split
+from rayseg.keeping import KeepingPlace
 from rayseg.types import Batch
 from tests.engine.runs import Log, Outcome, compare, finish, full, start, stop
 
@@ -63,13 +64,22 @@ def evaluation(folder: Path, dtype: torch.dtype, **overrides: Any) -> tuple[dict
     )
 
 
+def kept(folder: Path, whole: Outcome) -> tuple[list[str], list[str]]:
+    """How a run whose workers share decoded samples differs from one without, and which samples they keep."""
+    place = KeepingPlace(folder / "place")
+    place.directory.mkdir(parents=True, exist_ok=True)
+    differs = compare(finish(full(**{"data.cache": "auto"}), folder / "run", place=place), whole)
+    return [each for each in differs if "cache" not in each], sorted(path.name for path in place.directory.iterdir())
+
+
 def everything(folder: Path, stops: Sequence[int]) -> dict[str, Any]:
     """All of the above, in one group."""
     whole, differences = whole_and_stopped(folder, stops)
     stopped_at(folder / "handed over", 7)
     scores = {dtype: evaluation(folder, dtype) for dtype in (torch.float64, torch.float32)}
     windows = evaluation(folder, torch.float64, **WINDOWS)
-    return {"whole": whole, "differences": differences, "scores": scores, "windows": windows}
+    shared = kept(folder / "kept", whole)
+    return {"whole": whole, "differences": differences, "scores": scores, "windows": windows, "kept": shared}
 
 
 def run_and_write_log(folder: Path) -> None:

@@ -42,6 +42,14 @@ def test_a_stopped_run_is_the_uninterrupted_one_to_the_bit(workers: list[dict[st
     assert [each["differences"] for each in workers] == [[]] * len(workers), f"stopped after {stops}"
 
 
+def test_workers_that_share_decoded_samples_train_the_same_to_the_bit(workers: list[dict[str, Any]]) -> None:
+    data = full().data.dataset.kwargs
+    for differences, kept in (each["kept"] for each in workers):
+        assert differences == []
+        assert len(kept) == 2 * data["length"]
+        assert not any(name.startswith(".") for name in kept)
+
+
 def test_every_rank_ends_with_the_same_metrics(workers: list[dict[str, Any]]) -> None:
     assert len({tuple(each["whole"].returned.items()) for each in workers}) == 1
 

@@ -14,6 +14,7 @@ from rayseg.build import assemble
 from rayseg.collective import barrier, is_main
 from rayseg.config import ExperimentConfig
 from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint
+from rayseg.keeping import KeepingPlace
 from rayseg.testing import tiny_experiment
 
 #: Everything with a memory: dropout, EMA, Adam, OHEM that keeps less and less, Dice, class weights, warm-up, odd intervals,
@@ -77,18 +78,22 @@ def into(logged: Log) -> OnLog:
 
 
 def start(
-    config: ExperimentConfig, directory: Path, on_log: OnLog | None = None, hooks: Mapping[str, Any] | None = None
+    config: ExperimentConfig,
+    directory: Path,
+    on_log: OnLog | None = None,
+    hooks: Mapping[str, Any] | None = None,
+    place: KeepingPlace | None = None,
 ) -> Fit:
-    """A run that is ready to go on from whatever is in ``directory``."""
-    run = assemble(config, LocalReporter(directory, on_log=on_log)).fit
+    """A run that is ready to go on from whatever is in ``directory``; decoded samples are kept in a place."""
+    run = assemble(config, LocalReporter(directory, on_log=on_log), place=place).fit
     run.state.hooks = {**run.state.hooks, **(hooks or {})}
     return run
 
 
-def finish(config: ExperimentConfig, directory: Path, logged: Log | None = None) -> Outcome:
+def finish(config: ExperimentConfig, directory: Path, logged: Log | None = None, place: KeepingPlace | None = None) -> Outcome:
     """Run to the end, from the newest checkpoint if there is one; the same outcome on every rank."""
     logged = {} if logged is None else logged
-    run = start(config, directory, into(logged))
+    run = start(config, directory, into(logged), place=place)
     returned = fit(run)
     barrier()
     latest = run.reporter.latest()

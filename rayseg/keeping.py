@@ -1,24 +1,31 @@
 """Where decoded samples are kept for as long as somebody needs them: a directory of memory that ends with its owner.
 
-Its owner holds a lock on it, which the kernel lets go of however the owner ends. What a killed owner left is therefore known by
-the missing lock, and removed by the next one.
+A small process waits for the end of the owner and removes what a killed one left. Should that be killed too: the owner holds a
+lock on the directory, which the kernel lets go of; what has lost its lock is removed by the next owner. Nothing here needs
+tensors, for a process may have nothing else to do than to own such a directory.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rayseg.data._room import room_bytes
-
-__all__ = ["KeepingPlace", "keeping_place", "keeping_room", "kept_bytes"]
+__all__ = ["KeepingPlace", "keeping_place", "keeping_room", "kept_bytes", "room_bytes"]
 
 _SHARED = Path("/dev/shm")  # noqa: S108
+_CGROUP = Path("/sys/fs/cgroup")
+#: Waits for the end of whoever holds the other end of its input. No child of the owner's, since Ray ends those with it.
+_WATCHER = (
+    "import os, shutil, sys\nif os.fork() == 0:\n    os.setsid()\n    os.read(0, 1)\n    shutil.rmtree(sys.argv[1], True)"
+)
 
 
 @dataclass(frozen=True)
@@ -91,11 +98,24 @@ def keeping_place(directory: Path | None = None) -> Iterator[KeepingPlace]:
     lock = _locked(draft)
     place = draft.rename(base / draft.name[1:])
     try:
-        yield KeepingPlace(place, room_bytes(base) // 2)
+        with _watched(place):
+            yield KeepingPlace(place, room_bytes(base) // 2)
     finally:
         shutil.rmtree(place, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+@contextmanager
+def _watched(place: Path) -> Iterator[None]:
+    """Removed also if this process is killed, as long as its machine lives."""
+    if not hasattr(os, "fork"):
+        yield
+        return
+    with subprocess.Popen(  # noqa: S603  our own words
+        [sys.executable, "-ISc", _WATCHER, str(place)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ):
+        yield
 
 
 def _locked(place: Path) -> int | None:
@@ -119,3 +139,41 @@ def _remove_left(place: Path) -> None:
         if lock is not None:
             shutil.rmtree(place, ignore_errors=True)
             os.close(lock)
+
+
+def room_bytes(directory: Path) -> int:
+    """Bytes that can be written into a directory of memory; 0 where there is none.
+
+    Args:
+        directory: in ``/dev/shm``, or elsewhere.
+
+    Example:
+        >>> room_bytes(Path("/nowhere"))
+        0
+    """
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError:
+        return 0
+    limits = (free, _of_machine(), _of_container())
+    return max(0, min(limit for limit in limits if limit is not None))
+
+
+def _of_machine() -> int | None:
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return None if found is None else 1024 * int(found[1])
+
+
+def _of_container() -> int | None:
+    """Its limit, without what it uses; pages of files that can be read again are not counted as used."""
+    try:
+        limit, used, kinds = (
+            (_CGROUP / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current", "memory.stat")
+        )
+    except OSError:
+        return None
+    again = re.search(r"^inactive_file (\d+)", kinds, re.MULTILINE)
+    return None if limit.strip() == "max" else int(limit) - int(used) + (0 if again is None else int(again[1]))
