@@ -4,42 +4,25 @@
 ``moved`` are the bytes of all tensors that operations read and write, views left out, counted where they are called; those of
 the kernels in Triton are worked out. ``floor`` is how long the card needs for what cannot be avoided, at the bandwidth of a
 large copy in the same run: the logits and labels read in both directions, the loss of each pixel written and read, the gradient
-written. ``floors`` is how many times as long a way takes. ``graph`` is Triton's way as a CUDA graph.
+written. ``floors`` is how many times as long a way takes; ``instructions`` how long the arithmetic takes at the card's full
+clock, which for the fused loss is longer. ``graph`` is Triton's way as a CUDA graph.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from measuring import Row, goal, ratios, spread
+from card import bytes_per_ms, captured, counted_bytes, peak_bytes, rows_of_turns, turns_on
+from measuring import Row, goal
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 Step = Callable[[Tensor, Tensor], Tensor]
 #: Against MMSegmentation, eager: times as fast, times less memory; against torch.compile: times as fast.
 LEAST = {"mmseg": 20.0, "memory": 30.0, "compiled": 6.0}
 #: Of a gradient against float64; bfloat16 rounds each of its elements once.
 TOLERANCE = {torch.float32: 5e-5, torch.bfloat16: 4e-3}
-COPY_BYTES = 1 << 30
-
-
-class _Moved(TorchDispatchMode):
-    """Counts the bytes that operations read and write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.num_bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        if not func.is_view and not func._schema.name.startswith(("aten::empty", "aten::detach")):  # noqa: SLF001  torch's own
-            tensors = [each for each in tree_leaves((args, kwargs, found)) if isinstance(each, Tensor)]
-            self.num_bytes += sum(each.numel() * each.element_size() for each in tensors)
-        return found
 
 
 def gradient_of(step: Step, logits: Tensor, labels: Tensor) -> Tensor:
@@ -60,60 +43,20 @@ def kernel_bytes(logits: Tensor, labels: Tensor) -> int:
     return 2 * low * logits.element_size() + 2 * full * labels.element_size() + full * 4 * (2 + 2) + of_gradient
 
 
+def instructions_ms(logits: Tensor, labels: Tensor) -> float:
+    """What the arithmetic of the fused loss takes at least, at the card's clock: the larger of exponentials and the rest.
+
+    Two exponentials for each class of each pixel, of which a multiprocessor makes 16 in a cycle, and some 26 instructions, of
+    which it makes 128 (NVIDIA's tables of throughput for compute capability 8.0 and 9.0).
+    """
+    card = torch.cuda.get_device_properties(logits.device)
+    per_ms = card.multi_processor_count * card.clock_rate  # in kHz
+    return max(2 / 16, 26 / 128) * logits.shape[1] * labels.numel() / per_ms
+
+
 def moved_bytes(way: str, step: Step, logits: Tensor, labels: Tensor) -> int:
     """Of one step."""
-    with _Moved() as counted:
-        gradient_of(step, logits, labels)
-    return counted.num_bytes + (kernel_bytes(logits, labels) if way == "triton" else 0)
-
-
-def clock_ms(run: Callable[[], object], device: torch.device) -> float:
-    """How long the GPU is at it, launches included where these are slower; wall time elsewhere."""
-    if device.type != "cuda":
-        began = time.perf_counter()
-        run()
-        return (time.perf_counter() - began) * 1e3
-    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda.synchronize()
-    began.record()
-    run()
-    ended.record()
-    ended.synchronize()
-    return float(began.elapsed_time(ended))
-
-
-def bytes_per_ms(device: torch.device) -> float:
-    """Bandwidth of a large copy: read and written."""
-    source = torch.zeros(COPY_BYTES if device.type == "cuda" else 1 << 20, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.numel() / min(clock_ms(lambda: target.copy_(source), device) for _ in range(10))
-
-
-def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
-    """Most memory of the allocator that a step takes beyond what was there; 0 where there is none to ask."""
-    if device.type != "cuda":
-        return 0
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    run()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def captured(run: Callable[[], object]) -> Callable[[], object]:
-    """The same as a CUDA graph."""
-    apart = torch.cuda.Stream()
-    apart.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(apart):
-        for _ in range(3):
-            run()
-    torch.cuda.current_stream().wait_stream(apart)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
+    return counted_bytes(lambda: gradient_of(step, logits, labels)) + (kernel_bytes(logits, labels) if way == "triton" else 0)
 
 
 def rows_on(case: str, steps: Mapping[str, Step], plain: Step, logits: Tensor, labels: Tensor, rounds: int) -> list[Row]:
@@ -142,20 +85,10 @@ def rows_on(case: str, steps: Mapping[str, Step], plain: Step, logits: Tensor, l
             known[way]["moved_bytes"] = moved_bytes(way, step, logits, labels)
     if device.type == "cuda" and "triton" in runs:
         runs["graph"], known["graph"] = captured(runs["triton"]), {}
-    taken: dict[str, list[float]] = {way: [] for way in runs}
-    for _ in range(rounds):
-        for way, run in runs.items():
-            taken[way].append(min(clock_ms(run, device) for _ in range(5 if device.type == "cuda" else 1)))
+    instructions = {"instructions_ms": instructions_ms(logits, labels)} if device.type == "cuda" else {}
+    known = {way: {**each, **instructions} for way, each in known.items()}
     floor_ms = compulsory_bytes(logits, labels) / bytes_per_ms(device)
-    return [_row(case, way, taken, known, floor_ms) for way in runs]
-
-
-def _row(case: str, way: str, taken: Mapping[str, list[float]], known: Mapping[str, Row], floor_ms: float) -> Row:
-    first, middle = next(iter(taken)), spread(taken[way])[1]
-    row = {"case": case, "way": way, "gpu_ms": middle, "gpu_ratio": ratios(taken[first], taken[way]), **known[way]}
-    if known[way].get("peak_bytes") and known[first]["peak_bytes"]:
-        row["peak_ratio"] = known[first]["peak_bytes"] / known[way]["peak_bytes"]
-    return {**row, "floor_ms": floor_ms, "floors": middle / floor_ms}
+    return rows_of_turns(case, turns_on(device, runs, rounds), known, floor_ms)
 
 
 def goals_on(rows: list[Row]) -> list[dict[str, Any]]:

@@ -46,6 +46,17 @@ def test_what_a_person_with_a_card_runs_agrees_under_the_interpreter_where_there
     assert "| smoke, bf16 | triton |" in printed
 
 
+def test_what_is_measured_of_scores_and_input_on_a_card_agrees_where_there_is_none() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    assert "| smoke | triton |" in run("evaluation_cuda", "--smoke")
+    assert "| smoke | batch |" in run("input_cuda", "--smoke")
+
+
+def test_the_step_of_torchvisions_reference_and_that_of_the_loop_lose_the_same() -> None:
+    printed = run("step_cuda", "--smoke", "--ways", "torchvision", "rayseg", "rayseg, graph")
+    assert "| 2x32x32 | rayseg |" in printed
+
+
 def test_the_ways_to_count_agree() -> None:
     printed = run("evaluation", "--smoke")
     assert "| smoke, logits | plain | 1 |" in printed
