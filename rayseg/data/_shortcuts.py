@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["shortcut"]
 
 
-def shortcut(owner: object, name: str, *, instead_of: str) -> Callable[..., Any] | None:
+def shortcut(owner: Any, name: str, *, instead_of: str) -> Callable[..., Any] | None:
     """A method that stands for another one of an object; None where there is none, or where it stands for another class's.
 
     A class that has the other method of its own and inherits this one, or that hands on the attributes of what it wraps, has
@@ -32,6 +33,12 @@ def shortcut(owner: object, name: str, *, instead_of: str) -> Callable[..., Any]
         >>> shortcut(Whole(), "mask", instead_of="__getitem__")(0), shortcut(Changed(), "mask", instead_of="__getitem__")
         ('mask', None)
     """
-    nearest = next((kind for kind in type(owner).__mro__ if {name, instead_of} & vars(kind).keys()), object)
-    found: Callable[..., Any] | None = getattr(owner, name) if name in vars(nearest) else None
+    kind: Any = type(owner)
+    found: Callable[..., Any] | None = getattr(owner, name) if _leads_there(kind, name, instead_of) else None
     return found
+
+
+@lru_cache(maxsize=64)
+def _leads_there(kind: type[Any], name: str, instead_of: str) -> bool:
+    nearest = next((each for each in kind.__mro__ if {name, instead_of} & vars(each).keys()), object)
+    return name in vars(nearest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rayseg.data._drawing import pointer
+from rayseg.data._memory import Memory
 from rayseg.data._native import pixel_library
 from rayseg.data.pixels import normal_tables, normalize
 from rayseg.data.view import View
@@ -42,7 +43,13 @@ class Parcel(NamedTuple):
     keys: Tensor
 
 
-def pack(views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None, ignore_index: int) -> Parcel:
+def pack(
+    views: Sequence[View],
+    keys: Sequence[int],
+    pad_size: tuple[int, int] | None,
+    ignore_index: int,
+    memory: Memory | None = None,
+) -> Parcel:
     """Drawn side by side, padded at the right and the bottom; a side that is larger than ``pad_size`` already stays so.
 
     Args:
@@ -50,6 +57,7 @@ def pack(views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] |
         keys: sample numbers.
         pad_size: ``(height, width)`` px; None: no padding.
         ignore_index: what masks are padded with.
+        memory: what it is drawn into; None: new.
 
     Example:
         >>> from rayseg.data import Decoded
@@ -61,15 +69,15 @@ def pack(views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] |
     """
     sizes = [view.size for view in views]
     height, width = (max(have, want) for have, want in zip(sizes[0], pad_size or sizes[0], strict=True))
-    images = torch.empty(len(views), 3, height, width, dtype=torch.uint8)
-    masks = torch.empty(len(views), height, width, dtype=torch.uint8)
+    empty = Memory().empty if memory is None else memory.empty
+    images, masks = (empty((len(views), *channels, height, width), torch.uint8) for channels in ((3,), ()))
     for view, image, mask in zip(views, images.numpy(), masks.numpy(), strict=True):
         rows, columns = view.size
         view.draw_mask(mask[:rows, :columns])
         view.draw_image(image[:, :rows, :columns].transpose(1, 2, 0))
         for padded, value in ((image, 0), (mask, ignore_index)):
             padded[..., rows:, :], padded[..., :rows, columns:] = value, value
-    return Parcel(images, masks, torch.tensor(sizes, dtype=torch.int64), torch.tensor(keys, dtype=torch.int64))
+    return Parcel(images, masks, *(torch.from_numpy(np.array(each, np.int64)) for each in (sizes, keys)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Recipient:
         mean: of RGB, in 0-255.
         std: of RGB, in 0-255.
         device: None: the CPU.
+        memory: of batches on the CPU.
 
     Example:
         >>> from rayseg.data import Decoded
@@ -92,6 +101,7 @@ class Recipient:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     device: torch.device | None = None
+    memory: Memory = field(default_factory=Memory, compare=False)
 
     @property
     def is_gpu(self) -> bool:
@@ -101,7 +111,8 @@ class Recipient:
     def batch(self, parcel: Parcel) -> Batch:
         """Normalised images ``(N, 3, H, W)`` float32, 0 where they are padding, and int64 labels."""
         if not self.is_gpu:
-            return Batch(self._on_cpu(parcel), parcel.masks.long(), parcel.keys)
+            labels = self.memory.empty(parcel.masks.shape, torch.int64).copy_(parcel.masks)
+            return Batch(self._on_cpu(parcel), labels, parcel.keys)
         pixels, masks, sizes, keys = (each.pin_memory().to(self.device, non_blocking=True) for each in parcel)
         return Batch(self._looked_up(pixels, sizes), masks.long(), keys)
 
@@ -114,7 +125,7 @@ class Recipient:
             for image, of, (rows, columns) in zip(images, pixels, sizes, strict=True):
                 image[:, :rows, :columns] = normalize(of[:, :rows, :columns].transpose(1, 2, 0), self.mean, self.std)
             return torch.from_numpy(images)
-        out = torch.empty(n, 3, height, width)
+        out = self.memory.empty(pixels.shape, torch.float32)
         tables = normal_tables(self.mean, self.std)
         shape = map(ctypes.c_int64, (n, height, width))
         light = (ctypes.c_double * 3)(*self.mean), (ctypes.c_double * 3)(*self.std)

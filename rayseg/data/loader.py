@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 
 import torch
 
+from rayseg.data._memory import Memory
 from rayseg.data._workers import map_in_order
 from rayseg.data.dataset import Dataset, check_form, check_labels, check_sample
 from rayseg.data.delivery import Parcel, Recipient, delivered, pack
@@ -29,6 +30,7 @@ class _Pixels:
     ignore_index: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    memory: Memory = field(default_factory=Memory)
 
     def parcel(self, views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Parcel:
         """Drawn, padded and side by side, in bytes, and checked."""
@@ -36,7 +38,7 @@ class _Pixels:
             if isinstance(view.picture, Decoded) and not view.picture.checked:
                 check_form(view.picture.sample)
         _require_equal_sizes(views, pad_size)
-        parcel = pack(views, keys, pad_size, self.ignore_index)
+        parcel = pack(views, keys, pad_size, self.ignore_index, self.memory)
         for view, mask in zip(views, parcel.masks.numpy(), strict=True):
             check_labels(mask[: view.size[0], : view.size[1]], view.name, self.num_classes, self.ignore_index)
         return parcel

@@ -8,7 +8,7 @@ to the bit as if everything were decoded, resized, cut, mirrored and coloured, o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,15 +78,18 @@ class View:
 
     def flipped(self) -> View:
         """Left and right change places."""
-        return replace(self, mirrored=not self.mirrored)
+        return View(self.picture, self.scaled, self.corner, self.size, not self.mirrored, self.labels, self.light)
 
     def coloured(self, stages: Sequence[Stage]) -> View:
         """Its colours are changed too, after those that are changed already."""
-        return replace(self, light=(*self.light, *stages)) if stages else self
+        light = (*self.light, *stages)
+        return View(self.picture, self.scaled, self.corner, self.size, self.mirrored, self.labels, light)
 
     def with_mask(self) -> View:
         """The same, its mask known."""
-        return self if self.labels is not None else replace(self, labels=self._labels())
+        if self.labels is not None:
+            return self
+        return View(self.picture, self.scaled, self.corner, self.size, self.mirrored, self._labels(), self.light)
 
     def mask(self) -> NDArray[np.uint8]:
         """``(height, width)`` labels of the window."""

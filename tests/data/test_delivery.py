@@ -92,3 +92,18 @@ def test_delivery_never_waits_for_the_gpu() -> None:
         assert len(list(delivered(iter(parcels), recipient, ahead=1))) == 6
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_batches_that_are_held_in_any_way_keep_their_numbers_and_the_memory_of_others_is_used_again() -> None:
+    recipient = Recipient(MEAN, STD)
+    first, second, third = (recipient.batch(pack(views()[place:], [0], (9, 11), 255)) for place in (0, 0, 2))
+    place = second.images.data_ptr()
+    part, numbers, labels = first.images[1, 0], first.images.numpy(), second.masks.mT
+    del first, second
+    again = [recipient.batch(pack(views(), [0], (9, 11), 255)) for _ in range(3)]
+    images, masks = expected()
+    assert torch.equal(part, images[1, 0])
+    assert np.array_equal(numbers, images.numpy())
+    assert torch.equal(labels, masks.mT)
+    assert torch.equal(third.images, images[2:])
+    assert [batch.images.data_ptr() for batch in again].count(place) == 1

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace rayseg {
 
@@ -34,26 +37,27 @@ inline void transform(const int32_t* in, int32_t* out) {
 }
 
 // Rows become columns.
-#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+#if defined(__AVX2__)
 inline void turned(const int32_t* in, int32_t* out) {
-  typedef int32_t Eight __attribute__((vector_size(32), aligned(4)));
-  Eight row[8], pair[8], four[8];
-  std::memcpy(row, in, sizeof row);
-  for (int i = 0; i < 8; i += 2) {
-    pair[i] = __builtin_shufflevector(row[i], row[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-    pair[i + 1] = __builtin_shufflevector(row[i], row[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  __m256i row[8], pair[8], four[8];
+#pragma GCC unroll 8
+  for (int y = 0; y < 8; y++) row[y] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + 8 * y));
+#pragma GCC unroll 8
+  for (int y = 0; y < 8; y += 2) {
+    pair[y] = _mm256_unpacklo_epi32(row[y], row[y + 1]), pair[y + 1] = _mm256_unpackhi_epi32(row[y], row[y + 1]);
   }
-  for (int i = 0; i < 8; i += 4) {
-    for (int j = 0; j < 2; j++) {
-      four[i + j] = __builtin_shufflevector(pair[i + j], pair[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      four[i + j + 2] = __builtin_shufflevector(pair[i + j], pair[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
+#pragma GCC unroll 8
+  for (int y = 0; y < 8; y += 4) {
+    four[y] = _mm256_unpacklo_epi64(pair[y], pair[y + 2]), four[y + 1] = _mm256_unpackhi_epi64(pair[y], pair[y + 2]);
+    four[y + 2] = _mm256_unpacklo_epi64(pair[y + 1], pair[y + 3]), four[y + 3] = _mm256_unpackhi_epi64(pair[y + 1], pair[y + 3]);
   }
-  for (int j = 0; j < 4; j++) {
-    row[j] = __builtin_shufflevector(four[j], four[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    row[j + 4] = __builtin_shufflevector(four[j], four[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+#pragma GCC unroll 8
+  for (int x = 0; x < 4; x++) {
+    const __m256i low = _mm256_permute2x128_si256(four[x], four[x + 4], 0x20);
+    const __m256i high = _mm256_permute2x128_si256(four[x], four[x + 4], 0x31);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 8 * x), low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 8 * x + 32), high);
   }
-  std::memcpy(out, row, sizeof row);
 }
 #else
 inline void turned(const int32_t* in, int32_t* out) {
