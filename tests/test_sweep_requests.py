@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 import rayseg
 from rayseg.errors import ConfigError
+from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget
 from rayseg.launch.request import SweepRequest, preflight
-from rayseg.launch.same import same_search
+from rayseg.launch.run import prepare_directory
+from rayseg.launch.same import as_many_as_before, same_search
 from rayseg.launch.sweeping import _as_many_as_there_are
 from rayseg.space import Rule, choice, log_uniform, ohem, require, uniform, when
 from rayseg.testing import tiny_experiment
@@ -97,6 +100,59 @@ def test_a_search_goes_on_with_the_same_digits_and_functions_only(tmp_path: Path
     ):
         with pytest.raises(ConfigError, match=told):
             same_search(replace(first, space={**first.space, **changed}), tmp_path)
+
+
+def test_a_search_grows_in_parts_and_has_not_ended_then(tmp_path: Path) -> None:
+    first = _request(tmp_path, space={"optim.lr": log_uniform(1e-4, 1e-2), "train.clip_norm": uniform(1, 2)}, num_samples=3)
+    (tmp_path / "summary.json").touch()
+    assert same_search(first, tmp_path).parts == (3,)
+    assert (tmp_path / "summary.json").exists()
+    other_order = {key: first.space[key] for key in reversed(list(first.space))}
+    grown = same_search(replace(first, num_samples=5, space=other_order), tmp_path)
+    assert (grown.parts, list(grown.space)) == ((3, 5), list(first.space)), "points are drawn in the order of before"
+    assert not (tmp_path / "summary.json").exists()
+    assert same_search(grown, tmp_path).parts == (3, 5)
+    assert same_search(replace(first, num_samples=6), tmp_path).parts == (3, 5, 6)
+    assert as_many_as_before(replace(first, num_samples=8), tmp_path) == 6
+    assert as_many_as_before(replace(first, num_samples=200, budget=Budget(seconds=9.0)), tmp_path) == 200
+
+
+def test_what_cannot_grow_is_refused_before_it_starts(tmp_path: Path) -> None:
+    first = _request(tmp_path, num_samples=4)
+    same_search(first, tmp_path)
+    with pytest.raises(ConfigError, match=r"num_samples: .* holds a sweep with 4 trials, and not 3; say 4 or more"):
+        same_search(replace(first, num_samples=3), tmp_path)
+    (tmp_path / "confirm").mkdir()
+    (tmp_path / "confirm" / "asked.json").touch()
+    same_search(first, tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"num_samples: .* has been confirmed, or is being, .*or remove .*confirm to confirm anew"
+    ):
+        same_search(replace(first, num_samples=5), tmp_path)
+    spent = {"seconds": 9.0, "device_seconds": 9.0, "out": True, "unfinished": ["t1"]}
+    (tmp_path / "budget.json").write_text(json.dumps(spent))
+    same_search(replace(first, budget=Budget(seconds=9.0)), tmp_path)
+    with pytest.raises(ConfigError, match=r"time_budget: .* has been confirmed"):
+        same_search(replace(first, budget=Budget(seconds=10.0)), tmp_path)
+    bred = _request(tmp_path / "bred", scheduler="pbt", num_samples=4)
+    (tmp_path / "bred").mkdir()
+    same_search(bred, tmp_path / "bred")
+    with pytest.raises(ConfigError, match=r"num_samples: .* holds a population of 4, and not 5: members are compared"):
+        same_search(replace(bred, num_samples=5), tmp_path / "bred")
+    assert as_many_as_before(replace(bred, num_samples=8), tmp_path / "bred") == 4
+
+
+def test_a_second_call_at_the_same_time_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
+    base = _request(tmp_path).base
+    directory = prepare_directory(base)
+    with (
+        alone(directory),
+        pytest.raises(ConfigError, match=rf"tracking.name: process {os.getpid()} on .* works on .*asked now"),
+    ):
+        rayseg.sweep(base, {"optim.lr": choice([1e-3])}, scheduler=None)
+    assert not (directory / "sweep.json").exists()
+    with alone(directory):
+        pass
 
 
 def test_a_search_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:

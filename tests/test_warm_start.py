@@ -66,6 +66,12 @@ def test_trials_that_would_be_trials_of_this_search_are_taken_and_the_others_tol
     assert [scores for _, scores in both.known] == [[0.0, 0.25], [0.1, 0.25]]
     path = warm_start(_request(tmp_path / "elsewhere", warm_start=(str(tmp_path / "old"),)))
     assert path.known == found.known
+    twice = warm_start(_request(tmp_path, warm_start=("old", str(tmp_path / "old"))))
+    assert twice.known == found.known
+    assert twice.told.endswith(
+        f"0 of 6 trials of {tmp_path / 'old'} (not: 1 stopped early, 2 outside the space, 1 with other "
+        "train.steps, 2 known already)"
+    )
 
 
 def test_a_member_of_a_population_whose_weights_are_of_other_recipes_is_left_out(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from rayseg.build import Components, check
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.alone import alone
 from rayseg.launch.confirmed import Confirmation, read_confirmation
 from rayseg.launch.recipes import Recipe, chosen_recipes
 from rayseg.launch.reporting import write_report
@@ -77,7 +78,14 @@ def confirm(
         problems.append(Problem("max_concurrent", f"got {max_concurrent}; give at least 1, or None"))
     if problems:
         raise ConfigError(problems, where="confirmation")
-    recipes = chosen_recipes(base, directory, top)
+    with alone(directory, "confirmation"):
+        return _confirmed(base, directory, request, components or {}, max_concurrent)
+
+
+def _confirmed(
+    base: ExperimentConfig, directory: Path, request: ConfirmRequest, components: Components, max_concurrent: int | None
+) -> Confirmation:
+    recipes = chosen_recipes(base, directory, request.top)
     _same_confirmation(request, recipes, directory / "confirm")
     done = read_confirmation(base, directory, request.rules(len(recipes) - 1), recipes)
     if done is not None:
@@ -85,7 +93,7 @@ def confirm(
         return done
     from rayseg.launch.confirming import run_confirmation  # noqa: PLC0415  ray takes seconds to import
 
-    return run_confirmation(base, directory, request.rules(len(recipes) - 1), recipes, components or {}, max_concurrent)
+    return run_confirmation(base, directory, request.rules(len(recipes) - 1), recipes, components, max_concurrent)
 
 
 def report(sweep: str | Path) -> Path:

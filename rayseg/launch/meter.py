@@ -32,6 +32,9 @@ def limited(directory: Path, budget: Budget, devices: float) -> Iterator[None]:
         budget: that may be spent in all.
         devices: that one trial takes.
     """
+    spent = read_spent(directory)
+    if spent.out and not budget.spent_by(spent):
+        _keep(directory, replace(spent, out=False, unfinished=()))
     _LIMITS[str(directory)] = budget, devices
     try:
         yield

@@ -33,7 +33,10 @@ _OURS = ("tracking", "scaling", "checkpoint")
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What the caller of ``sweep`` asked for; see there."""
+    """What the caller of ``sweep`` asked for; see there.
+
+    ``parts`` are numbers of trials: where a search was given more of them than at first, those of each call that gave more.
+    """
 
     base: ExperimentConfig
     space: Space
@@ -52,6 +55,7 @@ class SweepRequest:
     others: tuple[Objective, ...] = ()
     budget: Budget = field(default_factory=Budget)
     warm_start: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

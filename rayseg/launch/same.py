@@ -1,38 +1,90 @@
-"""Whether a search goes on as what it was: ``sweep.json`` says what was asked of it."""
+"""Whether a search goes on as what it was, or with more trials: ``sweep.json`` says what was asked of it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rayseg.build import worker_counts
 from rayseg.config import plain
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.breeding_request import is_population
+from rayseg.launch.budget import Budget, read_spent
 from rayseg.launch.request import SweepRequest
 from rayseg.space import Part, Rule, function_digests, keys_of, written
 
-__all__ = ["same_search"]
+__all__ = ["as_many_as_before", "same_search"]
+
+#: What is compared in a way of its own.
+_APART = ("space", "exact", "keys", "num_samples", "parts")
 
 
-def same_search(request: SweepRequest, directory: Path) -> None:
-    """A sweep goes on only as what it was.
+def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
+    """A sweep goes on only as what it was, with as many trials or more; with more it has not ended any longer.
 
     Args:
         request: of the sweep.
         directory: of the sweep.
 
+    Returns:
+        The request with the parts in which its trials are run, and with the keys of the space in the order in which the trials
+        before were drawn.
+
     Raises:
-        ConfigError: the directory holds a sweep over another space, or one that was asked for otherwise.
+        ConfigError: the directory holds a sweep over another space, one that was asked for otherwise, or one that cannot grow.
     """
     path = directory / "sweep.json"
-    asked = _asked(request)
-    if path.is_file() and (problems := _differences(json.loads(path.read_text(encoding="utf-8")), asked, directory)):
-        raise ConfigError(problems, where="sweep")
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    parts = [request.num_samples]
+    if before is not None:
+        if problems := [*_differences(before, _asked(request), directory), *_growth_problems(before, request, directory)]:
+            raise ConfigError(problems, where="sweep")
+        parts = before.get("parts", [before["num_samples"]])
+        request = replace(request, space={key: request.space[key] for key in before["space"]})
+        if request.num_samples > parts[-1]:
+            parts = [*parts, request.num_samples]
+            (directory / "summary.json").unlink(missing_ok=True)
     staged = directory / ".sweep.json"
-    staged.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+    staged.write_text(json.dumps({**_asked(request), "parts": parts}, indent=2), encoding="utf-8")
     staged.replace(path)
+    return replace(request, parts=tuple(parts))
+
+
+def as_many_as_before(request: SweepRequest, directory: Path) -> int:
+    """How many trials a sweep has for which no number was said: as many as it had, with another budget at least so many.
+
+    Args:
+        request: with the number that a new one would have.
+        directory: of the sweep.
+    """
+    path = directory / "sweep.json"
+    if not path.is_file():
+        return request.num_samples
+    before = int(json.loads(path.read_text(encoding="utf-8"))["num_samples"])
+    return before if request.budget == Budget() or is_population(request) else max(before, request.num_samples)
+
+
+def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> list[Problem]:
+    """Why a search cannot have so many trials, or go on at all."""
+    had, now = before["num_samples"], request.num_samples
+    if now < had:
+        text = f"{directory} holds a sweep with {had} trials, and not {now}; say {had} or more, or choose another name"
+        return [Problem("num_samples", text)]
+    if now > had and is_population(request):
+        text = f"{directory} holds a population of {had}, and not {now}: members are compared from the first step on, so none"
+        return [Problem("num_samples", f"{text} can come later; choose another name")]
+    spent = read_spent(directory)
+    goes_on = now > had or (spent.out and not request.budget.spent_by(spent))
+    if not goes_on or not (directory / "confirm" / "asked.json").is_file():
+        return []
+    text = (
+        f"{directory} has been confirmed, or is being, and more trials may have another winner; leave it as it is, choose"
+        f" another name, or remove {directory / 'confirm'} to confirm anew what is found then"
+    )
+    return [Problem("num_samples" if now > had else "time_budget" if request.budget.seconds else "gpu_hours", text)]
 
 
 def _asked(request: SweepRequest) -> dict[str, Any]:
@@ -63,9 +115,7 @@ def _exact(key: str, part: Part) -> Any:
 
 def _differences(before: Mapping[str, Any], asked: Mapping[str, Any], directory: Path) -> list[Problem]:
     """In what a search is another one; what an earlier version did not write is not compared."""
-    changed = [
-        key for key in {**before, **asked} if asked.get(key) != before.get(key) and key not in ("keys", "exact", "space")
-    ]
+    changed = [key for key in {**before, **asked} if asked.get(key) != before.get(key) and key not in _APART]
     remedy = "put it back to go on, or choose another name"
     held = f"{directory} holds a sweep with another {', '.join(changed)}; {remedy}"
     return [

@@ -25,30 +25,64 @@ from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.meter import Meter, limited
 from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
-from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points
+from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, tell_ended
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
-from rayseg.launch.watch import Watch
-from rayseg.space import KnownTrial, flat
+from rayseg.launch.watch import Watch, ended_row
+from rayseg.report.live import LiveRow
+from rayseg.space import KnownTrial, OptunaAsker, flat
 
 __all__ = ["max_concurrent", "run_points", "run_trials"]
 
 
 def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Sequence[KnownTrial] = ()) -> list[EndedTrial]:
-    """Run the trials, or go on with those that were interrupted; nothing of them runs or holds resources afterwards."""
+    """Run the trials, or go on with those that were interrupted; nothing of them runs or holds resources afterwards.
+
+    Trials that were asked for later are a part of their own, after those before.
+    """
+    directory, first = Path(plan.directory), 0
+    ended: list[EndedTrial] = []
+    with limited(directory, request.budget, _devices(request.base)):
+        for until in request.parts:
+            ended += _run_part(request, plan, lengths, known, ended, (first, until))
+            first = until
+            if read_spent(directory).out:
+                break
+    spent = read_spent(directory)
+    if spent.out:
+        ended = [_unfinished(trial) if trial.trial_id in spent.unfinished else trial for trial in ended]
+        ended = [trial for trial in ended if trial.directory.is_dir()]
+    return last_of_runs(ended) if is_population(request) else ended
+
+
+def _run_part(
+    request: SweepRequest,
+    plan: TrialPlan,
+    lengths: Plan,
+    known: Sequence[KnownTrial],
+    before: Sequence[EndedTrial],
+    part: tuple[int, int],
+) -> list[EndedTrial]:
+    """Trials from the first number up to the second; the baseline comes before the first of all."""
+    first, until = part
+    name = f"tune-{first}" if first else "tune"
 
     def new(trainable: Any) -> ray.tune.Tuner:
-        base = request.base
-        points = make_points(request.searcher, request.space, request.num_samples, base.seed, request.baseline)
-        metrics, modes = zip(*request.objectives, strict=True)
-        asker = make_asker(request.searcher, request.space, base.seed, modes, known)
-        search = asker and AskedSearch(points[0], asker, metrics, request.mode, lengths.total_steps, plan.directory)
-        num_trials = segments = len(points) if search is None else request.num_samples + 1
+        base, (metrics, modes) = request.base, zip(*request.objectives, strict=True)
+        points = make_points(request.searcher, request.space, until, base.seed, request.baseline)[first and first + 1 :]
+        asker = make_asker(request.searcher, request.space, base.seed + first, modes, known)
+        if isinstance(asker, OptunaAsker):
+            for each in before:
+                tell_ended(asker, request.space, each, metrics, lengths.total_steps)
+        search = asker and AskedSearch(
+            points[0] if points else None, asker, metrics, request.mode, lengths.total_steps, plan.directory
+        )
+        num_trials = segments = len(points) if search is None else until - first + (not first)
         if is_population(request):
             rules = population_rules(request, lengths)
             population = Population(rules, flat(request.space), points[1:])
             search = Breeder(population, points[0], plan.directory, "tune", request.metric, grouped=on_workers(base))
-            segments = 1 + request.num_samples * len(rules.ends)
+            segments = 1 + until * len(rules.ends)
         config = ray.tune.TuneConfig(
             num_samples=1 if search is None else segments,
             search_alg=search,
@@ -56,16 +90,10 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Seq
             max_concurrent_trials=max_concurrent(request, num_trials),
             **_how(request),
         )
-        return _tuner(trainable, plan, request, "tune", config, points if search is None else None, num_trials)
+        rows = [ended_row(each, request.metric, lengths.total_steps) for each in before]
+        return _tuner(trainable, plan, request, name, config, points if search is None else None, num_trials, rows)
 
-    directory = Path(plan.directory)
-    with limited(directory, request.budget, _devices(request.base)):
-        ended = _run(request, plan, "tune", new)
-    spent = read_spent(directory)
-    if spent.out:
-        ended = [_unfinished(trial) if trial.trial_id in spent.unfinished else trial for trial in ended]
-        ended = [trial for trial in ended if trial.directory.is_dir()]
-    return last_of_runs(ended) if is_population(request) else ended
+    return _run(request, plan, name, new)
 
 
 def run_points(request: SweepRequest, plan: TrialPlan, points: Sequence[Point], name: str) -> list[EndedTrial]:
@@ -117,8 +145,10 @@ def _tuner(
     config: ray.tune.TuneConfig,
     points: Sequence[Point] | None,
     num_trials: int,
+    before: Sequence[LiveRow] = (),
 ) -> ray.tune.Tuner:
-    watch, meter = Watch(plan.directory, request.metric, num_trials, plan.total_steps), Meter(plan.directory)
+    num_all = num_trials + len(before)
+    watch, meter = Watch(plan.directory, request.metric, num_all, plan.total_steps, before), Meter(plan.directory)
     return ray.tune.Tuner(
         trainable,
         param_space=None if points is None else {"point": ray.tune.grid_search(list(points))},

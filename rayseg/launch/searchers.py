@@ -9,14 +9,17 @@ from typing import Any
 from ray.tune.search import Searcher as TuneSearcher
 
 import ray
+from rayseg.config import read_config_file
+from rayseg.engine.history import History
 from rayseg.launch.objectives import derived
 from rayseg.launch.request import LEARNING, Searcher
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds
+from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
-from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points
+from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points, recovered
 
-__all__ = ["AskedSearch", "Point", "make_asker", "make_points"]
+__all__ = ["AskedSearch", "Point", "make_asker", "make_points", "tell_ended"]
 
 #: Dotted config key -> value; ``baseline: True`` marks trial 0.
 Point = dict[str, Any]
@@ -41,7 +44,7 @@ class AskedSearch(TuneSearcher):
     """One given point, then those that are asked for.
 
     Args:
-        first: the point; whatever its score says, nothing is learnt from it.
+        first: the point; whatever its score says, nothing is learnt from it. None: there is none.
         then: chooses all others.
         metrics: what it is told, in its order.
         mode: of the first.
@@ -49,23 +52,25 @@ class AskedSearch(TuneSearcher):
         directory: of the sweep, with what its trials wrote.
     """
 
-    def __init__(self, first: Point, then: Asker, metrics: Sequence[str], mode: str, total_steps: int, directory: str) -> None:
+    def __init__(
+        self, first: Point | None, then: Asker, metrics: Sequence[str], mode: str, total_steps: int, directory: str
+    ) -> None:
         super().__init__(metric=metrics[0], mode=mode)
-        self._first: Point | None = first
+        self._first = first
         self._then = then
         self._metrics = tuple(metrics)
         self._total_steps = total_steps
         self._directory = directory
         self._numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next point."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next point, or that there is none."""
         if self._first is not None:
             point, self._first = self._first, None
             return {"point": point}
         found = self._then.ask()
         if found is None:
-            return None
+            return str(self.FINISHED)
         self._numbers[trial_id], point = found
         return {"point": point}
 
@@ -78,13 +83,8 @@ class AskedSearch(TuneSearcher):
         if number is None:
             return
         last, place = result or {}, trial_directory(self._directory, trial_id, {})
-        step = last.get("step", 0)
-        told = {**last, **derived(last, step, loop_seconds(place / SPANS))}
-        failed = error or fault_of(place) is not None
-        scored = not failed and all(metric in told for metric in self._metrics)
-        scores = [float(told[metric]) for metric in self._metrics] if scored else None
-        whole = step >= self._total_steps or stopped_by(place) is not None
-        self._then.tell(number, scores, step=None if whole else step)
+        scores, step = _judged(place, last, self._metrics, self._total_steps)
+        self._then.tell(number, None if error else scores, step=step)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep everything, so that an interrupted sweep goes on."""
@@ -93,3 +93,33 @@ class AskedSearch(TuneSearcher):
     def restore(self, checkpoint_path: str) -> None:
         """Go on from what was kept."""
         self.__dict__.update(ray.cloudpickle.loads(Path(checkpoint_path).read_bytes()))
+
+
+def tell_ended(asker: OptunaAsker, space: Space, trial: EndedTrial, metrics: Sequence[str], total_steps: int) -> None:
+    """Tell a searcher of a trial that another one proposed; nothing is learnt from the baseline, or from one without scores.
+
+    Args:
+        asker: learns.
+        space: what is searched.
+        trial: that has ended.
+        metrics: what it is told, in its order.
+        total_steps: of a trial that was not ended early.
+    """
+    written, rows = trial.directory / "config.yaml", History(trial.directory / "metrics.jsonl").rows()
+    found = recovered(space, read_config_file(written)) if written.is_file() else None
+    if trial.point.get("baseline") or found is None:
+        return
+    last = {"step": rows[-1][0], **rows[-1][1]} if rows else {}
+    scores, step = _judged(trial.directory, last, metrics, total_steps)
+    asker.learn(found[1], None if trial.fault else scores, step=step)
+
+
+def _judged(
+    place: Path, last: Mapping[str, Any], metrics: Sequence[str], total_steps: int
+) -> tuple[list[float] | None, int | None]:
+    """Scores of a trial's last evaluation, None where it failed or lacks one; and at which step it was ended early."""
+    step = last.get("step", 0)
+    told = {**last, **derived(last, step, loop_seconds(place / SPANS))}
+    scored = fault_of(place) is None and all(metric in told for metric in metrics)
+    whole = step >= total_steps or stopped_by(place) is not None
+    return [float(told[metric]) for metric in metrics] if scored else None, None if whole else step

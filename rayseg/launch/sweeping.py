@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rayseg.build import Components, Decision, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
+from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirmation import confirm as confirm_sweep
 from rayseg.launch.confirmation import confirm_problems, confirm_request, test_split_problems
@@ -18,7 +19,7 @@ from rayseg.launch.objectives import Objective, read_objectives
 from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight
 from rayseg.launch.run import named, prepare_directory
-from rayseg.launch.same import same_search
+from rayseg.launch.same import as_many_as_before, same_search
 from rayseg.launch.summary import SweepResult, read_summary
 from rayseg.space import Choice, Part, Space, When, distinct_size, space_problems
 
@@ -50,7 +51,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
 ) -> SweepResult:
     """Search a space of recipes around a base experiment.
 
-    Trial 0 is the baseline. A sweep whose name exists in its storage goes on where it was; finished trials are not repeated.
+    Trial 0 is the baseline. A sweep whose name exists in its storage goes on where it was, with more trials where more are
+    asked for; finished trials are not repeated.
     Trials that fail cost only themselves; they are in the table without a rank.
 
     Args:
@@ -63,8 +65,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         gpu_hours: of all trials together, over all calls; of workers where they have no GPU. Whichever of the three ends first
             ends the search: trials at work then are ``out of budget`` in the table, and go on when the same call is made with a
             larger budget.
-        num_samples: trials besides the baseline; None: 8, or 200 with another budget, or as many as the space has points. A
-            grid has as many as it has points, a population so many members.
+        num_samples: trials besides the baseline; None: 8, or 200 with another budget, or as many as the space has points, or as
+            many as the sweep of this name had. A grid has as many as it has points, a population so many members.
         searcher: ``random``, ``grid``, ``optuna`` (a Parzen estimator), or ``gp`` (a Gaussian process; both need the extra
             ``optuna``).
         scheduler: ``asha`` and ``median`` end bad trials early, None runs each to its end. ``pbt`` and ``pb2`` breed a
@@ -124,12 +126,15 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         raise ConfigError(problems, where="sweep")
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
     directory = prepare_directory(request.base)
-    same_search(request, directory)
-    found = read_summary(directory)
-    if found is None or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
-        found = _searched(request, directory)
-    if not (directory / REPORT).is_file():
-        write_report(directory)
+    with alone(directory):
+        if num_samples is None:
+            request = replace(request, num_samples=as_many_as_before(request, directory))
+        request = same_search(request, directory)
+        found = read_summary(directory)
+        if found is None or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
+            found = _searched(request, directory)
+        if not (directory / REPORT).is_file():
+            write_report(directory)
     if wanted is not None:
         found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
     return found

@@ -85,9 +85,11 @@ def warm_start(request: SweepRequest) -> Warmth:
             continue
         found = [_comparable(trial, request, digests) for trial in trials]
         taken = [each for each in found if not isinstance(each, str)]
-        why = ", ".join(f"{num} {reason}" for reason, num in Counter(each for each in found if isinstance(each, str)).items())
-        known += taken
-        told.append(f"warm start: {len(taken)} of {len(trials)} trials of {name}{f' (not: {why})' if why else ''}")
+        new = [each for number, each in enumerate(taken) if each not in [*known, *taken[:number]]]
+        reasons = [*(each for each in found if isinstance(each, str)), *["known already"] * (len(taken) - len(new))]
+        why = ", ".join(f"{num} {reason}" for reason, num in Counter(reasons).items())
+        known += new
+        told.append(f"warm start: {len(new)} of {len(trials)} trials of {name}{f' (not: {why})' if why else ''}")
         if not taken:
             text = f"none of the {len(trials)} trials of {name!r} can be compared: {why}"
             problems.append(Problem("warm_start", text))

@@ -10,8 +10,10 @@ from typing import Any
 import ray.tune
 
 import ray
+from rayseg.engine.history import History
 from rayseg.launch.parts import overrides_of
 from rayseg.launch.run import stopped_by
+from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
@@ -32,13 +34,17 @@ class Watch(ray.tune.Callback):
         metric: to compare by.
         num_trials: in the sweep; None where that is not known beforehand.
         total_steps: of a trial that comes to its end.
+        before: trials that have ended in an earlier part of the sweep.
     """
 
-    def __init__(self, directory: str, metric: str, num_trials: int | None, total_steps: int) -> None:
+    def __init__(
+        self, directory: str, metric: str, num_trials: int | None, total_steps: int, before: Sequence[LiveRow] = ()
+    ) -> None:
         self._directory = directory
         self._metric = metric
         self._num_trials = num_trials
         self._total_steps = total_steps
+        self._before = list(before)
         self._next = 0.0
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
@@ -60,10 +66,10 @@ class Watch(ray.tune.Callback):
         rows = {each.trial_id: self._row(each, state if each is trial else None) for each in _newest(trials)}
         own = rows.get(trial.trial_id)
         if self._directory in _OPEN and own is not None and own.ended:
-            _OPEN[self._directory].ended(own, list(rows.values()), self._num_trials)
+            _OPEN[self._directory].ended(own, [*self._before, *rows.values()], self._num_trials)
 
     def _rows(self, trials: Sequence[Any]) -> list[LiveRow]:
-        return [self._row(trial, None) for trial in _newest(trials)]
+        return [*self._before, *(self._row(trial, None) for trial in _newest(trials))]
 
     def _row(self, trial: Any, ended: LiveState | None) -> LiveRow:
         """A trial; Tune calls its end before it has that status."""
@@ -85,6 +91,28 @@ class Watch(ray.tune.Callback):
             reason="" if state != "failed" else (fault or "its process died").strip().partition("\n")[0],
             baseline=bool(point.get("baseline")),
         )
+
+
+def ended_row(trial: EndedTrial, metric: str, total_steps: int) -> LiveRow:
+    """A trial of an earlier part of a sweep, as the view shows it.
+
+    Args:
+        trial: that has ended.
+        metric: to compare by.
+        total_steps: of a trial that comes to its end.
+    """
+    rows = History(trial.directory / "metrics.jsonl").rows()
+    step, last = rows[-1] if rows else (0, {})
+    whole = step >= total_steps or stopped_by(trial.directory) is not None
+    return LiveRow(
+        name=trial.directory.name.removeprefix(f"{trial.directory.parent.name}-"),
+        state="failed" if trial.fault else "done" if whole else "stopped",
+        step=step,
+        score=last.get(metric),
+        changed=overrides_of(trial.point),
+        reason=(trial.fault or "").strip().partition("\n")[0],
+        baseline=bool(trial.point.get("baseline")),
+    )
 
 
 def _newest(trials: Sequence[Any]) -> list[Any]:

@@ -105,7 +105,7 @@ def _tune_directory(directory: Path, row: Mapping[str, Any]) -> Path:
     """
     segments = [each["trial"] for each in read_lineage(directory) if each["run"] == row["trial"] and each["trial"] is not None]
     if row["trial"] != "baseline":
-        return directory / "tune" / str([row["trial"], *segments][-1])
+        return next(directory.glob(f"tune*/{[row['trial'], *segments][-1]}"), directory)
     told = (directory / "tune").glob("*/params.json")
     return next((each.parent for each in told if _is_baseline(each)), directory)
 

@@ -127,7 +127,7 @@ class OptunaAsker:
         self._rng = np.random.default_rng([seed, 1])
         self._open: dict[int, Any] = {}
         for drawn, scores in known:
-            self._learn(drawn, scores)
+            self.learn(drawn, scores)
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial; None where every point of the space was tried."""
@@ -157,20 +157,22 @@ class OptunaAsker:
 
     def tell(self, number: int, scores: Sequence[float] | None, *, step: int | None = None) -> None:
         """What became of a trial; see :class:`Asker`."""
-        from optuna.trial import TrialState  # noqa: PLC0415
-
-        trial = self._open.pop(number)
-        several_early = step is not None and scores is not None and len(scores) > 1
-        if scores is None or several_early or not all(math.isfinite(score) for score in scores):
-            self._study.tell(trial, state=TrialState.FAIL)
-        elif step is not None:
+        trial, ended = self._open.pop(number), _ended(scores, step)
+        if ended == "pruned" and scores is not None and step is not None:
             trial.report(scores[0], step)
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, list(scores))
+        self._study.tell(trial, list(scores) if ended == "complete" and scores is not None else None, state=_state(ended))
 
-    def _learn(self, drawn: Mapping[str, Any], scores: Sequence[float]) -> None:
-        """Take a trial that somebody else ran."""
+    def learn(self, drawn: Mapping[str, Any], scores: Sequence[float] | None, *, step: int | None = None) -> None:
+        """Take a trial that somebody else ran: what is known of it, and that it need not be tried.
+
+        Args:
+            drawn: name -> value, what was drawn for it.
+            scores: one per objective; None: it failed.
+            step: at which it was ended early; None: it came to its end.
+
+        Raises:
+            ConfigError: there is a dimension that Optuna does not know.
+        """
         import optuna  # noqa: PLC0415
 
         dimensions: dict[str, Dimension] = {}
@@ -182,7 +184,25 @@ class OptunaAsker:
         self._tried.add(point_name(draw_point(self._space, draw)))
         parameters = {name: _told(dimension, drawn[name]) for name, dimension in dimensions.items()}
         distributions = {name: _distribution(name, dimension) for name, dimension in dimensions.items()}
-        self._study.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, values=list(scores)))
+        ended = _ended(scores, step)
+        told: dict[str, Any] = {"values": list(scores)} if ended == "complete" and scores is not None else {}
+        early = {"intermediate_values": {step: scores[0]}} if ended == "pruned" and scores is not None else {}
+        made = {"params": parameters, "distributions": distributions, "state": _state(ended), **told, **early}
+        self._study.add_trial(optuna.trial.create_trial(**made))
+
+
+def _ended(scores: Sequence[float] | None, step: int | None) -> Literal["fail", "pruned", "complete"]:
+    """How a trial ended, in Optuna's words."""
+    several_early = step is not None and scores is not None and len(scores) > 1
+    if scores is None or several_early or not all(math.isfinite(score) for score in scores):
+        return "fail"
+    return "complete" if step is None else "pruned"
+
+
+def _state(ended: str) -> Any:
+    from optuna.trial import TrialState  # noqa: PLC0415
+
+    return TrialState[ended.upper()]
 
 
 def _suggested(trial: Any, name: str, dimension: Dimension) -> Any:

@@ -11,7 +11,8 @@ import pytest
 import rayseg
 from rayseg.config import ExperimentConfig
 from rayseg.launch.budget import Budget
-from rayseg.space import Space, log_uniform, ohem
+from rayseg.report import on_front
+from rayseg.space import Space, log_uniform, ohem, random_points
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
@@ -40,18 +41,39 @@ def test_trials_out_of_budget_have_scores_and_go_on_with_a_larger_budget(
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert whole.table[0]["run_id"] != whole.table[1]["run_id"]
     assert first.table[0]["run_id"] == runs["baseline"].info.run_id
+    written = {path: path.stat().st_mtime_ns for path in directory.glob("budget-*/metrics.jsonl")}
+    grown = rayseg.sweep(base, SPACE, time_budget="1h", **{**asked, "num_samples": 2})
+    assert {path: path.stat().st_mtime_ns for path in written} == written, "what has ended is not run again"
+    assert {row["run_id"] for row in whole.table} < {row["run_id"] for row in grown.table}
+    points = [row["point"] for row in grown.table if row["trial"] != "baseline"]
+    assert sorted(points, key=repr) == sorted(random_points(SPACE, 2, base.seed), key=repr)
+    assert rayseg.load_config(directory / "best.yaml") == grown.best_config
 
 
 def test_a_search_for_two_things_marks_its_front_and_is_what_the_next_one_begins_with(tiny: Tiny, mlflow: Any) -> None:
     pytest.importorskip("optuna")
-    asked: dict[str, Any] = {"searcher": "optuna", "scheduler": None, "metric": ["val/mIoU", "val/worst_IoU"]}
+    metrics = ["val/mIoU", "val/worst_IoU", "perf/step_s"]
+    asked: dict[str, Any] = {"searcher": "optuna", "scheduler": None, "metric": metrics, "baseline": {"optim.lr": 0.005}}
+    began = rayseg.sweep(tiny("two", **{"train.steps": 3}), SPACE, num_samples=1, **asked)
     found = rayseg.sweep(tiny("two", **{"train.steps": 3}), SPACE, num_samples=2, **asked)
-    assert any(row["front"] for row in found.table)
+    assert len(found.table) == 3, found
+    assert {row["run_id"] for row in began.table} < {row["run_id"] for row in found.table}
+    assert [row["optim.lr"] for row in found.table if row["trial"] == "baseline"] == [0.005]
+    assert len({row["optim.lr"] for row in found.table}) == 3, "a searcher that goes on proposes what was not tried"
+    assert all(row["perf/step_s"] > 0 for row in found.table)
+    scores = [[row[key] for key in metrics] for row in found.table]
+    assert [row["front"] for row in found.table] == on_front(scores, ["max", "max", "min"])
     assert all(
         row["val/worst_IoU"] == min(value for key, value in row.items() if key.startswith("val/IoU/")) for row in found.table
     )
     assert "front" in str(found)
     assert "val/worst_IoU" in str(found)
-    warm = rayseg.sweep(tiny("warm", **{"train.steps": 3}), SPACE, num_samples=1, warm_start=str(found.run_id), **asked)
+    warm = rayseg.sweep(
+        tiny("warm", **{"train.steps": 3}),
+        SPACE,
+        num_samples=1,
+        warm_start=str(found.run_id),
+        **asked | {"metric": metrics[:2]},
+    )
     told = mlflow.get_run(warm.run_id).data.tags["rayseg.warm_start"]
     assert told == f"warm start: 3 of 3 trials of {found.run_id}"  # the baseline is a point of the space, too
