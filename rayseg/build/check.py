@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rayseg.build.averages import check_averages
+from rayseg.build.colours import check_colours
 from rayseg.build.data import Data, open_data
 from rayseg.build.experiment import pick_device
 from rayseg.build.freezing import probe_freezing
@@ -172,6 +173,7 @@ def _try_with_data(config: ExperimentConfig, parts: Parts, data: Data, model: nn
     _try_schedules(config, parts, num_images, data.class_names, problems)
     transforms = make_transforms(parts, problems)
     whole = len(transforms) == len(config.data.transforms)
+    check_colours(config, transforms, problems)
     size = probe_images(config, data, transforms, problems) if whole else None
     channels: dict[str, int] = {}
     if model is not None and size is not None and not any(map(problems.has, ("train.batch_size", "train.micro_batch"))):

@@ -112,6 +112,7 @@ class TrainStream:
         num_workers: loading processes.
         device: where the batches are; None: the CPU.
         train: the training split, if it is not asked as it is; the same samples.
+        affine_colours: colours change on the device.
     """
 
     data: Data
@@ -125,6 +126,7 @@ class TrainStream:
     num_workers: int
     device: torch.device | None = None
     train: Dataset | None = None
+    affine_colours: bool = False
 
     def __call__(self, start_step: int, stop_step: int) -> Iterator[Sequence[Batch]]:
         """Micro-batches of each step in ``[start_step, stop_step)``."""
@@ -145,6 +147,7 @@ class TrainStream:
             pad_size=self.data.pad_size,
             num_workers=self.num_workers,
             device=self.device,
+            affine_colours=self.affine_colours,
         )
 
 
@@ -251,6 +254,7 @@ def _stream(config: ExperimentConfig, data: Data, transforms: Mapping[str, Trans
         num_workers=config.data.num_workers,
         device=pick_device(config),
         train=train,
+        affine_colours=config.data.colours == "affine",
     )
 
 

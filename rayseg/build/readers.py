@@ -203,6 +203,7 @@ def _data(experiment: Experiment, names: Names) -> Any:
         "std": stream.std,
         "ignore_index": stream.ignore_index,
         "num_workers": stream.num_workers,
+        "colours": "affine" if stream.affine_colours else "exact",
         "pad_size": stream.data.pad_size,
         "class_names": stream.data.class_names,
         "palette": stream.data.palette,

@@ -71,6 +71,9 @@ class DataConfig(Section):
     pad_size: tuple[Count, Count] | None = Field(
         default=None, description="(height, width) px to which smaller training images are padded; null: the crop's size"
     )
+    colours: Literal["exact", "affine"] = Field(
+        default="exact", description="affine: what photometric draws is one affine map in YIQ, made on the device"
+    )
     num_workers: Int = Field(default=0, ge=0, description="loading processes per training worker")
     cache: BoolOrAuto = Field(
         default=False, description="keep decoded images in shared memory; auto: those that fit, true: all must fit"

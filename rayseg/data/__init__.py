@@ -35,7 +35,7 @@ from rayseg.data.pixels import normalize, pad_to
 from rayseg.data.stream import micro_batches, permutation, sample_of, step_keys, steps_of
 from rayseg.data.synthetic import SyntheticStreets
 from rayseg.data.torchvision_datasets import TorchvisionSegmentation
-from rayseg.data.transforms import TRANSFORMS, RandomCrop, RandomFlip, RandomResize, Transform, transformed
+from rayseg.data.transforms import TRANSFORMS, RandomCrop, RandomFlip, RandomResize, Transform, asks_for_pixels, transformed
 from rayseg.data.vessels import SyntheticVessels
 from rayseg.data.video import VIDEOS, frame_rate, require_video, video_frames, video_writer
 from rayseg.data.view import View
@@ -69,6 +69,7 @@ __all__ = [
     "TorchvisionSegmentation",
     "Transform",
     "View",
+    "asks_for_pixels",
     "cache_directory",
     "check_sample",
     "colours_of",

@@ -21,6 +21,7 @@ from rayseg.data._drawing import pointer
 from rayseg.data._memory import Memory
 from rayseg.data._native import pixel_library
 from rayseg.data.pixels import normal_tables, normalize
+from rayseg.data.twist import affine_of, normal_maps, twisted
 from rayseg.data.view import View
 from rayseg.types import Batch
 
@@ -35,12 +36,14 @@ class Parcel(NamedTuple):
         masks: ``(N, H, W)`` uint8 labels, padded with the void label.
         sizes: ``(N, 2)`` int64, height and width px of each image without padding.
         keys: ``(N,)`` int64 sample numbers.
+        twists: ``(N, 3, 4)`` float32, a change of colours that is still to be made of each image (``twist.py``); empty: none.
     """
 
     images: Tensor
     masks: Tensor
     sizes: Tensor
     keys: Tensor
+    twists: Tensor = torch.empty(0)
 
 
 def pack(
@@ -49,6 +52,8 @@ def pack(
     pad_size: tuple[int, int] | None,
     ignore_index: int,
     memory: Memory | None = None,
+    *,
+    twist: bool = False,
 ) -> Parcel:
     """Drawn side by side, padded at the right and the bottom; a side that is larger than ``pad_size`` already stays so.
 
@@ -58,6 +63,7 @@ def pack(
         pad_size: ``(height, width)`` px; None: no padding.
         ignore_index: what masks are padded with.
         memory: what it is drawn into; None: new.
+        twist: leave changes of colours to who unpacks it.
 
     Example:
         >>> from rayseg.data import Decoded
@@ -74,10 +80,12 @@ def pack(
     for view, image, mask in zip(views, images.numpy(), masks.numpy(), strict=True):
         rows, columns = view.size
         view.draw_mask(mask[:rows, :columns])
-        view.draw_image(image[:, :rows, :columns].transpose(1, 2, 0))
+        view.draw_image(image[:, :rows, :columns].transpose(1, 2, 0), in_light=not twist)
         for padded, value in ((image, 0), (mask, ignore_index)):
             padded[..., rows:, :], padded[..., :rows, columns:] = value, value
-    return Parcel(images, masks, *(torch.from_numpy(np.array(each, np.int64)) for each in (sizes, keys)))
+    counts, numbers = (torch.from_numpy(np.array(each, np.int64)) for each in (sizes, keys))
+    twists = torch.from_numpy(np.stack([affine_of(view.light) for view in views])) if twist else torch.empty(0)
+    return Parcel(images, masks, counts, numbers, twists)
 
 
 @dataclass(frozen=True)
@@ -113,10 +121,17 @@ class Recipient:
         if not self.is_gpu:
             labels = self.memory.empty(parcel.masks.shape, torch.int64).copy_(parcel.masks)
             return Batch(self._on_cpu(parcel), labels, parcel.keys)
-        pixels, masks, sizes, keys = (each.pin_memory().to(self.device, non_blocking=True) for each in parcel)
-        return Batch(self._looked_up(pixels, sizes), masks.long(), keys)
+        there = (each.pin_memory().to(self.device, non_blocking=True) for each in (*parcel[:4], self._maps(parcel)))
+        pixels, masks, sizes, keys, maps = there
+        images = twisted(pixels, sizes, maps) if len(maps) else self._looked_up(pixels, sizes)
+        return Batch(images, masks.long(), keys)
+
+    def _maps(self, parcel: Parcel) -> Tensor:
+        return normal_maps(parcel.twists, self.mean, self.std) if len(parcel.twists) else parcel.twists
 
     def _on_cpu(self, parcel: Parcel) -> Tensor:
+        if len(parcel.twists):
+            return twisted(parcel.images, parcel.sizes, self._maps(parcel), self.memory)
         pixels, sizes = parcel.images.numpy(), parcel.sizes.numpy()
         n, _, height, width = pixels.shape
         library = pixel_library()

@@ -32,13 +32,15 @@ class _Pixels:
     std: tuple[float, ...]
     memory: Memory = field(default_factory=Memory)
 
-    def parcel(self, views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None) -> Parcel:
+    def parcel(
+        self, views: Sequence[View], keys: Sequence[int], pad_size: tuple[int, int] | None, *, twist: bool = False
+    ) -> Parcel:
         """Drawn, padded and side by side, in bytes, and checked."""
         for view in views:
             if isinstance(view.picture, Decoded) and not view.picture.checked:
                 check_form(view.picture.sample)
         _require_equal_sizes(views, pad_size)
-        parcel = pack(views, keys, pad_size, self.ignore_index, self.memory)
+        parcel = pack(views, keys, pad_size, self.ignore_index, self.memory, twist=twist)
         for view, mask in zip(views, parcel.masks.numpy(), strict=True):
             check_labels(mask[: view.size[0], : view.size[1]], view.name, self.num_classes, self.ignore_index)
         return parcel
@@ -68,9 +70,10 @@ class _TrainLoad:
     seed: int
     pixels: _Pixels
     pad_size: tuple[int, int] | None
+    twist: bool = False
 
     def __call__(self, keys: list[int]) -> Parcel:
-        return self.pixels.parcel([self._view(key) for key in keys], keys, self.pad_size)
+        return self.pixels.parcel([self._view(key) for key in keys], keys, self.pad_size, twist=self.twist)
 
     def _view(self, key: int) -> View:
         pixels = self.pixels
@@ -130,6 +133,7 @@ def train_batches(  # noqa: PLR0913
     pad_size: tuple[int, int] | None,
     num_workers: int = 0,
     device: torch.device | None = None,
+    affine_colours: bool = False,
 ) -> Iterator[list[Batch]]:
     """This worker's micro-batches of each step in ``[start_step, stop_step)``; closing the iterator ends its processes.
 
@@ -150,6 +154,7 @@ def train_batches(  # noqa: PLR0913
         pad_size: ``(height, width)`` px to which smaller images are padded; None: no padding.
         num_workers: loading processes; the batches do not depend on it.
         device: where the batches are; a GPU gets the next step's while it works. None: the CPU.
+        affine_colours: what changes colours after all else does so there, with the normalisation (``twist.py``).
 
     Raises:
         DataError: a sample is not what the config says, or the data set is empty.
@@ -178,7 +183,7 @@ def train_batches(  # noqa: PLR0913
     """
     _require_images(dataset)
     pixels = _Pixels(num_classes, ignore_index, tuple(mean), tuple(std))
-    load = _TrainLoad(dataset, tuple(transforms), seed, pixels, pad_size)
+    load = _TrainLoad(dataset, tuple(transforms), seed, pixels, pad_size, affine_colours)
     keys = (
         micro
         for step in range(start_step, stop_step)

@@ -22,7 +22,7 @@ from rayseg.data.picture import Decoded
 from rayseg.data.view import View
 from rayseg.types import Sample
 
-__all__ = ["TRANSFORMS", "RandomCrop", "RandomFlip", "RandomResize", "Transform", "transformed", "viewed"]
+__all__ = ["TRANSFORMS", "RandomCrop", "RandomFlip", "RandomResize", "Transform", "asks_for_pixels", "transformed", "viewed"]
 
 #: ``(sample, rng) -> sample``, a pure function of both.
 Transform = Callable[[Sample, np.random.Generator], Sample]
@@ -59,6 +59,16 @@ def viewed(view: View, transforms: Sequence[Transform], rng: np.random.Generator
         on_view: Callable[[View, np.random.Generator], View] | None = shortcut(transform, "on_view", instead_of="__call__")
         view = View.of(Decoded(transform(view.sample(), rng))) if on_view is None else on_view(view, rng)
     return view
+
+
+def asks_for_pixels(transform: Transform) -> bool:
+    """Whether a picture whose colours are to be changed must be drawn before this: it resamples, or is not said of a view.
+
+    Example:
+        >>> asks_for_pixels(RandomFlip()), asks_for_pixels(RandomResize()), asks_for_pixels(lambda sample, rng: sample)
+        (False, True, True)
+    """
+    return isinstance(transform, RandomResize) or shortcut(transform, "on_view", instead_of="__call__") is None
 
 
 @dataclass(frozen=True)

@@ -115,14 +115,19 @@ class View:
         else:
             draw_labels(Window(*self.size, *self.size, 0, 0, *self.size, self.mirrored), self.labels, out)
 
-    def draw_image(self, out: NDArray[np.uint8]) -> None:
-        """The image into ``(height, width, 3)``, whose channels lie one beside the other or each by itself."""
-        library, window = pixel_library(), self._window(self.mirrored)
+    def draw_image(self, out: NDArray[np.uint8], *, in_light: bool = True) -> None:
+        """The image into ``(height, width, 3)``, whose channels lie one beside the other or each by itself.
+
+        Args:
+            out: may be part of an array.
+            in_light: with its colours changed.
+        """
+        library, window, light = pixel_library(), self._window(self.mirrored), self.light if in_light else ()
         if library is None:
             pixels, top, left = self.picture.pixels(*needed(window))
-            out[...] = coloured(_plainly(pixels, top, left, window), self.light)
-        elif not (isinstance(self.picture, Encoded) and draw(library, window, self.picture.source(), self.light, out)):
-            drawn = draw(library, window, Source.of_pixels(*self.picture.pixels(*needed(window))), self.light, out)
+            out[...] = coloured(_plainly(pixels, top, left, window), light)
+        elif not (isinstance(self.picture, Encoded) and draw(library, window, self.picture.source(), light, out)):
+            drawn = draw(library, window, Source.of_pixels(*self.picture.pixels(*needed(window))), light, out)
             assert drawn
 
     def _labels(self) -> NDArray[np.uint8]:

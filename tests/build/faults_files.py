@@ -125,6 +125,25 @@ FILES = [
         "data.cache",
         ("GiB decoded", "may take", "write auto"),
     ),
+    Wrong(
+        "affine colours where none change",
+        {"data.colours": "affine", "data.transforms.flip": {"type": "random_flip"}},
+        "data.colours",
+        ("affine", "no transform changes colours (flip)", "photometric"),
+    ),
+    Wrong(
+        "affine colours before pixels are needed",
+        {
+            "data.colours": "affine",
+            "data.transforms": {
+                "colour": {"type": "photometric"},
+                "resize": {"type": "random_resize", "ratio_range": [0.9, 1.1]},
+                "crop": {"type": "random_crop", "size": [16, 16]},
+            },
+        },
+        "data.transforms.resize",
+        ("needs pixels", "colour", "before"),
+    ),
     Wrong("data that are kept by a size", {"data.cache": 8}, "data.cache", ("8",)),
     Wrong("storage that is a file", storage_below_a_file, "tracking.storage", ("notes is a file", "expected a directory")),
     Wrong("a corrupt JPEG", corrupt_jpeg, "", (".jpg", "cannot be decoded"), DataError),

@@ -134,6 +134,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"train": {"epochs": 3, "batch_size": 2}}),
     (CROP, {"data.transforms.crop.size": (24, 24), "data.transforms.crop.cat_max_ratio": 0.9}),
     (CROP, {"data.transforms.crop": None, "data.transforms.flip": {"type": "random_flip", "prob": 0.2}}),
+    ({"data.transforms.colour": {"type": "photometric"}}, {"data.colours": "affine"}),
     (
         {},
         {

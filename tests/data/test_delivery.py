@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from rayseg.data import Decoded, View, normalize, pad_to
+from rayseg.data._colour import coloured
+from rayseg.data._drawing import ALL, HUE, SATURATION, Stage
 from rayseg.data._native import plainly
 from rayseg.data.delivery import Recipient, delivered, pack
+from rayseg.data.twist import affine_of
 from rayseg.types import Sample
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -107,3 +110,56 @@ def test_batches_that_are_held_in_any_way_keep_their_numbers_and_the_memory_of_o
     assert torch.equal(labels, masks.mT)
     assert torch.equal(third.images, images[2:])
     assert [batch.images.data_ptr() for batch in again].count(place) == 1
+
+
+LIGHTS: tuple[list[Stage], ...] = (
+    [],
+    [Stage(ALL, 1.3, -20.0), Stage(HUE, 1.0, 170.0)],
+    [Stage(SATURATION, 0.6, 0.0), Stage(ALL, 0.8, 0.0)],
+)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_colours_that_wait_are_one_clipped_affine_map_of_each_image(compiled: bool) -> None:
+    lit = [view.coloured(stages) for view, stages in zip(views(), LIGHTS, strict=True)]
+    with nullcontext() if compiled else plainly():
+        batch = Recipient(MEAN, STD).batch(pack(lit, [3, 4, 5], (9, 11), 255, twist=True))
+        alone = Recipient(MEAN, STD).batch(pack(lit[1:2], [4], (9, 11), 255, twist=True))
+    for image, view, stages in zip(batch.images.double(), views(), LIGHTS, strict=True):
+        (rows, columns), affine = view.size, affine_of(stages).astype(np.float64)
+        wanted = np.clip(view.image() @ affine[:, :3].T + affine[:, 3], 0, 255)
+        wanted = ((wanted - MEAN) / STD).transpose(2, 0, 1)
+        assert np.allclose(image[:, :rows, :columns], wanted, rtol=0, atol=1e-5)
+        assert not image[:, rows:].any()
+        assert not image[:, :, columns:].any()
+    assert torch.equal(alone.images[0], batch.images[1])
+    assert torch.equal(batch.masks, expected()[1])
+
+
+@pytest.mark.parametrize(
+    ("stage", "opposite"),
+    [
+        (Stage(ALL, 1.2, 9.0), Stage(ALL, 0.8, -9.0)),
+        (Stage(HUE, 1.0, 9.0), Stage(HUE, 1.0, 171.0)),
+        (Stage(SATURATION, 1.3, 0.0), Stage(SATURATION, 0.7, 0.0)),
+    ],
+)
+def test_affine_colours_go_where_those_through_hsv_go(stage: Stage, opposite: Stage) -> None:
+    pixels = np.random.default_rng(0).integers(40, 200, (40, 50, 3), dtype=np.uint8)
+    exact = coloured(pixels, [stage])
+    there, back = (pixels @ affine[:, :3].T + affine[:, 3] for affine in (affine_of([stage]), affine_of([opposite])))
+    assert np.abs(there - exact).mean() < 0.6 * np.abs(back - exact).mean()
+
+
+@pytest.mark.gpu
+def test_colours_that_wait_are_those_of_the_cpu_and_nobody_waits_for_them() -> None:
+    device = torch.device("cuda", torch.cuda.current_device())
+    lit = [view.coloured(stages) for view, stages in zip(views(), LIGHTS, strict=True)]
+    parcel = pack(lit, [3, 4, 5], (9, 11), 255, twist=True)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = Recipient(MEAN, STD, device).batch(parcel)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    here = Recipient(MEAN, STD).batch(parcel)
+    assert torch.allclose(there.images.cpu(), here.images, rtol=0, atol=1e-5)

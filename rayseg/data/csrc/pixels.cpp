@@ -5,6 +5,7 @@
 #include "draw.h"
 #include "labels.h"
 #include "normal.h"
+#include "twist.h"
 
 using namespace rayseg;
 
@@ -43,6 +44,21 @@ void rayseg_normalize(
       const int64_t inside = y < rows ? columns : 0;
       normal.row(pixels, inside, out);
       std::fill(out + inside, out + width, 0.0f);
+    }
+  }
+}
+
+// The same by an affine map for each image, of six numbers for each channel.
+void rayseg_twist(
+    const uint8_t* pixels, int64_t images, int64_t height, int64_t width, const int64_t* sizes, const float* maps,
+    float* out) {
+  const int64_t area = height * width;
+  for (int64_t n = 0; n < images; n++, pixels += 3 * area, out += 3 * area) {
+    const int64_t rows = sizes[2 * n], columns = sizes[2 * n + 1];
+    for (int64_t y = 0; y < height; y++) {
+      const int64_t inside = y < rows ? columns : 0;
+      twist_row(pixels + y * width, area, inside, maps + 18 * n, out + y * width);
+      for (int i = 0; i < 3; i++) std::fill_n(out + i * area + y * width + inside, width - inside, 0.0f);
     }
   }
 }
