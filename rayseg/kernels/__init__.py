@@ -8,6 +8,7 @@ from rayseg.kernels.confusion import confusion_counts
 from rayseg.kernels.gpu import Triton, why_no_triton
 from rayseg.kernels.gpu_scoring import TritonScoring, triton_scoring
 from rayseg.kernels.histogram import histogram
+from rayseg.kernels.maps import count, scaled, sum_of_products, where_below, zero_unless_
 from rayseg.kernels.native import Native, compiled_backend
 from rayseg.kernels.scoring import Scored, Scoring, StripScoring, compiled_scoring, confusion_of_logits
 from rayseg.kernels.select import kth_largest
@@ -33,11 +34,16 @@ __all__ = [
     "compiled_scoring",
     "confusion_counts",
     "confusion_of_logits",
+    "count",
     "histogram",
     "kth_largest",
     "log_probabilities",
     "pixel_statistics",
     "predicted_classes",
+    "scaled",
+    "sum_of_products",
     "triton_scoring",
+    "where_below",
     "why_no_triton",
+    "zero_unless_",
 ]

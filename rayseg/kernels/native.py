@@ -14,7 +14,7 @@ from rayseg.errors import ShapeError
 from rayseg.kernels.compiler import compiled_library
 from rayseg.kernels.statistics import Gradients, Inputs, Raw
 
-__all__ = ["Native", "compiled_backend", "digit_counts", "geometry_of", "pointer", "require_fine"]
+__all__ = ["Native", "compiled_backend", "digit_counts", "geometry_of", "library_in_use", "pointer", "require_fine"]
 
 _SOURCE = Path(__file__).parent / "csrc" / "statistics.cpp"
 _NO_CLASS, _NO_MEMORY = 1, 2
@@ -94,6 +94,16 @@ class Native:
 _in_use: list[Any] = []
 
 
+def library_in_use() -> Any | None:
+    """The library of ``csrc/statistics.cpp``; None where no backend was made of it in this process.
+
+    Example:
+        >>> compiled_backend() is None or library_in_use() is not None
+        True
+    """
+    return _in_use[0] if _in_use else None
+
+
 def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | None:
     """How often each digit of 11 bits occurs, as ``kth_largest`` counts them; None where no backend in C++ is in use.
 
@@ -106,10 +116,11 @@ def digit_counts(bits: Tensor, place: int, found: Tensor | None) -> Tensor | Non
         >>> compiled_backend() is None or digit_counts(torch.tensor([5, 5, 7], dtype=torch.int32), 0, None)[:8]
         tensor([0, 0, 0, 0, 0, 2, 0, 1])
     """
-    if not _in_use or bits.dtype != torch.int32:
+    library = library_in_use()
+    if library is None or bits.dtype != torch.int32:
         return None
     counts = torch.empty(1 << 11, dtype=torch.int64)
-    _in_use[0].rayseg_digit_counts(pointer(bits), ctypes.c_int64(len(bits)), place, pointer(found), pointer(counts))
+    library.rayseg_digit_counts(pointer(bits), ctypes.c_int64(len(bits)), place, pointer(found), pointer(counts))
     return counts
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
+from types import FunctionType, MethodType
 from typing import Any, Literal
 
 import torch
@@ -26,9 +28,16 @@ def accepted_inputs(function: Callable[..., Any], offered: Mapping[str, Any]) ->
         >>> accepted_inputs(lambda logits, target, *, nll: 0, {"nll": 1, "class_weight": 2})
         {'nll': 1}
     """
-    parameters = signature(function.forward if isinstance(function, nn.Module) else function).parameters.values()
-    named = {p.name for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)}
+    by_identity = isinstance(function, FunctionType | MethodType | functools.partial)
+    named = (_named if by_identity else _named.__wrapped__)(function)
     return {name: value for name, value in offered.items() if name in named}
+
+
+@functools.lru_cache(maxsize=64)
+def _named(function: Callable[..., Any]) -> frozenset[str]:
+    """Arguments that may be given by name; remembered, because every step asks."""
+    parameters = signature(function.forward if isinstance(function, nn.Module) else function).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ShapeError
-from rayseg.kernels import ClassSums, log_probabilities, pixel_statistics
+from rayseg.kernels import ClassSums, count, log_probabilities, pixel_statistics
 from rayseg.mix.heads import Fused, Head
 
 __all__ = ["Pixels", "head_target", "shared_pixels", "weights_of_all"]
@@ -58,12 +58,14 @@ class Pixels:
     @cached_property
     def num_valid(self) -> Tensor:
         """Number of labelled pixels, in the dtype of the logits."""
-        return self.valid.sum().to(self.nll.dtype)
+        return count(self.valid).to(self.nll.dtype)
 
     @property
     def num_kept(self) -> Tensor:
         """Sum of the pixel weights."""
-        return self.num_valid if self.sampled is None else self.sampled.sum().to(self.nll.dtype)
+        if self.sampled is None:
+            return self.num_valid
+        return (count if self.sampled.dtype == torch.bool else torch.sum)(self.sampled).to(self.nll.dtype)
 
     @property
     def open_logits(self) -> Tensor:

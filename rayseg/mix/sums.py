@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rayseg.collective import differentiable_sum
 from rayseg.errors import ShapeError
+from rayseg.kernels import scaled, sum_of_products
 from rayseg.losses.region import RegionLoss, sums_of
 from rayseg.mix.heads import Head, Term, accepted_inputs
 from rayseg.mix.pixels import Pixels, weights_of_all
@@ -175,13 +176,12 @@ class _SumOfProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(weight)
-        return weight.to(value.dtype, copy=True).mul_(value).sum()
+        return sum_of_products(value, weight)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         (weight,) = ctx.saved_tensors
-        slope = weight.to(grad_outputs[0].dtype, copy=True)
-        return slope * grad_outputs[0] if torch.is_grad_enabled() else slope.mul_(grad_outputs[0]), None
+        return weight * grad_outputs[0] if torch.is_grad_enabled() else scaled(weight, grad_outputs[0]), None
 
 
 def _weighted_sum(value: Tensor, *weights: Tensor | None) -> Tensor:

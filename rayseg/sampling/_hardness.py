@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rayseg.collective import all_sum
 from rayseg.errors import ConfigError, Problem
-from rayseg.kernels import log_probabilities
+from rayseg.kernels import log_probabilities, zero_unless_
 
 __all__ = ["By", "PixelLoss", "Scope", "check_thresh", "hardness", "negative_log_likelihood", "reducer"]
 
@@ -51,7 +51,7 @@ def negative_log_likelihood(logits: Tensor, target: Tensor, valid: Tensor, nll: 
     """``(N, H, W)`` cross-entropy of each pixel, 0 where not ``valid``, without a gradient; of ``nll`` where given."""
     if nll is None:  # torch's nll_loss is refused on GPUs in deterministic mode; gather is not
         nll = -log_probabilities(logits).gather(1, target.where(valid, 0)[:, None])[:, 0]
-    return nll.detach().clamp(min=0).masked_fill_(~valid, 0)
+    return zero_unless_(nll.detach().clamp(min=0), valid)
 
 
 def hardness(by: By, nll: Tensor, pixel_loss: PixelLoss | None, target: Tensor, ignore_index: int, asked: Problem) -> Tensor:

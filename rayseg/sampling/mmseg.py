@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rayseg.errors import ConfigError, Problem
-from rayseg.kernels import kth_largest
+from rayseg.kernels import count, kth_largest, where_below, zero_unless_
 from rayseg.sampling._hardness import PixelLoss, Scope, check_thresh, hardness, negative_log_likelihood, reducer
 
 __all__ = ["ohem_mmseg"]
@@ -69,17 +69,15 @@ def ohem_mmseg(
     if min_kept < 1:
         raise ConfigError([Problem("min_kept", f"must be a count of pixels, at least 1, got {min_kept!r}")], "ohem_mmseg")
     valid, reduce = target != ignore_index, reducer(scope)
-    images, labelled = reduce(torch.stack([valid.new_full((), len(target), dtype=torch.int64), valid.sum()]))
+    images, labelled = reduce(torch.stack([valid.new_full((), len(target), dtype=torch.int64), count(valid)]))
     wanted = images * min_kept if per == "image" else torch.full_like(images, min_kept)
     nll = negative_log_likelihood(logits, target, valid, nll)
     if thresh is None:
         hard = hardness("loss", nll, pixel_loss, target, ignore_index, Problem("thresh", "null"))
         keep = hard >= kth_largest(hard.flatten(), wanted, reduce=reduce)
     else:
-        probability = nll.neg_().exp_().masked_fill_(~valid, 0)
+        probability = zero_unless_(nll.neg_().exp_(), valid)
         # The j-th smallest, from 0, of m is the (m - j)-th largest; without a label all are 0.
         least = kth_largest(probability.flatten(), labelled - wanted.minimum(labelled - 1), reduce=reduce)
-        keep = probability < least.clamp(min=thresh)
-        del probability  # maps of the pixels are what is largest here
-    del nll
+        return where_below(probability, least.clamp(min=thresh), valid).to(logits.dtype)
     return (keep & valid).to(logits.dtype)

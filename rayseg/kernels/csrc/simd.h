@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -46,9 +46,24 @@ inline Floats multiply_add(Floats first, Floats second, Floats third) {
 }
 
 inline float sum_of_lanes(Floats values) {
-  float sum = 0;
-  for (int lane = 0; lane < kLanes; lane++) sum += values[lane];
-  return sum;
+  float sums[kLanes];
+  store(sums, values);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
+  }
+  return sums[0];
+}
+
+// Bit i: whether lane i of a mask, 0 or -1, is set.
+inline uint32_t lanes_of(Ints mask) {
+#if VBYTES == 64 && defined(__AVX512DQ__)
+  return _mm512_movepi32_mask((__m512i)mask);
+#elif VBYTES == 32 && defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask);
+#endif
+  uint32_t found = 0;
+  for (int lane = 0; lane < kLanes; lane++) found |= (uint32_t)(mask[lane] & 1) << lane;
+  return found;
 }
 
 // Whether a lane is not 0.
@@ -65,7 +80,11 @@ inline bool any(Ints mask) {
 
 // exp(x) for x up to about 0, to 1 ulp or so; below -87 it stays at exp(-87), about 1e-38. NaN stays NaN.
 inline Floats exponential(Floats x) {
+#if VBYTES == 64 && defined(__AVX512F__)
+  x = (Floats)_mm512_max_ps(_mm512_set1_ps(-87.0f), (__m512)x);  // NaN where x is
+#else
   x = x < -87.0f ? all(-87.0f) : x;
+#endif
   const float log2e = 1.44269504088896341f;
   const float shift = 12582912.0f + 127.0f;  // 1.5 * 2^23: rounds to a whole number, which is then in the lowest bits
   const Floats shifted = x * log2e + shift;

@@ -2,6 +2,7 @@
 //
 // A task is a strip of rows of one image. Strips do not depend on the number of threads, and sums are added up in the order of
 // strips, so neither do the results.
+#include "maps.h"
 #include "tiles.h"
 
 namespace rayseg {
@@ -86,8 +87,7 @@ void forward_lanes(const Forward& job, ForwardState& state, Run& run, float shar
   const int64_t classes = job.geometry.classes;
   const int columns = state.columns;
   const int32_t* labels = state.labels + x;
-  const Ints label = load(labels);
-  const Ints labelled = label >= 0;
+  const Ints label = load(labels), labelled = label >= 0;
   const bool needed = any(labelled) || (job.void_sums && any(label == kVoid));
   Floats nll{}, mean{}, inverse{};
   if (needed) {
@@ -177,17 +177,21 @@ struct Backward {
   float* gradient;
 };
 
+// Rows of pixels between the same two rows of logits are done together: what they share is read and written once.
+constexpr int kMostRows = 4;
+
 struct BackwardState {
   RowPair rows;
   Buffer values, first, second;
   float *upper, *lower;  // gradient at the two rows, (C, columns) each
   const int columns;
   bool touched = false;  // whether there is any
-  int32_t labels[kMostColumns];
+  int32_t labels[kMostRows][kMostColumns];
 
   BackwardState(const Geometry& geometry, const Axis& across, int columns)
-      : rows(geometry, across, columns), values(geometry.classes * columns), first(geometry.classes * columns),
-        second(geometry.classes * columns), upper(first.data()), lower(second.data()), columns(columns) {}
+      : rows(geometry, across, columns), values(geometry.classes * std::max(columns, kMostRows * kLanes)),
+        first(geometry.classes * columns), second(geometry.classes * columns), upper(first.data()), lower(second.data()),
+        columns(columns) {}
 };
 
 // log of the sum of exponentials where there is no nll to tell it.
@@ -197,99 +201,142 @@ Floats log_sum_of(const RowPair& rows, float share, float* values, int64_t class
   return logarithm(sum) + largest;
 }
 
+// Of kLanes pixels of a row.
 struct Slopes {
-  Floats log_sum, through, of_nll, of_mean;
+  Ints label;
+  Floats log_sum, through, of_nll, of_mean, of_hit;  // the last times p at the label
   float share;
 };
 
-// Adds the gradient at the logits of class c, whose probability is p, to the two rows that they lie between.
-inline void add_gradient(BackwardState& state, int64_t at, Floats slope, float share) {
-  const Floats below = share * slope;
-  store(state.upper + at, load(state.upper + at) + (slope - below));
-  store(state.lower + at, load(state.lower + at) + below);
-}
+// Logits of a class at both rows, and what is added to the gradient there.
+struct Between {
+  Floats top, difference, above{}, below{};
+  const int64_t at;
 
-inline Floats logit(const BackwardState& state, int64_t at, float share) {
-  const Floats top = load(state.rows.upper() + at), bottom = load(state.rows.lower() + at);
-  return top + share * (bottom - top);
-}
+  Between(const BackwardState& state, int64_t at) : top(load(state.rows.upper() + at)), at(at) {
+    difference = load(state.rows.lower() + at) - top;
+  }
+
+  Floats probability(const Slopes& slopes) const { return exponential(top + slopes.share * difference - slopes.log_sum); }
+
+  void add(Floats slope, float share) {
+    const Floats part = share * slope;
+    above += slope - part;
+    below += part;
+  }
+
+  void finish(BackwardState& state) const {
+    store(state.upper + at, load(state.upper + at) + above);
+    store(state.lower + at, load(state.lower + at) + below);
+  }
+};
 
 // Without sums: p times `through`, less of_nll at the label, less the share of of_mean.
-template <bool kMean>
-void backward_of_pixels(BackwardState& state, const Slopes& slopes, int64_t classes, int x, Ints label) {
-  const Floats each = slopes.of_mean * (1.0f / classes);
+template <int kRows, bool kMean>
+void backward_of_pixels(BackwardState& state, const Slopes* slopes, int64_t classes, int x) {
   for (int64_t c = 0; c < classes; c++) {
-    const int64_t at = c * state.columns + x;
-    Floats slope = slopes.through * exponential(logit(state, at, slopes.share) - slopes.log_sum);
-    slope = label == (int32_t)c ? slope - slopes.of_nll : slope;
-    if (kMean) slope -= each;
-    add_gradient(state, at, slope, slopes.share);
+    Between between(state, c * state.columns + x);
+    for (int row = 0; row < kRows; row++) {
+      Floats slope = slopes[row].through * between.probability(slopes[row]);
+      slope = slopes[row].label == (int32_t)c ? slope - slopes[row].of_nll : slope;
+      if (kMean) slope -= slopes[row].of_mean * (1.0f / classes);
+      between.add(slope, slopes[row].share);
+    }
+    between.finish(state);
   }
-}
-
-// The values of an array (C) at the label of each lane; 0 where there is none.
-inline Floats of_labels(const float* values, const int32_t* labels) {
-  if (labels[0] >= 0 && is_uniform(labels)) return all(values[labels[0]]);
-  float found[kLanes];
-  for (int lane = 0; lane < kLanes; lane++) found[lane] = labels[lane] >= 0 ? values[labels[lane]] : 0.0f;
-  return load(found);
 }
 
 // With sums: of_sums is (6, C). Lanes that are void look at the last two rows of it, if `void_sums`.
-template <bool kVoidLanes>
-void backward_of_sums(BackwardState& state, const Slopes& slopes, const float* of_sums, int64_t classes, int x, Ints label) {
-  const Ints labelled = label >= 0, is_void = label == kVoid;
-  const auto slope_of_sums = [&](int64_t c, Floats probability) {
+template <int kRows, bool kVoidLanes>
+void backward_of_sums(BackwardState& state, const Slopes* slopes, const float* of_sums, int64_t classes, int x) {
+  const auto slope_of_sums = [&](int64_t c, Floats probability, Ints label) {
     const Floats inside = of_sums[classes + c] + (2 * of_sums[2 * classes + c]) * probability;
     if (!kVoidLanes) return inside;
     const Floats outside = of_sums[4 * classes + c] + (2 * of_sums[5 * classes + c]) * probability;
-    return labelled ? inside : (is_void ? outside : Floats{});
+    return label >= 0 ? inside : (label == kVoid ? outside : Floats{});
   };
-  float* values = state.values.data() + x;
-  Floats mean{};
+  float* values = state.values.data();  // (C, kRows, kLanes)
+  Floats through[kRows]{}, extra[kRows];
   for (int64_t c = 0; c < classes; c++) {
-    const Floats probability = exponential(logit(state, c * state.columns + x, slopes.share) - slopes.log_sum);
-    store(values + c * state.columns, probability);
-    mean += probability * slope_of_sums(c, probability);
+    const Between between(state, c * state.columns + x);
+    for (int row = 0; row < kRows; row++) {
+      const Floats probability = between.probability(slopes[row]);
+      store(values + (c * kRows + row) * kLanes, probability);
+      through[row] -= probability * slope_of_sums(c, probability, slopes[row].label);
+    }
   }
-  const int32_t* labels = state.labels + x;
-  const Floats at_label = at_labels(values, labels, state.columns) * of_labels(of_sums, labels);
-  const Floats through = slopes.through - (mean + at_label), extra = at_label - slopes.of_nll;
-  const Floats each = slopes.of_mean * (1.0f / classes);
+  for (int row = 0; row < kRows; row++) {
+    through[row] += slopes[row].through - slopes[row].of_hit;
+    extra[row] = slopes[row].of_hit - slopes[row].of_nll;
+  }
   for (int64_t c = 0; c < classes; c++) {
-    const Floats probability = load(values + c * state.columns);
-    Floats slope = probability * (slope_of_sums(c, probability) + through) - each;
-    slope = label == (int32_t)c ? slope + extra : slope;
-    add_gradient(state, c * state.columns + x, slope, slopes.share);
+    Between between(state, c * state.columns + x);
+    for (int row = 0; row < kRows; row++) {
+      const Floats probability = load(values + (c * kRows + row) * kLanes);
+      const Floats slope = probability * (slope_of_sums(c, probability, slopes[row].label) + through[row]);
+      between.add((slopes[row].label == (int32_t)c ? slope + extra[row] : slope) - slopes[row].of_mean * (1.0f / classes),
+                  slopes[row].share);
+    }
+    between.finish(state);
   }
 }
 
-void backward_lanes(const Backward& job, BackwardState& state, const float* of_sums, float share, int x, int64_t at,
-                    int64_t count) {
-  const int64_t classes = job.geometry.classes;
-  __builtin_prefetch(job.nll + at + job.geometry.width);
-  if (job.of_nll != nullptr) __builtin_prefetch(job.of_nll + at + job.geometry.width);
-  const Ints label = load(state.labels + x), labelled = label >= 0;
+// What is known of kLanes pixels before classes are looked at; false where they add nothing.
+bool slopes_of(const Backward& job, BackwardState& state, const int32_t* labels, const float* of_sums, float share, int x, int64_t at,
+               int64_t count, Slopes* slopes) {
+  __builtin_prefetch(job.nll + at + kMostRows * job.geometry.width);
+  if (job.of_nll != nullptr) __builtin_prefetch(job.of_nll + at + kMostRows * job.geometry.width);
+  const Ints label = load(labels), labelled = label >= 0;
   const Floats nothing{};
   const Floats of_nll = job.of_nll == nullptr || !any(labelled) ? nothing : labelled ? load_some(job.of_nll + at, count) : nothing;
   const Floats of_mean = job.of_mean == nullptr || !any(labelled) ? nothing : labelled ? load_some(job.of_mean + at, count) : nothing;
   const bool of_void = job.void_sums && any(label == kVoid);
-  const bool needed = of_sums != nullptr ? any(labelled) || of_void : any((of_nll != 0.0f) | (of_mean != 0.0f));
-  if (!needed) return;
-  state.touched = true;
-  const int32_t* labels = state.labels + x;
-  const Floats top = at_labels(state.rows.upper() + x, labels, state.columns);
-  const Floats bottom = at_labels(state.rows.lower() + x, labels, state.columns);
-  Floats log_sum = top + share * (bottom - top) + load_some(job.nll + at, count);
-  if (of_void) {
-    log_sum = log_sum_of(state.rows, share, state.values.data() + x, classes, state.columns, x, labels);
-  }
+  const bool needed = job.of_sums != nullptr ? any(labelled) || of_void : any((of_nll != 0.0f) | (of_mean != 0.0f));
+  if (!needed) return false;
+  Floats top{}, bottom{}, of_hit{};
+  each_label(labels, [&](int32_t one, Ints here) {
+    top = here ? load(state.rows.upper() + one * state.columns + x) : top;
+    bottom = here ? load(state.rows.lower() + one * state.columns + x) : bottom;
+    if (of_sums != nullptr) of_hit = here ? all(of_sums[one]) : of_hit;
+  });
+  const Floats at_label = top + share * (bottom - top);
+  Floats log_sum = at_label + load_some(job.nll + at, count);
+  if (of_void) log_sum = log_sum_of(state.rows, share, state.values.data(), job.geometry.classes, state.columns, x, labels);
   log_sum = labelled | (of_void & (label == kVoid)) ? log_sum : all(3e38f);  // where nothing is wanted, p is 0
-  const Slopes slopes{log_sum, of_nll + of_mean, of_nll, of_mean, share};
-  if (of_sums == nullptr && job.of_mean == nullptr) return backward_of_pixels<false>(state, slopes, classes, x, label);
-  if (of_sums == nullptr) return backward_of_pixels<true>(state, slopes, classes, x, label);
-  if (any(label < 0)) return backward_of_sums<true>(state, slopes, of_sums, classes, x, label);
-  backward_of_sums<false>(state, slopes, of_sums, classes, x, label);
+  of_hit *= exponential(at_label - log_sum);
+  *slopes = Slopes{label, log_sum, of_nll + of_mean, of_nll, of_mean, of_hit, share};
+  return true;
+}
+
+template <int kRows>
+void backward_rows(const Backward& job, BackwardState& state, const Slopes* slopes, const float* of_sums, int x) {
+  const int64_t classes = job.geometry.classes;
+  if (of_sums == nullptr && job.of_mean == nullptr) return backward_of_pixels<kRows, false>(state, slopes, classes, x);
+  if (of_sums == nullptr) return backward_of_pixels<kRows, true>(state, slopes, classes, x);
+  Ints outside{};
+  for (int row = 0; row < kRows; row++) outside |= slopes[row].label < 0;
+  if (any(outside)) return backward_of_sums<kRows, true>(state, slopes, of_sums, classes, x);
+  backward_of_sums<kRows, false>(state, slopes, of_sums, classes, x);
+}
+
+// The gradient of rows [y, y + count) of a tile.
+void backward_of_rows(const Backward& job, BackwardState& state, const Axis& down, const float* of_sums, int64_t image, int64_t y,
+                      int count, int64_t left, int used) {
+  const Geometry& geometry = job.geometry;
+  for (int x = 0; x < used; x += kLanes) {
+    Slopes slopes[kMostRows];
+    int needed = 0;
+    for (int row = 0; row < count; row++) {
+      const int64_t at = (image * geometry.height + y + row) * geometry.width + left + x;
+      const int32_t* labels = state.labels[row] + x;
+      needed += slopes_of(job, state, labels, of_sums, down.share[y + row], x, at, geometry.width - left - x, slopes + needed);
+    }
+    state.touched |= needed > 0;
+    const Slopes* next = slopes;
+    if (needed == 4) backward_rows<4>(job, state, next, of_sums, x), needed = 0;
+    if (needed >= 2) backward_rows<2>(job, state, next, of_sums, x), needed -= 2, next += 2;
+    if (needed > 0) backward_rows<1>(job, state, next, of_sums, x);
+  }
 }
 
 // The transpose of expansion: how much of each output goes to each of the kLanes inputs of its window.
@@ -361,7 +408,8 @@ Status backward_strip(const Backward& job, BackwardState& state, const Axis& dow
       if (state.touched) fold(from, to, left, used, state.columns);
     };
     state.rows.start(job.logits + image * classes * geometry.height_in * geometry.width_in, left, used);
-    for (int64_t y = first; y < last; y++) {
+    int count;
+    for (int64_t y = first; y < last; y += count) {
       if (down.low[y] != upper) {
         flush(state.upper, upper);
         if (down.low[y] == lower) {
@@ -371,12 +419,12 @@ Status backward_strip(const Backward& job, BackwardState& state, const Axis& dow
         }
         upper = down.low[y], lower = down.high[y];
       }
-      const int64_t row = (image * geometry.height + y) * geometry.width;
       state.rows.move_to(upper, lower);
-      if (!read_labels(state.labels, job.target + row, left, used, geometry)) return kNoClass;
-      for (int x = 0; x < used; x += kLanes) {
-        backward_lanes(job, state, of_sums, down.share[y], x, row + left + x, geometry.width - left - x);
+      for (count = 0; count < kMostRows && y + count < last && down.low[y + count] == upper; count++) {
+        const int64_t row = (image * geometry.height + y + count) * geometry.width;
+        if (!read_labels(state.labels[count], job.target + row, left, used, geometry)) return kNoClass;
       }
+      backward_of_rows(job, state, down, of_sums, image, y, count, left, used);
     }
     flush(state.upper, upper);
     flush(state.lower, lower);
@@ -410,8 +458,9 @@ void count_digits(const int32_t* bits, int64_t count, int shift, int64_t prefix,
     tables[table][kPrefix && (int64_t)(value >> (shift + kDigitBits)) != prefix ? kDigits : digit]++;
   };
   int64_t i = 0;
-  for (; i + kTables <= count; i += kTables) {
-    for (int table = 0; table < kTables; table++) add(i + table, table);
+  for (; i + kLanes <= count; i += kLanes) {
+    if (kPrefix && !any(((load(bits + i) & 0x7fffffff) >> (shift + kDigitBits)) == (int32_t)prefix)) continue;
+    for (int lane = 0; lane < kLanes; lane++) add(i + lane, lane % kTables);
   }
   for (; i < count; i++) add(i, 0);
   for (int digit = 0; digit < kDigits; digit++) {
@@ -492,5 +541,28 @@ void rayseg_digit_counts(const int32_t* bits, int64_t count, int place, const in
     }
   }
 }
+
+// Sum of values times weights, of 0 or 1; a value that is no number is seen whatever its weight.
+double rayseg_sum_of_products(const float* values, const uint8_t* weights, int64_t count) {
+  return sum_of_products(values, weights, count);
+}
+
+// The weights times a factor.
+void rayseg_scaled(const uint8_t* weights, float factor, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i++) out[i] = (float)weights[i] * factor;
+}
+
+// 1 where a value is below the bound and its weight is 1, in place of the values; 0 elsewhere.
+void rayseg_below(float* values, const uint8_t* weights, float bound, int64_t count) {
+  for (int64_t i = 0; i < count; i++) values[i] = (values[i] < bound) & weights[i] ? 1.0f : 0.0f;
+}
+
+// 0 in place of the values whose weight is 0.
+void rayseg_zero_unless(float* values, const uint8_t* weights, int64_t count) {
+  for (int64_t i = 0; i < count; i++) values[i] = weights[i] ? values[i] : 0.0f;
+}
+
+// How many weights are 1.
+int64_t rayseg_count(const uint8_t* weights, int64_t count) { return count_of_ones(weights, count); }
 
 }  // extern "C"

@@ -177,6 +177,19 @@ using RowPair = Rows<Lerp>;
 
 inline bool is_uniform(const int32_t* labels) { return !any(load(labels) != labels[0]); }
 
+// Calls use(label, mask) for each label, of 0 or more, that kLanes neighbours have; they are mostly one.
+template <typename Use>
+inline void each_label(const int32_t* labels, Use use) {
+  if (labels[0] >= 0 && is_uniform(labels)) return use(labels[0], ~Ints{});
+  const Ints each = load(labels);
+  for (uint32_t left = lanes_of(each >= 0); left != 0;) {
+    const int32_t label = labels[__builtin_ctz(left)];
+    const Ints here = each == label;
+    use(label, here);
+    left &= ~lanes_of(here);
+  }
+}
+
 // Labels of the columns of a tile, kVoid where ignored, kOutside beyond the row; false where one is no class. The next row, which
 // lies where no prefetching of the machine's own would look, is asked for.
 inline bool read_labels(int32_t* labels, const int64_t* from, int64_t left, int used, const Geometry& geometry) {
