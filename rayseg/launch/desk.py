@@ -28,7 +28,7 @@ from rayseg.config import ExperimentConfig
 from rayseg.errors import RaysegError
 from rayseg.keeping import KeepingPlace
 from rayseg.launch.keepers import Keepers
-from rayseg.tracking import Access, RunStatus, access_of, check_reachable, owner_is_alive, resolve_uri
+from rayseg.tracking import Access, RunStatus, SweepView, access_of, check_reachable, owner_is_alive, resolve_uri
 
 __all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk", "require_store"]
 
@@ -242,3 +242,8 @@ class DeskStore:
         """See ``MlflowStore.link``."""
         line: str = self._call("link", run_id, storage)
         return line
+
+    def share_view(self, view: SweepView) -> str:
+        """See ``MlflowStore.share_view``."""
+        address: str = self._call("share_view", view)
+        return address

@@ -16,10 +16,12 @@ from rayseg.launch.shown import read_shown
 from rayseg.launch.trial_effects import trial_effects
 from rayseg.report import ClusterUse, PairRules, SweepRecords, TrialRecord, render_report
 
-__all__ = ["REPORT", "read_records", "write_report"]
+__all__ = ["LINKS", "REPORT", "read_records", "write_report"]
 
 #: The page's file in the sweep's directory, and its artifact.
 REPORT = "report.html"
+#: Names and addresses of other pages about it.
+LINKS = "links.json"
 
 
 def write_report(directory: Path, confirmation: Confirmation | None = None) -> Path:
@@ -45,7 +47,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
     keep = ExperimentConfig.from_dict(read_config_file(directory / "config.yaml")).checkpoint
     trials = [_trial(directory, row) for row in kept["table"]]
     images, fault = read_shown(directory)
-    origin = directory / "provenance.json"
+    origin, links = directory / "provenance.json", directory / LINKS
     return SweepRecords(
         name=directory.name,
         metric=kept["metric"],
@@ -66,6 +68,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         origin=_json(origin) if origin.is_file() else (),
         best_config=(directory / "best.yaml").read_text(encoding="utf-8"),
         schedule=kept.get("schedule", ()),
+        links=_json(links) if links.is_file() else {},
     )
 
 

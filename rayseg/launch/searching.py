@@ -14,7 +14,7 @@ from rayseg.engine.plan import Plan
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk, require_store
 from rayseg.launch.lineage import LINEAGE, SCHEDULE
-from rayseg.launch.notes import NOTE, sweep_note
+from rayseg.launch.notes import NOTE, SIDE_BY_SIDE, keep_link, sweep_note, sweep_view
 from rayseg.launch.provenance import record_provenance
 from rayseg.launch.ray_train import import_paths
 from rayseg.launch.records import closing, finisher, open_record
@@ -59,6 +59,7 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
         with closing(finisher(records, parent)):
             if records is not None and parent is not None:
                 view.say(records.link(parent, request.base.tracking.storage))
+                view.say(f"trials  {_share_view(records, parent, request, None)}")
             view.doing("looking at the data")
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
@@ -70,6 +71,8 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             took, places = time.time() - started, max_concurrent(request, len(trials))
             summary = summarise(request, trials, directory, lengths.total_steps, took, parent, places)
             make_pictures(request.base, summary, trials, request.components)
+            if records is not None and parent is not None:
+                keep_link(directory, {SIDE_BY_SIDE: _share_view(records, parent, request, summary)})
             write_report(directory)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
@@ -88,7 +91,7 @@ def _plan(request: SweepRequest, directory: Path, desk: Any, parent: str | None,
         import_paths=tuple(import_paths()),
         components=request.components,
         counts=counts_of(request.base, recipes, request.components),
-        searched=tuple(request.space),
+        searched=tuple(keys_of(request.space)),
     )
 
 
@@ -108,6 +111,13 @@ def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> li
             finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
 
 
+def _share_view(records: DeskStore, parent: str, request: SweepRequest, summary: SweepResult | None) -> str:
+    """Show the trials side by side in MLflow; the address. Made again at the end, when classes and missing values are known."""
+    keys = tuple(keys_of(request.space))
+    view = sweep_view(summary, name=request.name, run_id=parent, metric=request.metric, mode=request.mode, searched=keys)
+    return records.share_view(view)
+
+
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:
     """Leaderboard, best recipe and report on the sweep's own run; on each trial's how it ended, in the words of the table."""
     bred = [LINEAGE, *([SCHEDULE] if summary.schedule else [])] if summary.bred else []
@@ -123,5 +133,7 @@ def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> No
     for row in summary.table:
         if row["run_id"] is not None:
             records.set_tags(row["run_id"], {"rayseg.ended": row["status"]})
+            also = {name: float(row[name]) for name in summary.others if row.get(name) is not None}
+            records.log_batch(row["run_id"], [(row["step"], also)] if also else [])
     told = {"rayseg.best": summary.best_name, "rayseg.trials": str(len(summary.table)), NOTE: sweep_note(summary)}
     records.set_tags(parent, told)

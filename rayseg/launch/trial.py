@@ -40,6 +40,9 @@ from rayseg.tracking import NullTracker, Tracker
 
 __all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
 
+#: In every chart of MLflow, on white and on black; the colours of others are its own.
+_BASELINE_COLOUR = "#4a4f57"
+
 
 @dataclass(frozen=True)
 class TrialPlan:
@@ -236,6 +239,7 @@ class Trial:
             "rayseg.baseline": str(is_baseline).lower(),
             "rayseg.kind": "confirm" if "recipe" in self.point else "trial",
             "rayseg.seed": str(config.seed),
+            **({"mlflow.runColor": _BASELINE_COLOUR} if is_baseline else {}),
             **({"rayseg.recipe": self.point["recipe"]} if "recipe" in self.point else {}),
             **self.point.get("segment", {}).get("tags", {}),
         }

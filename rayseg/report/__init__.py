@@ -6,7 +6,7 @@ from rayseg.report.confirmation import Candidate, RecipeRuns, compare, seeds_wan
 from rayseg.report.confirmed_text import explain_candidate, render_candidates
 from rayseg.report.effects import Effect, effects
 from rayseg.report.image_bootstrap import ImageInterval, bootstrap_images, iou_of_counts
-from rayseg.report.page import render_report
+from rayseg.report.page import render_report, verdict
 from rayseg.report.paired import (
     Difference,
     Judgement,
@@ -55,6 +55,7 @@ __all__ = [
     "seeds_wanted",
     "shortest_endings",
     "standing",
+    "verdict",
     "verdicts_of_many",
     "write_parquet",
 ]

@@ -87,6 +87,7 @@ class SweepRecords:
         origin: entries of ``provenance.json``.
         best_config: ``best.yaml``.
         schedule: of a population's winner: steps, run, score and recipe of each part that made its weights.
+        links: name -> address of other pages about it.
     """
 
     name: str
@@ -111,6 +112,7 @@ class SweepRecords:
     origin: Sequence[Mapping[str, Any]] = ()
     best_config: str = ""
     schedule: Sequence[Mapping[str, Any]] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[TrialRecord]:

@@ -14,10 +14,11 @@ from rayseg.tracking.charts import confusion_picture, curves_picture
 from rayseg.tracking.owner import owner_is_alive, owner_tags, source_tags
 from rayseg.tracking.pictures import colorize, contact_sheet, default_palette, encode_png, panel, wrong_pixels
 from rayseg.tracking.runs import StoredRun
+from rayseg.tracking.shared_view import SweepView, view_text
 from rayseg.tracking.sheet import legend, overlay, tiled
 from rayseg.tracking.text import TextTracker, metrics_line, read_history
 from rayseg.tracking.tracker import NullTracker, RunStatus, Tracker, TrackerGroup
-from rayseg.tracking.ui import compare_url, curves_url, link_line, run_url, ui_command
+from rayseg.tracking.ui import compare_url, curves_url, link_line, run_url, ui_command, view_url
 from rayseg.tracking.uri import check_reachable, resolve_uri, sqlite_path, without_password
 from rayseg.tracking.wandb import WandbTracker
 
@@ -33,6 +34,7 @@ __all__ = [
     "RunStatus",
     "StoreLike",
     "StoredRun",
+    "SweepView",
     "TensorBoardTracker",
     "TextTracker",
     "Tracker",
@@ -63,6 +65,8 @@ __all__ = [
     "sqlite_path",
     "tiled",
     "ui_command",
+    "view_text",
+    "view_url",
     "without_password",
     "wrong_pixels",
 ]

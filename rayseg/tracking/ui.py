@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from rayseg.errors import TrackingError
 from rayseg.tracking.uri import ARTIFACTS_DIR, sqlite_path, without_password
 
-__all__ = ["compare_url", "curves_url", "link_line", "run_url", "ui_command"]
+__all__ = ["compare_url", "curves_url", "link_line", "run_url", "ui_command", "view_url"]
 
 #: Where ``rayseg ui`` serves unless it is told.
 _LOCAL = "http://127.0.0.1:5000"
@@ -95,11 +95,31 @@ def link_line(uri: str, experiment_id: str, run_id: str, storage: str) -> str:
         >>> link_line("sqlite:////data/runs/mlflow.db", "1", "abc", "/data/runs")
         'MLflow  http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning  (rayseg ui --storage /data/runs)'
     """
-    if urlsplit(uri).scheme in {"http", "https"}:
+    if _is_server(uri):
         return f"MLflow  {run_url(without_password(uri), experiment_id, run_id)}"
     own = sqlite_path(uri) == (Path(storage).expanduser().absolute() / "mlflow.db")
     place = f"--storage {shlex.quote(storage)}" if own else f"--uri {shlex.quote(without_password(uri))}"
     return f"MLflow  {run_url(_LOCAL, experiment_id, run_id)}  (rayseg ui {place})"
+
+
+def view_url(uri: str, experiment_id: str, key: str) -> str:
+    """Address of the page of runs as a view shows it, see ``SweepView``; of a database, where ``rayseg ui`` serves it.
+
+    Args:
+        uri: of the store.
+        experiment_id: MLflow's number of the experiment.
+        key: of the view.
+
+    Example:
+        >>> view_url("http://tracker:5000", "1", "4f2a")
+        'http://tracker:5000/#/experiments/1/runs?viewStateShareKey=4f2a&compareRunsMode=CHART&workflowType=machine_learning'
+    """
+    base = without_password(uri).rstrip("/") if _is_server(uri) else _LOCAL
+    return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={key}&compareRunsMode=CHART&{_MODEL_TRAINING}"
+
+
+def _is_server(uri: str) -> bool:
+    return urlsplit(uri).scheme in {"http", "https"}
 
 
 def curves_url(base: str, experiment_id: str, run_ids: Sequence[str], metrics: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from rayseg.errors import ConfigError
 from rayseg.launch import SweepResult
 from rayseg.space import Space, choice, log_uniform, uniform
 from tests.ray.parts import BEST, NAMES, scalars, troubled
+from tests.tracking.test_shared_view import state_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
@@ -71,6 +72,25 @@ def test_the_report_is_on_the_run_with_pictures_of_baseline_and_best(result: Swe
     assert page.count("data:image/png") == 2 * (1 + 3)
     assert all(row["trial"] in page for row in result.table)
     assert "report.html" in {each.path for each in mlflow.list_artifacts(result.run_id)}
+
+
+def test_mlflow_shows_the_trials_side_by_side_and_what_is_on_an_axis_is_there(result: SweepResult, mlflow: Any) -> None:
+    parent = mlflow.get_run(result.run_id)
+    kept = mlflow.get_experiment(parent.info.experiment_id).tags[f"mlflow.sharedViewState.{result.run_id}"]
+    state = state_of(kept)
+    found = mlflow.search_runs([parent.info.experiment_id], state["searchFilter"])
+    assert {run.info.run_id for run in found} == {row["run_id"] for row in result.table}
+    parallel, *bars = [chart for chart in state["compareRunCharts"] if chart["type"] != "LINE"]
+    assert parallel["selectedParams"] == ["Searched/trouble", "Searched/lr"]
+    scored = [run for run in found if run.info.status == "FINISHED"]
+    assert all({*parallel["selectedParams"]} <= run.data.params.keys() for run in scored if "baseline" not in run.info.run_name)
+    shown = {bar["metricKey"] for bar in bars}
+    assert (len(shown), shown - scored[0].data.metrics.keys()) == (1 + len(NAMES), set())
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**Not confirmed.")
+    page = f"#/experiments/{parent.info.experiment_id}/runs?viewStateShareKey={result.run_id}&"
+    assert f"[trials side by side]({page}" in note
+    assert page.replace("&", "&amp;") in (result.directory / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_child_run_is_closed_as_what_it_was(result: SweepResult, mlflow: Any) -> None:

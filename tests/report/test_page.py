@@ -153,7 +153,27 @@ def test_importance_is_told_in_shares_and_a_learning_searcher_is_named(records: 
     cells = found.of("td")
     assert cells[cells.index("62 %") - 1 :][:4] == ["optim.lr", "62 %", "0.001", "more"]
     assert cells[cells.index(f"optim.lr × {EVIL}") :][:3] == [f"optim.lr × {EVIL}", "25 %", "0.500"]
+    assert found.of("p")[-6:].count("Largest: optim.lr (better with more).") == 1
     assert any("at step 10" in text and "optuna chose values by earlier scores" in text for text in found.of("p"))
+
+
+def test_what_importance_says_is_said_in_words(records: SweepRecords) -> None:
+    def said(*found: Effect) -> list[str]:
+        return Parsed(render_report(replace(records, key_effects=found))).of("p")
+
+    chance = Effect(("sampling.thresh",), 0.05, 0.92, "less")
+    assert "More than chance: optim.lr (better with more)." in said(Effect(("optim.lr",), 0.6, 0.01, "more"), chance)
+    assert any("of shuffled scores 92 % show as much as the largest here" in text for text in said(chance))
+
+
+def test_other_pages_about_a_sweep_are_linked(records: SweepRecords) -> None:
+    assert Parsed(render_report(records)).of("a") == []
+    found = Parsed(
+        render_report(replace(records, links={"trials side by side": "http://tracker/#/experiments/1/runs?a=b&c=d"}))
+    )
+    assert found.of("a") == ["trials side by side"]
+    (linked,) = [attrs for name, attrs in found.elements if name == "a"]
+    assert (linked["href"], linked["rel"]) == ("http://tracker/#/experiments/1/runs?a=b&c=d", "noopener")
 
 
 def test_a_long_leaderboard_is_folded(records: SweepRecords) -> None:

@@ -15,7 +15,7 @@ from rayseg.report.page.style import STYLE
 from rayseg.report.page.verdict import confirmation_section, facts, verdict
 from rayseg.report.records import SweepRecords
 
-__all__ = ["render_report"]
+__all__ = ["render_report", "verdict"]
 
 #: A browser then fetches nothing, whatever a name in the records contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -46,6 +46,8 @@ def render_report(records: SweepRecords) -> str:
         tag("style", STYLE),
     )
     top = [tag("h1", text(f"Sweep {records.name}")), tag("p", text(verdict(records)), class_="verdict"), facts(records)]
+    linked = [tag("a", text(name), href=url, title=url, target="_blank", rel="noopener") for name, url in records.links.items()]
+    top += [tag("p", "In MLflow: ", ", ".join(linked), class_="note later")] if linked else []
     parts = (confirmation_section, leaderboard, lineage, curves, parallel, importance, classes, pictures, origin)
     body = tag("body", tag("main", *top, *(part(records) for part in parts)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"

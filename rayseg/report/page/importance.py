@@ -12,6 +12,8 @@ __all__ = ["importance"]
 
 _TITLE = "Importance"
 _MAX_PAIRS = 5
+#: A key is called more than chance up to this p, which holds for all keys together.
+_TOLD = 0.05
 _RANDOM = ("random", "grid")
 
 
@@ -33,10 +35,24 @@ def importance(records: SweepRecords) -> str:
         f"baseline. p: how often chance alone gives any row so much. A number that is best in the middle is seen from {BENDS} "
         f"trials on. A key that was varied little has a small share.{_learned(records.searcher)}"
     )
+    answer = tag("p", text(_answer(records.key_effects, records.searcher)))
     keys = _table(("key", "share", "p", "better with"), records.key_effects)
     pairs = records.pair_effects[:_MAX_PAIRS]
     beyond = tag("p", "Pairs, of what the two leave over alone:", class_="note later")
-    return section(_TITLE, keys, *([beyond, _table(("pair", "share", "p"), pairs)] if pairs else []), note=note)
+    return section(_TITLE, answer, keys, *([beyond, _table(("pair", "share", "p"), pairs)] if pairs else []), note=note)
+
+
+def _answer(found: Sequence[Effect], searcher: str) -> str:
+    """What the table of keys says, in a sentence."""
+    told = [each for each in found if each.p_value <= _TOLD]
+    if told:
+        named = ", ".join(f"{each.keys[0]} (better with {each.best})" if each.best else each.keys[0] for each in told)
+        return f"More than chance: {named}." if searcher in _RANDOM else f"Largest: {named}."
+    least = min(each.p_value for each in found)
+    return (
+        f"No key is told from chance: of shuffled scores {100 * least:.0f} % show as much as the largest here. "
+        "That is no proof that none matters: few trials show large effects only."
+    )
 
 
 def _learned(searcher: str) -> str:

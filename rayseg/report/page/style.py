@@ -75,6 +75,7 @@ figure img{display:block;width:100%;height:auto;margin-bottom:3px}
 figcaption{overflow-wrap:anywhere;line-height:1.3}
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--accent)}
+a{color:var(--accent)}
 pre{overflow-x:auto;font:12.5px/1.5 ui-monospace,Menlo,Consolas,monospace;
 background:var(--card);border:1px solid var(--line);padding:14px}
 @media (max-width:640px){main{padding:24px 16px 56px}.verdict{font-size:20px}.facts{gap:10px 22px}.plot{height:230px}

@@ -26,9 +26,10 @@ from rayseg.tracking.mlflow.registry import add_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, StoredSweep, StoredTrial, child_rows, stored_run
+from rayseg.tracking.shared_view import VIEW_TAG, SweepView, view_text
 from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
-from rayseg.tracking.ui import link_line
+from rayseg.tracking.ui import link_line, view_url
 from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path, without_password
 
 __all__ = ["MlflowStore"]
@@ -247,6 +248,18 @@ class MlflowStore:
     def link(self, run_id: str, storage: str) -> str:
         """A line that tells where the run is looked at; see ``link_line``."""
         return link_line(self.uri, self.experiment_id, run_id, storage)
+
+    def share_view(self, view: SweepView) -> str:
+        """Keep how the page of runs shows a search, under the id of its run; a view of that id is replaced.
+
+        Returns:
+            The page's address.
+        """
+        text, key = view_text(view, int(time.time() * 1000)), view.parent_run_id
+        with self._using(f"keep the view {view.name!r}") as client:
+            if text is not None:
+                client.set_experiment_tag(self._experiment_id, f"{VIEW_TAG}{key}", text)
+        return view_url(self.uri, self._experiment_id, key)
 
     def open_runs(self, tag_filter: Mapping[str, str] | None = None) -> list[StoredRun]:
         """Runs of the experiment that say RUNNING and have all tags of ``tag_filter``."""
