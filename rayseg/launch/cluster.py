@@ -18,7 +18,16 @@ from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
 from rayseg.errors import ConfigError, Problem
 
-__all__ = ["can_grow", "connect", "fitting_workers", "require_resources", "resource_problems", "use_gpu", "worker_resources"]
+__all__ = [
+    "can_grow",
+    "cluster_use",
+    "connect",
+    "fitting_workers",
+    "require_resources",
+    "resource_problems",
+    "use_gpu",
+    "worker_resources",
+]
 
 #: Ray Train passes one report per interval on; its default of 2 s would be the length of every evaluation.
 _ENVIRONMENT = {
@@ -121,3 +130,15 @@ def require_resources(config: ExperimentConfig) -> None:
 def can_grow() -> bool:
     """Whether nodes come when they are asked for: ``RAYSEG_CLUSTER_CAN_GROW=1``."""
     return os.environ.get("RAYSEG_CLUSTER_CAN_GROW", "0") == "1"
+
+
+def cluster_use() -> str:
+    """How many CPUs and GPUs of the cluster are in use; nothing while there is none."""
+    if not ray.is_initialized():
+        return ""
+    try:
+        have, free = ray.cluster_resources(), ray.available_resources()
+    except (ray.exceptions.RayError, RuntimeError, ConnectionError):
+        return ""
+    kinds = [kind for kind in ("CPU", "GPU") if have.get(kind)]
+    return ", ".join(f"{have[kind] - free.get(kind, 0.0):g} of {have[kind]:g} {kind}" for kind in kinds)

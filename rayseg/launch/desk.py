@@ -14,12 +14,11 @@ Notes at the desk, by key::
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -28,12 +27,24 @@ from rayseg.config import ExperimentConfig
 from rayseg.errors import RaysegError
 from rayseg.keeping import KeepingPlace
 from rayseg.launch.keepers import Keepers
-from rayseg.tracking import Access, RunStatus, SweepView, access_of, check_reachable, owner_is_alive, resolve_uri
+from rayseg.tracking import (
+    Access,
+    NullTracker,
+    RunStatus,
+    SweepView,
+    Tracker,
+    access_of,
+    check_reachable,
+    owner_is_alive,
+    resolve_uri,
+)
 
-__all__ = ["Desk", "DeskStore", "DeskStream", "Echo", "asked", "desk_of", "opened_desk", "require_store"]
+__all__ = ["Desk", "DeskStore", "DeskTold", "Echo", "asked", "desk_of", "opened_desk", "require_store"]
 
 #: Desks of this process by directory; Tune pickles its callbacks, and a handle would outlive its cluster there.
 _OPEN: dict[str, Any] = {}
+#: Metrics of a step, or tags, which have none.
+Told = tuple[int | None, dict[str, Any]]
 
 
 class Desk:
@@ -49,7 +60,7 @@ class Desk:
         access.grant()
         self._store = None if uri is None else _store(uri, experiment)
         self._notes: dict[str, Any] = {}
-        self._lines: list[str] = []
+        self._told: list[Told] = []
         self._keepers = Keepers()
 
     def record(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -86,14 +97,14 @@ class Desk:
         """Remove what is kept on other nodes."""
         self._keepers.close()
 
-    def say(self, line: str) -> None:
-        """Take a line for the driver's terminal."""
-        self._lines.append(line)
+    def tell(self, told: Told) -> None:
+        """Take what the driver's terminal shall say."""
+        self._told.append(told)
 
-    def lines(self) -> list[str]:
-        """Lines since the last call."""
-        lines, self._lines = self._lines, []
-        return lines
+    def told(self) -> list[Told]:
+        """What was told since the last call."""
+        told, self._told = self._told, []
+        return told
 
 
 def _store(uri: str, experiment: str) -> Any:
@@ -155,47 +166,57 @@ def asked(reference: Any, timeout_s: float | None = None) -> Any:
         raise
 
 
-class DeskStream(io.StringIO):
-    """A text stream whose lines appear on the driver's terminal."""
+class DeskTold(NullTracker):
+    """What rank 0 measures and tags, told on the driver's terminal.
+
+    Args:
+        desk: handle of the actor.
+    """
 
     def __init__(self, desk: Any) -> None:
+        super().__init__()
         self._desk = desk
 
-    def write(self, text: str) -> int:
-        """Send whole lines."""
-        self._desk.say.remote(text.rstrip("\n"))
-        return len(text)
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Send them."""
+        self._desk.tell.remote((step, dict(metrics)))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Send them."""
+        self._desk.tell.remote((None, dict(tags)))
 
 
 class Echo:
-    """Prints the lines that come to the desk, until it is closed.
+    """Passes on what was told at the desk, until it is closed.
 
     Args:
-        desk: where the lines come.
-        stream: where they are printed.
+        desk: where it is told.
+        tracker: of the driver's terminal.
     """
 
-    def __init__(self, desk: Any, stream: TextIO) -> None:
+    def __init__(self, desk: Any, tracker: Tracker) -> None:
         self._desk = desk
-        self._stream = stream
+        self._tracker = tracker
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rayseg-echo", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Print what is left and stop."""
+        """Pass on what is left and stop."""
         self._done.set()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while not self._done.wait(0.5):
-            self._print()
-        self._print()
+            self._pass_on()
+        self._pass_on()
 
-    def _print(self) -> None:
-        for line in ray.get(self._desk.lines.remote()):
-            self._stream.write(f"{line}\n")
-        self._stream.flush()
+    def _pass_on(self) -> None:
+        for step, values in ray.get(self._desk.told.remote()):
+            if step is None:
+                self._tracker.set_tags(values)
+            else:
+                self._tracker.log_metrics(step, values)
 
 
 class DeskStore:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,15 @@ from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
-from rayseg.launch.cluster import can_grow, connect, require_resources, use_gpu, worker_resources
+from rayseg.launch.cluster import can_grow, cluster_use, connect, require_resources, use_gpu, worker_resources
 from rayseg.launch.deciding import decided, measured_here
 from rayseg.launch.desk import DeskStore, Echo, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
-from rayseg.launch.parts import info_of, keep_schedule, left_of, parts_of, steps_done
+from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
+from rayseg.launch.telling import Telling, telling
 
 __all__ = ["import_paths", "make_trainer", "measured_on_cluster", "run_trainer", "train_on_ray"]
 
@@ -43,19 +44,26 @@ def train_on_ray(base: ExperimentConfig, point: Mapping[str, Any], components: C
         components: name -> callable given by value.
     """
     require_store(base)
-    connect()
-    require_resources(base)
-    parts = parts_of(point, decided(base, components, measured_on_cluster), 0)
+    with telling(base, components, cluster_use) as told:
+        told.doing("starting Ray")
+        connect()
+        require_resources(base)
+        return _train(parts_of(point, decided(base, components, measured_on_cluster), 0), components, told)
+
+
+def _train(parts: Sequence[Part], components: Components, told: Telling) -> TrainResult:
     config = parts[-1].config
     directory = prepare_directory(config)
     keep_schedule(parts, directory)
     before = groups_of_this_job()
+    told.doing("opening the store")
     with opened_desk(config, str(directory)) as desk:
         records = None if config.tracking.mlflow is None else DeskStore(desk)
         run_id = open_record(records, config, directory)
-        if records is not None and run_id is not None and config.tracking.text:
-            sys.stdout.write(f"{records.link(run_id, config.tracking.storage)}\n")
-        echo = Echo(desk, sys.stdout)
+        if records is not None and run_id is not None:
+            told.say(records.link(run_id, config.tracking.storage))
+        told.doing("starting the workers")
+        echo = Echo(desk, told)
         try:
             with closing(finisher(records, run_id)), _interruptible(), keeping(config) as place:
                 for part in left_of(parts, steps_done(directory)):

@@ -22,7 +22,7 @@ from rayseg.engine.checkpoint import is_whole, newest_whole, step_of, strip_olde
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.errors import RaysegError
-from rayseg.launch.desk import DeskStore, DeskStream
+from rayseg.launch.desk import DeskStore, DeskTold
 from rayseg.launch.groups import claim_group
 from rayseg.launch.keepers import place_here
 from rayseg.launch.records import closing, own_trackers, run_tracker
@@ -145,6 +145,6 @@ def _recording(info: RunInfo, desk: Any, gate: Any) -> Iterator[Tracker]:
         return
     directory = Path(info.directory)
     own = own_trackers(config, directory, group=None if gate is None else directory.parent.name)
-    stream = DeskStream(desk) if config.tracking.text else None
+    told = [DeskTold(desk)] if config.tracking.text else []
     with closing(TrackerGroup(own).finish):
-        yield run_tracker(DeskStore(desk), info.run_id, total_steps=config.train.steps, stream=stream, own=own)
+        yield run_tracker(DeskStore(desk), info.run_id, [*told, *own])

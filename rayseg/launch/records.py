@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig, flatten, to_yaml
@@ -14,7 +14,6 @@ from rayseg.tracking import (
     MlflowTracker,
     RunStatus,
     StoreLike,
-    TextTracker,
     Tracker,
     TrackerGroup,
     WandbTracker,
@@ -179,18 +178,9 @@ def closed_if_raised(trackers: Sequence[Tracker]) -> Iterator[None]:
         raise
 
 
-def run_tracker(
-    store: StoreLike | None,
-    run_id: str | None,
-    *,
-    total_steps: int | None = None,
-    stream: TextIO | None = None,
-    own: Sequence[Tracker] = (),
-) -> Tracker:
-    """Where rank 0 records: lines on the terminal, the MLflow run, and the trackers of its own process."""
+def run_tracker(store: StoreLike | None, run_id: str | None, own: Sequence[Tracker] = ()) -> Tracker:
+    """Where rank 0 records: the MLflow run, and the trackers of its own process."""
     trackers: list[Tracker] = []
     if store is not None and run_id is not None:
         trackers.append(MlflowTracker(store, run_id))
-    if stream is not None:
-        trackers.append(TextTracker(None, stream, total_steps=total_steps))
     return TrackerGroup([*trackers, *own])

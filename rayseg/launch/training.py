@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rayseg.launch.lineage import read_schedule
 from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.records import closed_if_raised, closing, open_record, open_store, own_trackers, run_tracker
 from rayseg.launch.run import TrainResult, named, prepare_directory, run_worker, stopped_by
+from rayseg.launch.telling import Telling, telling
 
 __all__ = ["train"]
 
@@ -50,7 +50,9 @@ def train(
     if problems := _schedule_problems(parts, components):
         raise ConfigError(problems, where=str(schedule))
     if config.scaling.workers == 0:
-        return _train_here(parts_of(point, decided(config, components or {}), 0), components or {})
+        parts = parts_of(point, decided(config, components or {}), 0)
+        with telling(parts[-1].config, components or {}) as told:
+            return _train_here(parts, components or {}, told)
     from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
 
     return train_on_ray(config, point, components or {})
@@ -70,17 +72,18 @@ def _schedule_problems(parts: Sequence[Part], components: Components | None) -> 
     return problems
 
 
-def _train_here(parts: Sequence[Part], components: Components) -> TrainResult:
+def _train_here(parts: Sequence[Part], components: Components, told: Telling) -> TrainResult:
     config = parts[-1].config
     directory = prepare_directory(config)
     keep_schedule(parts, directory)
+    told.doing("opening the store")
     store, own = open_store(config), own_trackers(config, directory)
     with closed_if_raised(own):
         run_id = open_record(store, config, directory)
-    if store is not None and run_id is not None and config.tracking.text:
-        sys.stdout.write(f"{store.link(run_id, config.tracking.storage)}\n")
-    stream = sys.stdout if config.tracking.text else None
-    tracker = run_tracker(store, run_id, total_steps=config.train.steps, stream=stream, own=own)
+    if store is not None and run_id is not None:
+        told.say(store.link(run_id, config.tracking.storage))
+    told.doing("opening the data, making the network")
+    tracker = run_tracker(store, run_id, [told, *own])
     reporter = LocalReporter(
         directory,
         keep=config.checkpoint.keep,

@@ -170,7 +170,7 @@ class Trial:
         parts = parts_of(self.point, config, self.plan.total_steps)
         keep_schedule(parts, directory)
         last, ended = _LastStep(), None
-        tracker = NullTracker() if on_workers(config) else run_tracker(store, run_id, own=self._own(config, directory))
+        tracker = NullTracker() if on_workers(config) else run_tracker(store, run_id, self._own(config, directory))
         with closing(finisher(store, run_id) if on_workers(config) else tracker.finish):
             try:
                 if on_workers(config):

@@ -9,8 +9,8 @@ from typing import Any
 
 import ray.tune
 
-import ray
 from rayseg.engine.history import History
+from rayseg.launch.cluster import cluster_use
 from rayseg.launch.parts import overrides_of
 from rayseg.launch.run import stopped_by
 from rayseg.launch.summary import EndedTrial
@@ -18,7 +18,7 @@ from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
 
-__all__ = ["Watch", "cluster_use", "recipe_board", "say_beside", "watched"]
+__all__ = ["Watch", "recipe_board", "say_beside", "watched"]
 
 #: Views of this process by directory; Tune pickles its callbacks, and a terminal does not survive that.
 _OPEN: dict[str, SearchView] = {}
@@ -150,15 +150,3 @@ def watched(directory: str, board: Board) -> Iterator[SearchView]:
 def recipe_board(title: str, metric: str, mode: Any, total_steps: int, keys: Sequence[str], *, ranks: bool = True) -> Board:
     """A board that calls the keys of recipes by their shortest names."""
     return Board(title, metric, mode, None, total_steps, shortest_endings(keys), ranks)
-
-
-def cluster_use() -> str:
-    """How many CPUs and GPUs of the cluster are in use; nothing while there is none."""
-    if not ray.is_initialized():
-        return ""
-    try:
-        have, free = ray.cluster_resources(), ray.available_resources()
-    except (ray.exceptions.RayError, RuntimeError, ConnectionError):
-        return ""
-    kinds = [kind for kind in ("CPU", "GPU") if have.get(kind)]
-    return ", ".join(f"{have[kind] - free.get(kind, 0.0):g} of {have[kind]:g} {kind}" for kind in kinds)

@@ -123,3 +123,14 @@ class SweepRecords:
     def baseline_trial(self) -> TrialRecord | None:
         """Trial 0, if it has a score."""
         return next((trial for trial in self.ranked if trial.name == self.baseline), None)
+
+    def baseline_at(self, step: int) -> Mapping[str, Any]:
+        """Scores of the baseline at the step of another trial; empty where it was not evaluated there.
+
+        Args:
+            step: of an evaluation.
+        """
+        trial = self.baseline_trial
+        if trial is None:
+            return {}
+        return trial.row if trial.row["step"] == step else dict(trial.history).get(step, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import math
 import os
 import pty
 import struct
@@ -19,7 +20,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rayseg.report.live import Board, LiveRow, LiveState, LiveView, PlainView, shown_search
+from rayseg.report.confirmation import Mode
+from rayseg.report.live import (
+    Board,
+    LiveRow,
+    LiveRun,
+    LiveState,
+    LiveView,
+    PlainView,
+    RunBoard,
+    RunSeen,
+    shown_run,
+    shown_search,
+)
 from rayseg.report.live.rows import best_row, steps_left
 from rayseg.report.live.terminal import Foot
 from tests.report.screen import screen_of
@@ -84,6 +97,59 @@ def test_time_that_is_left_is_told_by_the_speed_of_the_stage_that_runs() -> None
     view.see([replace(BASELINE, name="baseline-seed6")], 2)
     wait_for("about 10 s left")
     view.close()
+
+
+RUN = RunBoard("train streets", "val/mIoU", "max", 100)
+
+
+def test_a_run_leaves_what_was_printed_and_its_picture_tells_the_newest(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)
+    threads = threading.active_count()
+    with shown_run(RUN, lambda: "2 of 2 CPU") as live:
+        assert live is not None
+        live.say("MLflow  here")
+        live.doing("starting Ray")
+        sys.stdout.write("from somewhere else\n")
+    assert threading.active_count() == threads
+    written = terminal.written()
+    assert screen_of(written) == ["MLflow  here", "from somewhere else"]
+    assert "cluster  2 of 2 CPU" in written
+
+
+def test_time_that_is_left_of_a_run_is_told_by_the_steps_after_the_first() -> None:
+    now = [0.0]
+    run = LiveRun(RUN, Foot(io.StringIO()), lambda: "", every_s=600.0, clock=lambda: now[0])
+    run.close()
+    assert run.left_s is None
+    now[0] = 500.0  # the first steps compile, or wait for data
+    run.see(10, {"train/loss": 0.7})
+    assert run.left_s is None
+    now[0] = 510.0
+    run.see(20, {"train/loss": 0.6})
+    now[0] = 515.0
+    assert run.left_s == pytest.approx(75.0)
+    now[0] = 999.0
+    assert run.left_s is None  # longer than it should have taken: nobody knows
+
+
+SCORES = st.lists(st.one_of(st.none(), st.just(float("nan")), st.floats(0, 1)), max_size=8)
+
+
+@settings(max_examples=30)
+@given(SCORES, st.sampled_from(["max", "min"]))
+def test_the_best_of_a_run_is_the_best_score_it_had(scores: list[float | None], mode: Mode) -> None:
+    seen = RunSeen()
+    for step, score in enumerate(scores, 1):
+        told = {} if score is None else {"val/mIoU": score}
+        seen = seen.told(step, {"train/loss": 1.0 / step, **told}, "val/mIoU", mode)
+    known = [score for score in scores if score is not None and not math.isnan(score)]
+    assert seen.best == ((max if mode == "max" else min)(known) if known else None)
+    assert known == [] or scores[seen.best_step - 1] == seen.best
+    assert seen.step == len(scores)
+    if scores:
+        assert f"loss {1.0 / len(scores):.4g}" in "\n".join(RUN.lines(seen, elapsed_s=1.0))
 
 
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)

@@ -65,7 +65,8 @@ class Parsed(HTMLParser):
 def _trial(name: str, rank: int | None, score: float, **row: object) -> TrialRecord:
     scores = {METRIC: score, "val/IoU/sky": score + 0.1, "val/IoU/road": score - 0.1}
     own = {"rank": rank, "trial": name, "step": 20, "status": "full", "fault": None, "optim.lr": 0.01, **scores, **row}
-    return TrialRecord(own, [(10, {METRIC: score / 2}), (20, {METRIC: score})] if rank else [])
+    half = {METRIC: score / 2, "val/IoU/sky": score / 2}
+    return TrialRecord(own, [(10, half), (20, {METRIC: score})] if rank else [])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_the_page_is_well_formed_says_its_values_and_asks_for_nothing(records: S
     found = Parsed(page)
     assert found.open == []
     assert {"recipes: sweep report"} == set(found.of("title")[:1])
-    assert {"0.6250", "+0.1250", "−0.0625", "stopped early"} <= set(found.of("td"))
+    assert {"0.6250", "+0.1250", "+0.1875", "stopped early"} <= set(found.of("td"))
     assert "a_1 ranks first with val/mIoU 0.6250, +0.1250 beside the baseline." in " ".join(found.of("p"))
     assert any("NonFiniteLossError" in text for text in found.of("li"))
     assert f"{EVIL[:23]}…" in found.of("td")
@@ -111,10 +112,19 @@ def test_baseline_and_best_stand_out_of_the_curves(records: SweepRecords) -> Non
     assert found.count("path", "trial") == 2
 
 
+def test_differences_are_told_at_the_step_of_the_trial_and_not_elsewhere(records: SweepRecords) -> None:
+    cells = Parsed(render_report(records)).of("td")
+    assert cells[cells.index("a_2") :][:3] == ["a_2", "0.4375", "+0.1875"]  # the baseline had .25 then, and .5 at its end
+    later = [replace(trial, row={**trial.row, "step": 15}) if trial.name == "a_2" else trial for trial in records.trials]
+    cells = Parsed(render_report(replace(records, trials=later))).of("td")
+    assert cells[cells.index("a_2") :][:3] == ["a_2", "0.4375", "–"]
+    assert cells[cells.index("sky") :][:4] == ["sky", "60.0", "+12.5", "–"]
+
+
 def test_differences_by_class_are_points_beside_the_baseline(records: SweepRecords) -> None:
     cells = Parsed(render_report(records)).of("td")
     row = cells[cells.index("sky") :][:4]
-    assert row == ["sky", "60.0", "+12.5", "−6.2"]
+    assert row == ["sky", "60.0", "+12.5", "+28.8"]
     bare = [replace(trial, row={**trial.row, "val/IoU/sky": None}) for trial in records.trials]
     cells = Parsed(render_report(replace(records, trials=bare))).of("td")
     assert cells[cells.index("sky") :][:4] == ["sky", "–", "–", "–"]

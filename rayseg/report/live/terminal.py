@@ -9,12 +9,12 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
+from threading import Event, RLock, Thread
 from typing import TextIO
 
-__all__ = ["Foot", "beside_foot", "is_terminal"]
+__all__ = ["Foot", "Redrawn", "beside_foot", "is_terminal"]
 
 _UP, _CLEAR_BELOW, _CLEAR_LINE = "\x1b[{}A", "\x1b[J", "\x1b[K"
 
@@ -97,6 +97,41 @@ class Foot:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Redrawn:
+    r"""A picture at the foot, drawn anew by a thread of its own until it is closed.
+
+    Args:
+        foot: where it is drawn.
+        picture: makes its lines for so many columns; called by the thread.
+        every_s: seconds between pictures.
+
+    Example:
+        >>> import io
+        >>> stream = io.StringIO()
+        >>> drawn = Redrawn(Foot(stream), lambda columns: ["step 1"], 60.0)
+        >>> drawn.close()
+        >>> stream.getvalue().startswith("step 1")
+        True
+    """
+
+    def __init__(self, foot: Foot, picture: Callable[[int], Sequence[str]], every_s: float) -> None:
+        self._foot, self._picture, self._every_s = foot, picture, every_s
+        self._done = Event()
+        self._thread = Thread(target=self._run, name="rayseg-live", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Draw no more."""
+        self._done.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while True:
+            self._foot.draw(self._picture(self._foot.size[0] - 1))
+            if self._done.wait(self._every_s):
+                return
 
 
 class _Above:

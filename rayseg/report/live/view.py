@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Event, Thread
 from typing import Protocol, TextIO
 
 from rayseg.report.live.board import Board
 from rayseg.report.live.rows import LiveRow
-from rayseg.report.live.terminal import Foot, beside_foot, is_terminal
+from rayseg.report.live.terminal import Foot, Redrawn, beside_foot, is_terminal
 
 __all__ = ["LiveView", "PlainView", "SearchView", "shown_search"]
 
@@ -98,14 +97,11 @@ class LiveView:
         every_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._board, self._foot, self._use = board, foot, use
-        self._every_s, self._clock = every_s, clock
+        self._board, self._foot, self._use, self._clock = board, foot, use, clock
         self._begun, self._working_since, self._steps_before = clock(), 0.0, 0
         self._rows: tuple[LiveRow, ...] = ()
         self._phase, self._used, self._drawn = "", "", 0
-        self._done = Event()
-        self._thread = Thread(target=self._run, name="rayseg-live", daemon=True)
-        self._thread.start()
+        self._redrawn = Redrawn(foot, self._picture, every_s)
 
     def say(self, line: str) -> None:
         """Print it above."""
@@ -130,24 +126,15 @@ class LiveView:
 
     def close(self) -> None:
         """Draw no more."""
-        self._done.set()
-        self._thread.join(timeout=10)
+        self._redrawn.close()
 
-    def _run(self) -> None:
-        while not self._done.is_set():
-            self._draw()
-            self._done.wait(self._every_s)
-
-    def _draw(self) -> None:
+    def _picture(self, width: int) -> list[str]:
         if self._drawn % self._USE_EVERY == 0:
             self._used = self._use()
         self._drawn += 1
         rows, now = self._rows, self._clock()
         left = self._board.left_s(rows, self._steps_before, now - self._working_since) if rows and not self._phase else None
-        width = self._foot.size[0] - 1
-        self._foot.draw(
-            self._board.lines(rows, elapsed_s=now - self._begun, left_s=left, phase=self._phase, use=self._used, width=width)
-        )
+        return self._board.lines(rows, elapsed_s=now - self._begun, left_s=left, phase=self._phase, use=self._used, width=width)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from rayseg.report.page.markup import absent, section, signed, table, tag, text
 from rayseg.report.records import SweepRecords, TrialRecord
@@ -36,7 +38,8 @@ def classes(records: SweepRecords) -> str:
     others = [trial for trial in records.ranked if trial is not baseline][:_MAX_TRIALS]
     if not names or not others:
         return absent(_TITLE, f"no trial beside the baseline has {_PREFIX}...")
-    found = {name: [_points(trial, baseline, name) for trial in others] for name in names}
+    beside = [(trial, records.baseline_at(trial.row["step"])) for trial in others]
+    found = {name: [_points(trial, before, name) for trial, before in beside] for name in names}
     largest = max((abs(value) for row in found.values() for value in row if value is not None), default=0.0)
     full = min(_MOST_FULL, max(_LEAST_FULL, largest))
     head = [tag("th", "class", class_="name"), tag("th", f"baseline{_step(baseline)}")]
@@ -52,7 +55,10 @@ def classes(records: SweepRecords) -> str:
     ]
     more = len(records.ranked) - 1 - len(others)
     rest = f" {more} more trials are in table.parquet." if more > 0 else ""
-    note = f"Baseline: IoU in per cent. Others: differences in points, of one run each, so small ones are chance.{rest}"
+    note = (
+        "Baseline: IoU in per cent. Others: differences in points from the baseline at the same step, of one run each, so "
+        f"small ones are chance.{rest}"
+    )
     return section(_TITLE, table(head, rows, class_="heat"), note=note)
 
 
@@ -60,8 +66,8 @@ def _step(trial: TrialRecord) -> str:
     return tag("small", text(f"step {trial.row['step']}"))
 
 
-def _points(trial: TrialRecord, baseline: TrialRecord, name: str) -> float | None:
-    own, other = trial.row.get(f"{_PREFIX}{name}"), baseline.row[f"{_PREFIX}{name}"]
+def _points(trial: TrialRecord, before: Mapping[str, Any], name: str) -> float | None:
+    own, other = trial.row.get(f"{_PREFIX}{name}"), before.get(f"{_PREFIX}{name}")
     return None if own is None or other is None or math.isnan(own - other) else 100 * (own - other)
 
 

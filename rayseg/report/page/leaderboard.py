@@ -37,17 +37,20 @@ def leaderboard(records: SweepRecords) -> str:
     rest = tag("details", tag("summary", f"{len(rows) - _SHOWN} more trials"), table(head, rows[_SHOWN:]))
     shown = [table(head, rows[:_SHOWN]), *([rest] if len(rows) > _SHOWN else [])]
     failed = [tag("p", "Why trials failed:", class_="note"), tag("ul", *faults, class_="told")] if faults else []
-    note = "Scores of last evaluations. A trial that was ended early is ranked by what it had then: look at its step."
+    note = (
+        "Scores of last evaluations. A trial that was ended early is ranked by what it had then: look at its step. Beside "
+        "baseline: the difference from what the baseline had at that step."
+    )
     note += " ● No other trial beats it in all objectives." if records.others else ""
     return section("Leaderboard", *shown, *failed, note=note)
 
 
 def _row(trial: TrialRecord, records: SweepRecords) -> str:
-    row, baseline = trial.row, records.baseline_trial
+    row, before = trial.row, records.baseline_at(trial.row["step"]).get(records.metric)
     score = f"{trial.score(records.metric):.4f}" if trial.ranked else "–"
     beside = "–"
-    if trial.ranked and baseline is not None and trial is not baseline:
-        beside = signed(trial.score(records.metric) - baseline.score(records.metric))
+    if trial.ranked and before is not None and trial.name != records.baseline:
+        beside = signed(trial.score(records.metric) - before)
     cells = [
         tag("td", number(row.get("rank"))),
         tag("td", text(trial.name), class_="name"),
