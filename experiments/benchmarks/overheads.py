@@ -3,9 +3,10 @@
     python experiments/benchmarks/overheads.py    two minutes on two cores
 
 *start* is a new process that takes one step of a small network and ends: a bare script of torch, ``rayseg.train``, and the
-same with MLflow, whose store is there already. *checkpoint* is what the loop waits for at an evaluation of a network of ten
-million weights with AdamW: ``torch.save`` of the same values to the same disk, flushed; and rayseg's, which also writes digests
-and drops old checkpoints. *record* is 200 steps of twelve values each, on the thread that trains.
+same with MLflow, whose store is there already. *checkpoint* is what the thread that trains does, and waits for, at a checkpoint
+of a network of ten million weights with AdamW: ``torch.save`` of the same values to the same disk, flushed; ``rayseg``, which
+copies them and lets another thread write them, with digests, and drop old ones; and ``awaited``, where that is done before the
+next step, as under Ray, which copies checkpoints itself. *record* is 200 steps of twelve values each, on that thread.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from measuring import Row, Taken, arguments, finish, result, rows_of, turns
 from torch import nn
 
 from rayseg.config import write_yaml
-from rayseg.engine import LocalReporter, write_checkpoint
+from rayseg.engine import LocalReporter
+from rayseg.engine.saving import Saver
 from rayseg.testing import tiny_experiment
 from rayseg.tracking import MlflowStore, MlflowTracker, NullTracker
 
@@ -72,8 +74,26 @@ def _child(script: str, *words: Any) -> None:
     subprocess.run([sys.executable, "-c", script, *map(str, words[:-1])], cwd=own, env=os.environ.copy(), check=True)
 
 
-def checkpoints(folder: Path, width: int) -> dict[str, Callable[[], object]]:
-    """Ways to keep a network and its optimizer; of each the last three."""
+def checkpoints(folder: Path, width: int, rounds: int) -> dict[str, Taken]:
+    """What ways to keep a network and its optimizer take of this thread; of each way the last three are kept."""
+    saver = Saver()
+    with saver:
+        ways = _savers(folder, width, saver)
+        taken = {way: Taken() for way in ways}
+        for way in ways.values():
+            way()
+        saver.wait()
+        for _ in range(rounds):
+            for way, each in taken.items():
+                cpu, wall = time.thread_time(), time.perf_counter()
+                ways[way]()
+                each.cpu_s.append(time.thread_time() - cpu)
+                each.wall_s.append(time.perf_counter() - wall)
+                saver.wait()
+    return taken
+
+
+def _savers(folder: Path, width: int, saver: Saver) -> dict[str, Callable[[], object]]:
     model = nn.Sequential(*(nn.Linear(width, width) for _ in range(10)))
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(1, width)).sum().backward()
@@ -88,14 +108,16 @@ def checkpoints(folder: Path, width: int) -> dict[str, Callable[[], object]]:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def ours() -> None:
+    def ours(*, awaited: bool) -> None:
         step[0] += 1
-        directory = write_checkpoint(reporter.staging(step[0]), tensors, {}, step=step[0])
+        directory = reporter.staging(step[0])
+        saver.write(directory, tensors, {}, step=step[0], awaited=awaited)
         reporter.report(step[0], {"score": -float(step[0])}, directory)
+        saver.then(lambda: reporter.stored(directory))
+        if awaited:
+            saver.wait()
 
-    for _ in range(3):
-        ours()
-    return {"torch": bare, "rayseg": ours}
+    return {"torch": bare, "awaited": lambda: ours(awaited=True), "rayseg": lambda: ours(awaited=False)}
 
 
 def records(folder: Path) -> tuple[dict[str, Callable[[], object]], Callable[[], None]]:
@@ -126,7 +148,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = compare(starts(folder, min(rounds, 3)), "start")
-        rows += compare(turns(checkpoints(folder, width), rounds), "checkpoint")
+        rows += compare(checkpoints(folder, width, rounds), "checkpoint")
         ways, close = records(folder)
         rows += compare(turns(ways, rounds), "record, 200 steps")
         close()

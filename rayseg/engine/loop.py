@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from rayseg.collective import all_max, broadcast_object, is_main, rank, world_size
-from rayseg.engine.checkpoint import read_checkpoint, read_manifest, write_checkpoint
+from rayseg.collective import all_max, barrier, broadcast_object, is_main, rank, world_size
+from rayseg.engine.checkpoint import read_checkpoint, read_manifest
 from rayseg.engine.clip import clip_gradients
 from rayseg.engine.clock import Clock
 from rayseg.engine.generators import borrowed_generators, seed_everything
@@ -20,8 +19,9 @@ from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
+from rayseg.engine.saving import Saver
 from rayseg.engine.state import TrainState
-from rayseg.engine.step import backward, wrap
+from rayseg.engine.step import backward, broadcast_buffers, wrap
 from rayseg.engine.swa import renew_statistics
 from rayseg.errors import CheckpointError, ConfigError, Problem
 from rayseg.mix import Mix
@@ -57,6 +57,7 @@ class Fit:
     texts: Mapping[str, str] = field(default_factory=dict)
     other_recipe: bool = False
     compiled: bool = False
+    saver: Saver = field(default_factory=Saver)
     last_good: str | None = None
     asked: str | None = None
 
@@ -89,12 +90,14 @@ def fit(run: Fit) -> dict[str, float]:
         CheckpointError: the checkpoint to resume from does not fit, or the storage cannot be written.
     """
     state = run.state
-    with borrowed_generators():
+    with borrowed_generators(), run.saver:
         _resume(run)
         call_hooks(state.hooks, "on_start", run)
         if not run.ended:
             _train(run)
+        run.saver.wait()
         call_hooks(state.hooks, "on_end", run)
+    barrier()  # what rank 0 has written is there for all
     return dict(state.metrics)
 
 
@@ -177,6 +180,8 @@ def _publish(run: Fit, guard: FiniteGuard, clock: Clock) -> None:
     if evaluates or saves or run.ended:
         checkpoint = _save(run) if saves or run.ended else None
         run.reporter.report(state.step, state.metrics if evaluates else {}, checkpoint)
+        if checkpoint is not None and (stored := getattr(run.reporter, "stored", None)) is not None:
+            run.saver.then(lambda: stored(checkpoint))
 
 
 def _agreed_to_stop(run: Fit) -> bool:
@@ -254,13 +259,6 @@ def _renew_average(run: Fit) -> None:
     swa.stale = False
 
 
-def broadcast_buffers(model: nn.Module) -> None:
-    """Rank 0's buffers on every rank: batch norms that are not synchronised have statistics of their own."""
-    if world_size() > 1:
-        for buffer in model.buffers():
-            dist.broadcast(buffer, src=0)
-
-
 def _save(run: Fit) -> Path | None:
     state = run.state
     call_hooks(state.hooks, "before_checkpoint", run)
@@ -273,7 +271,8 @@ def _save(run: Fit) -> Path | None:
         tensors = {"model.pt": state.published.state_dict()}
         if run.plan.resume_state != "none":
             tensors["train.pt"] = state.state_dict()
-        write_checkpoint(directory, tensors, run.texts, step=state.step)
+        awaited = not hasattr(run.reporter, "stored") or any(hasattr(hook, "on_checkpoint") for hook in state.hooks.values())
+        run.saver.write(directory, tensors, run.texts, step=state.step, awaited=awaited)
         run.last_good = str(directory)
     call_hooks(state.hooks, "on_checkpoint", run, directory)
     return directory

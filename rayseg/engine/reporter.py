@@ -27,7 +27,11 @@ def checkpoint_name(step: int) -> str:
 
 
 class Reporter(Protocol):
-    """Three back ends: a Train worker, a Tune trial's own process, a plain process."""
+    """Three back ends: a Train worker, a Tune trial's own process, a plain process.
+
+    One that has ``stored(checkpoint)`` too lets the loop go on while a checkpoint is written: ``report`` gets its path before
+    it is there, ``stored`` is called on rank 0, by another thread, when it is.
+    """
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record metrics: rank 0 only, no barrier, any rate."""
@@ -81,17 +85,18 @@ class LocalReporter:
         """Final name: the checkpoint is written there atomically."""
         return self._checkpoints / checkpoint_name(step)
 
-    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
-        """Record metrics, then drop checkpoints that are neither new nor best."""
-        if is_main():
-            if metrics:
-                self._history.record(step, metrics)
-                self.log(step, metrics)
-            if checkpoint is not None:
-                self._prune(checkpoint)
-                if self._resume_state == "newest":
-                    strip_older(self.directory, _step_of(checkpoint))
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:  # noqa: ARG002
+        """Record metrics."""
+        if is_main() and metrics:
+            self._history.record(step, metrics)
+            self.log(step, metrics)
         barrier()
+
+    def stored(self, checkpoint: Path) -> None:
+        """Drop checkpoints that are neither new nor best."""
+        self._prune(checkpoint)
+        if self._resume_state == "newest":
+            strip_older(self.directory, _step_of(checkpoint))
 
     def latest(self) -> Path | None:
         """Newest whole checkpoint, of Ray Train's too; torn ones are passed over."""

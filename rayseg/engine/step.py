@@ -12,6 +12,7 @@ from inspect import signature
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,7 +22,7 @@ from rayseg.mix import Mix
 from rayseg.models import autocasting, frozen_statistics, named_logits, sample_keys
 from rayseg.types import Batch, SegOutput
 
-__all__ = ["backward", "unwrap", "wrap"]
+__all__ = ["backward", "broadcast_buffers", "unwrap", "wrap"]
 
 #: Statistics are synchronised where they are made (torch 2.15 renamed the option and warns of the old name).
 _BUFFERS_STAY_LOCAL: dict[str, Any] = {
@@ -181,3 +182,10 @@ def _passing(model: nn.Module, batch: Batch, *, seed: int, last: bool = True) ->
 
 def _backward(total: Tensor) -> None:
     total.backward()  # type: ignore[no-untyped-call]
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Rank 0's buffers on every rank: batch norms that are not synchronised have statistics of their own."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from rayseg.build import Experiment
@@ -32,7 +30,7 @@ class Pictures:
         """Remember of which step the confusion matrix is."""
         self._evaluated = run.state.step
 
-    def on_checkpoint(self, run: Fit, directory: Path | None) -> None:  # noqa: ARG002
+    def before_checkpoint(self, run: Fit) -> None:
         """Record pictures with the last checkpoint, if it was evaluated; rank 0 only, no collective."""
         if not is_main() or isinstance(self._tracker, NullTracker) or not run.ended or self._evaluated != run.state.step:
             return

@@ -162,6 +162,7 @@ def test_only_the_checkpoint_that_is_wanted_is_read_whole(tmp_path: Path, monkey
     assert read == ["step_00000003", "step_00000001"]
     reporter = LocalReporter(tmp_path, best="a")
     reporter.report(3, {"a": 0.5}, tmp_path / "checkpoints/step_00000003")
+    reporter.stored(tmp_path / "checkpoints/step_00000003")
     assert len(read) == 2
 
 

@@ -226,7 +226,7 @@ def test_a_torn_checkpoint_takes_no_place_of_a_whole_one(tmp_path: Path) -> None
     for step in (2, 9):
         write_checkpoint(reporter.staging(step), {}, {"config.yaml": ""}, step=step)
     torn(reporter.staging(9), "no manifest")
-    reporter.report(4, {}, write_checkpoint(reporter.staging(4), {}, {"config.yaml": ""}, step=4))
+    reporter.stored(write_checkpoint(reporter.staging(4), {}, {"config.yaml": ""}, step=4))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000004"]
 
 
