@@ -6,13 +6,14 @@ from rayseg.build.check import check, hidden_arguments, worker_counts
 from rayseg.build.class_weights import read_weight_files, with_weight_files
 from rayseg.build.counting import counts_of, same_labels
 from rayseg.build.data import data_digests, open_split
-from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device, torch_settings
+from rayseg.build.experiment import Evaluator, Experiment, assemble, pick_device
 from rayseg.build.exporting import Exported, export
 from rayseg.build.image_scores import ImageScores, evaluate_images
 from rayseg.build.keeping import keeping
 from rayseg.build.lengths import plan_of
 from rayseg.build.measuring import Decision, decide
 from rayseg.build.parts import Components
+from rayseg.build.settings import torch_settings
 from rayseg.build.speed import open_choices
 from rayseg.build.start import Start
 from rayseg.build.trained import Trained, evaluate, load_trained, predict, trained_config

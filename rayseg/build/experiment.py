@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +34,7 @@ from rayseg.models import PRECISIONS
 from rayseg.optim import plateau_in
 from rayseg.types import Batch
 
-__all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device", "torch_settings"]
+__all__ = ["Evaluator", "Experiment", "TrainStream", "assemble", "pick_device"]
 
 
 @dataclass
@@ -274,27 +272,3 @@ def pick_device(config: ExperimentConfig) -> torch.device:
     if config.scaling.gpu is False or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
-
-
-@contextmanager
-def torch_settings(config: ExperimentConfig) -> Iterator[None]:
-    """What torch keeps per process, threads, determinism and its share of the GPU, set for a run and put back on exit."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fills, benchmark = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark  # type: ignore[attr-defined]
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    shares = isinstance(config.scaling.gpu, float) and torch.cuda.is_available()
-    try:
-        if shares:
-            torch.cuda.set_per_process_memory_fraction(config.scaling.gpu)
-        torch.set_num_threads(config.train.threads or threads)
-        torch.use_deterministic_algorithms(config.train.deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = not config.train.deterministic
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = benchmark
-        if shares:
-            torch.cuda.set_per_process_memory_fraction(1.0)

@@ -18,10 +18,11 @@ from typing import Any
 
 import torch
 
-from rayseg.build.experiment import Experiment, assemble, pick_device, torch_settings
+from rayseg.build.experiment import Experiment, assemble, pick_device
 from rayseg.build.lengths import plan_of
 from rayseg.build.parts import Components, resolve_parts
 from rayseg.build.resolve import Problems
+from rayseg.build.settings import torch_settings
 from rayseg.build.speed import PLAIN, has_fused, open_choices, without_choices
 from rayseg.config import ExperimentConfig
 from rayseg.engine import LocalReporter, borrowed_generators, lent_process, set_generators, train_step, wrap

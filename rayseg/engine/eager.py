@@ -16,5 +16,5 @@ def eager_reasons() -> list[str]:
         >>> eager_reasons()
         []
     """
-    compiler = sys.modules.get("torch._dynamo.utils")
-    return [] if compiler is None else [why.partition("\n")[0] for why in compiler.counters["unimplemented"]]
+    counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})  # torch's own, and may be missing in a version
+    return [why.partition("\n")[0] for why in counters.get("unimplemented", ())]

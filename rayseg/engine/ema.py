@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayseg.engine.copying import copy_all
+
 __all__ = ["Ema"]
 
 
@@ -76,11 +78,11 @@ class Ema:
         weights: list[Tensor] = [parameter.detach() for parameter in model.parameters()]
         if share > 0:
             torch._foreach_lerp_(averages, weights, share)
-        for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
-            if self.average_buffers and mine.is_floating_point():
-                mine.lerp_(theirs, share)
-            else:
-                mine.copy_(theirs)
+        pairs = list(zip(self.module.buffers(), model.buffers(), strict=True))
+        floating = [pair for pair in pairs if self.average_buffers and pair[0].is_floating_point()]
+        if floating and share > 0:
+            torch._foreach_lerp_([mine for mine, _ in floating], [theirs for _, theirs in floating], share)
+        copy_all(pair for pair in pairs if not (self.average_buffers and pair[0].is_floating_point()))
 
     def state_dict(self) -> dict[str, Any]:
         """Weights of the average."""

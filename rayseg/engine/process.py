@@ -25,7 +25,7 @@ from rayseg.engine.generators import borrowed_generators
 
 __all__ = ["lent_process"]
 
-#: Attributes by module, from general to special: writing one may write those that follow.
+#: Attributes by module, from general to special: writing one may write those that follow. A missing one is passed over.
 _ATTRIBUTES = {
     "torch.backends": ("fp32_precision",),
     "torch.backends.cuda": (
@@ -47,6 +47,7 @@ _ATTRIBUTES = {
 }
 #: Modules of settings of the compiler.
 _COMPILER = ("torch._dynamo.config", "torch._inductor.config")
+_PLACE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 class _Setting(NamedTuple):
@@ -126,7 +127,16 @@ def _loaded_attributes() -> list[_Setting]:
         for module, names in _ATTRIBUTES.items()
         if module in sys.modules
         for name in names
+        if _has(sys.modules[module], name)
     ]
+
+
+def _has(module: Any, name: str) -> bool:
+    try:
+        operator.attrgetter(name)(module)
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def _attribute(module: Any, name: str) -> _Setting:
@@ -154,8 +164,15 @@ def _put_back_collection(enabled: bool, threshold: tuple[int, int, int]) -> None
 
 
 def _compiler_settings() -> dict[str, dict[str, Any]]:
-    """What an optimizer's first step would import anyway."""
-    return {name: importlib.import_module(name).get_config_copy() for name in _COMPILER}
+    """What an optimizer's first step would import anyway; the names are torch's own and may be missing in another version.
+
+    The import names a place for what is compiled; if nobody has, the run may still choose one.
+    """
+    chosen = _PLACE in os.environ
+    modules = {name: importlib.import_module(name) for name in _COMPILER}
+    if not chosen:
+        os.environ.pop(_PLACE, None)
+    return {name: module.get_config_copy() for name, module in modules.items() if hasattr(module, "get_config_copy")}
 
 
 def _put_back_compiler(kept: dict[str, dict[str, Any]]) -> None:
@@ -166,5 +183,5 @@ def _put_back_compiler(kept: dict[str, dict[str, Any]]) -> None:
         for key, value in settings.items():
             if now[key] != value:
                 setattr(module, key, value)
-    importlib.import_module("torch._dynamo.utils").counters.clear()
-    torch._dynamo.reset()  # noqa: SLF001 - there is no other name for it
+    getattr(importlib.import_module("torch._dynamo.utils"), "counters", {}).clear()
+    torch.compiler.reset()

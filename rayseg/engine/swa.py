@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayseg.engine.copying import copy_all
 from rayseg.models import autocasting, sample_keys
 from rayseg.types import Batch
 
@@ -51,8 +52,7 @@ class Swa:
             return
         averages: list[Tensor] = list(self.module.parameters())
         torch._foreach_lerp_(averages, [parameter.detach() for parameter in model.parameters()], 1 / (self.count + 1))
-        for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        copy_all(zip(self.module.buffers(), model.buffers(), strict=True))
         self.count += 1
         self.stale = True
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from rayseg.build import assemble, decide, evaluate, measuring, open_choices
+from rayseg.build import assemble, decide, evaluate, measuring, open_choices, torch_settings
 from rayseg.build.measuring import Comparison, accepts
 from rayseg.config import ExperimentConfig
-from rayseg.engine import LocalReporter, fit
+from rayseg.engine import LocalReporter, fit, lent_process
 from rayseg.errors import ConfigError
 from tests.build.small import BASE
 
@@ -37,6 +38,20 @@ def test_a_network_in_channels_last_keeps_its_order_through_the_run(tmp_path: Pa
     wide = [each for each in weights.values() if each.dim() == 4 and each.shape[1] > 1 and each.shape[2] > 1]
     assert wide
     assert all(each.is_contiguous(memory_format=torch.channels_last) for each in wide)
+
+
+def test_what_is_compiled_is_kept_where_the_next_trial_looks_unless_another_place_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAYSEG_CACHE", "/somewhere")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    with lent_process(), torch_settings(config()):
+        assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    with lent_process(), torch_settings(config(compile=True)):
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/somewhere/compiled"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/mine")
+    with torch_settings(config(compile=True)):
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"
 
 
 def test_what_is_to_be_measured_is_not_built_by_accident(tmp_path: Path) -> None:

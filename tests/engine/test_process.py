@@ -121,6 +121,26 @@ def test_also_when_the_run_fails() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (torch._dynamo.utils, "counters"),
+        (torch._dynamo.config, "get_config_copy"),
+        (torch.backends.cudnn, "benchmark_limit"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_another_version_of_torch_does_not_have_is_passed_over(
+    owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_it = next(each for each in (owner, *type(owner).__mro__) if name in vars(each))
+    monkeypatch.delattr(has_it, name)
+    with lent_process():
+        torch.set_default_dtype(torch.float64)
+    assert torch.get_default_dtype() == torch.float32
+    assert eager_reasons() == []
+
+
 def test_why_a_part_of_a_run_was_not_compiled_is_kept_and_told(tmp_path: Path) -> None:
     compiled = torch.compile(lambda x: 2 * x, backend="eager", dynamic=False)
     told = Told()
