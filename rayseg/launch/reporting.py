@@ -55,7 +55,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         space=asked["keys"],
         trials=trials,
         baseline=BASELINE,
-        searcher=asked["searcher"],
+        searcher=asked["scheduler"] if asked["scheduler"] in ("pbt", "pb2") else asked["searcher"],
         others=kept.get("others", ()),  # earlier versions had one objective
         total_steps=max((trial.row["step"] for trial in trials if trial.row["status"] == "full"), default=0),
         seconds=kept["seconds"],

@@ -35,7 +35,7 @@ class SweepView:
         parent_run_id: of the search; its trials are shown.
         metric: to sort by, and on the last axis of the parallel coordinates.
         mode: whether more or less of it is better.
-        others: further objectives, on axes of their own.
+        others: further objectives, on axes of their own, and each against the metric.
         params: names of parameters, one axis each.
         metrics: of the trials, as far as they are known; those of classes get bars.
     """
@@ -64,6 +64,7 @@ class SweepView:
         charts = [
             _chart("PARALLEL", "recipes", 100, selectedParams=params, selectedMetrics=[*others, metric], showAllRuns=True),
             _chart("BAR", "recipes", 20, metricKey=metric),
+            *(_chart("SCATTER", "recipes", 100, xaxis=_axis(other), yaxis=_axis(metric)) for other in others),
             _chart("LINE", "val", 20, metricKey=metric, **_LINE),
             *(_chart("BAR", "val/IoU", 20, metricKey=name) for name in classes),
         ]
@@ -124,6 +125,10 @@ def _chart(kind: str, section: str, most_runs: int, **own: Any) -> dict[str, Any
         "isGenerated": False,
         **own,
     }
+
+
+def _axis(metric: str) -> dict[str, str]:
+    return {"key": metric, "type": "METRIC"}
 
 
 def _section(name: str, columns: int, height_px: int) -> dict[str, Any]:

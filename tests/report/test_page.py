@@ -201,6 +201,23 @@ def test_further_objectives_have_columns_and_the_front_is_marked(records: SweepR
     assert found.of("td").count("●") == 1
 
 
+def test_objectives_are_drawn_against_each_other_and_the_front_stands_out(records: SweepRecords) -> None:
+    times = {"a_1": 0.4, "baseline": 0.2, "a_2": 0.3}
+    rows = [{**trial.row, "perf/step_s": times.get(trial.name)} for trial in records.trials]
+    rows = [row if row["trial"] == EVIL else {**row, "front": row["trial"] != "a_2"} for row in rows]
+    told = replace(records, trials=[TrialRecord(row) for row in rows], others=("perf/step_s",))
+    found = Parsed(render_report(told))
+    assert [found.count("path", kind) for kind in ("large", "ring")] == [3, 1]
+    places = {str(each["class"]): str(each["d"]) for each in found.classed("path", "large")}
+    assert [len(found.classed("path", kind, "large")) for kind in ("best", "other")] == [2, 1]
+    assert places["other dot large"].startswith("M50.00 ")
+    assert any("a_1: val/mIoU 0.625, perf/step_s 0.4" in text for text in found.of("title"))
+    assert found.open == []
+    assert "Objectives" not in Parsed(render_report(records)).of("h2")
+    unknown = [TrialRecord({**row, "perf/step_s": math.nan}) for row in rows]
+    assert "Objectives" not in Parsed(render_report(replace(told, trials=unknown))).of("h2")
+
+
 def test_less_can_be_better(records: SweepRecords) -> None:
     trials = [_trial("a_1", 1, 0.25), _trial("baseline", 2, 0.5)]
     page = render_report(replace(records, mode="min", trials=trials))

@@ -55,6 +55,8 @@ def test_trials_of_the_search_come_in_the_order_of_their_scores() -> None:
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val/loss`", True)
     assert state["searchFilter"] == "tags.`mlflow.parentRunId` = '4f2a' and tags.`rayseg.kind` = 'trial'"
     assert state["compareRunCharts"][0]["selectedMetrics"] == ["val/mIoU", "val/loss"]
+    (scatter,) = [chart for chart in state["compareRunCharts"] if chart["type"] == "SCATTER"]
+    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("val/mIoU", "val/loss")
     assert state["selectedColumns"][:3] == ["metrics.`val/loss`", "metrics.`val/mIoU`", "params.`Searched/lr`"]
 
 

@@ -12,6 +12,7 @@ from rayseg.report.page.origin import origin
 from rayseg.report.page.parallel import parallel
 from rayseg.report.page.pictures import pictures
 from rayseg.report.page.style import STYLE
+from rayseg.report.page.tradeoff import tradeoff
 from rayseg.report.page.verdict import confirmation_section, facts, verdict
 from rayseg.report.records import SweepRecords
 
@@ -48,6 +49,6 @@ def render_report(records: SweepRecords) -> str:
     top = [tag("h1", text(f"Sweep {records.name}")), tag("p", text(verdict(records)), class_="verdict"), facts(records)]
     linked = [tag("a", text(name), href=url, title=url, target="_blank", rel="noopener") for name, url in records.links.items()]
     top += [tag("p", "In MLflow: ", ", ".join(linked), class_="note later")] if linked else []
-    parts = (confirmation_section, leaderboard, lineage, curves, parallel, importance, classes, pictures, origin)
+    parts = (confirmation_section, leaderboard, lineage, tradeoff, curves, parallel, importance, classes, pictures, origin)
     body = tag("body", tag("main", *top, *(part(records) for part in parts)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"

@@ -64,7 +64,7 @@ def _learned(searcher: str) -> str:
 def _table(names: Sequence[str], found: Sequence[Effect]) -> str:
     kinds = ("name", "words", None, "words")
     head = [tag("th", name, class_=kind) for name, kind in zip(names, kinds, strict=False)]
-    return table(head, [_row(each) for each in found])
+    return table(head, [_row(each) for each in found], class_="keys")
 
 
 def _row(each: Effect) -> str:

@@ -9,7 +9,7 @@ STYLE = """
 :root{color-scheme:light dark;--page:#fcfcfa;--card:#fff;--ink:#1d2126;--soft:#5c6570;--line:#dfe2e5;--quiet:#a9b1ba;
 --accent:#0b62c4;--low:#c9d3df;--high:#0b4f9e;--better:#1b74d0;--worse:#d9641e}
 @media (prefers-color-scheme:dark){:root{--page:#15181c;--card:#1b1f24;--ink:#e6e8eb;--soft:#9aa4af;--line:#30363d;
---quiet:#59626c;
+--quiet:#6d7782;
 --accent:#6cb2ff;--low:#3a4450;--high:#7dc0ff;--better:#3d93ea;--worse:#d8702f}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
@@ -52,6 +52,8 @@ path,line{fill:none;vector-effect:non-scaling-stroke;stroke-linecap:round;stroke
 .base{stroke:var(--ink);stroke-width:2.4;stroke-dasharray:6 4}
 path.base.dot{stroke-dasharray:none}
 .dot{stroke-width:6}
+.dot.large{stroke-width:10;opacity:1}
+path.base.ring{stroke-width:17;stroke-dasharray:none;opacity:.45}
 .key{display:flex;flex-wrap:wrap;gap:4px 22px;margin:8px 0 0;padding:0;list-style:none}
 .key svg{width:26px;height:8px;margin-right:7px;overflow:visible}
 .parallel{height:300px;margin:52px 66px 34px 26px;}
@@ -79,6 +81,7 @@ a{color:var(--accent)}
 pre{overflow-x:auto;font:12.5px/1.5 ui-monospace,Menlo,Consolas,monospace;
 background:var(--card);border:1px solid var(--line);padding:14px}
 @media (max-width:640px){main{padding:24px 16px 56px}.verdict{font-size:20px}.facts{gap:10px 22px}.plot{height:230px}
-.parallel{height:270px}.picture{grid-template-columns:1fr 1fr}.bar{width:60px}th,td{padding:5px 8px}}
+.parallel{height:270px}.keys td.name{white-space:normal;overflow-wrap:anywhere;min-width:120px}
+.picture{grid-template-columns:1fr 1fr}.bar{width:60px}th,td{padding:5px 8px}}
 @media print{.wide{overflow:visible}section{break-inside:avoid}}
 """

@@ -13,6 +13,8 @@ from rayseg.report.records import SweepRecords
 
 __all__ = ["confirmation_section", "facts", "verdict"]
 
+_ENDS = ("full", "stopped early", "stopped itself", "replaced", "out of budget", "failed")
+
 
 def verdict(records: SweepRecords) -> str:
     """The answer in one sentence, plain text.
@@ -62,7 +64,7 @@ def facts(records: SweepRecords) -> str:
     ended = Counter(str(trial.row["status"]) for trial in records.trials)
     told = {
         "trials": len(records.trials),
-        **{name: ended[name] for name in ("full", "stopped early", "stopped itself", "failed") if ended[name]},
+        **{name: ended[name] for name in _ENDS if ended[name]},
         "compared by": f"{records.metric}, {'more' if records.mode == 'max' else 'less'} is better",
         "steps of a full trial": records.total_steps,
         "values chosen by": records.searcher,
