@@ -8,7 +8,7 @@ from rayseg.cli.loading import loaded
 from rayseg.cli.output import say
 from rayseg.cli.space import read_space
 from rayseg.launch.lineage import SCHEDULE
-from rayseg.launch.reporting import REPORT
+from rayseg.launch.reporting import REPORT, read_links
 from rayseg.launch.sweeping import sweep
 from rayseg.space import describe
 
@@ -50,4 +50,5 @@ def run(args: Namespace) -> int:
         say(f"\n{result.confirmation}\n")
     if result.run_id is not None:
         say(f"to compare the trials: rayseg ui --storage {base.tracking.storage}")
+        say("\n".join(f"  {name}: {url}" for name, url in read_links(result.directory).items()))
     return 0

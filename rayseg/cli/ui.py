@@ -27,7 +27,7 @@ _START_S = 120.0
 _END_S = 5.0
 #: Pages only: MLflow would start consumers of a job queue beside its server.
 _ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-_HINT = "to compare: Model training > the experiment > tick two runs or more > Compare. Ctrl-C ends this."
+_HINT = "to compare: Model training > the experiment > Views > a search, or tick two runs > Compare. Ctrl-C ends this."
 
 
 def run(args: Namespace) -> int:

@@ -16,7 +16,7 @@ from rayseg.launch.shown import read_shown
 from rayseg.launch.trial_effects import trial_effects
 from rayseg.report import ClusterUse, PairRules, SweepRecords, TrialRecord, render_report
 
-__all__ = ["LINKS", "REPORT", "read_records", "write_report"]
+__all__ = ["LINKS", "REPORT", "read_links", "read_records", "write_report"]
 
 #: The page's file in the sweep's directory, and its artifact.
 REPORT = "report.html"
@@ -47,7 +47,7 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
     keep = ExperimentConfig.from_dict(read_config_file(directory / "config.yaml")).checkpoint
     trials = [_trial(directory, row) for row in kept["table"]]
     images, fault = read_shown(directory)
-    origin, links = directory / "provenance.json", directory / LINKS
+    origin = directory / "provenance.json"
     return SweepRecords(
         name=directory.name,
         metric=kept["metric"],
@@ -68,8 +68,19 @@ def read_records(directory: Path, confirmation: Confirmation | None = None) -> S
         origin=_json(origin) if origin.is_file() else (),
         best_config=(directory / "best.yaml").read_text(encoding="utf-8"),
         schedule=kept.get("schedule", ()),
-        links=_json(links) if links.is_file() else {},
+        links=read_links(directory),
     )
+
+
+def read_links(directory: Path) -> dict[str, str]:
+    """Name -> address of other pages about a sweep.
+
+    Args:
+        directory: of the sweep.
+    """
+    path = directory / LINKS
+    found: dict[str, str] = _json(path) if path.is_file() else {}
+    return found
 
 
 def _trial(directory: Path, row: dict[str, Any]) -> TrialRecord:
