@@ -224,7 +224,7 @@ def _start(
 ) -> list[BaseProcess]:
     """One process per rank. They are forked from a server that has imported torch and never ran it, so that start is cheap."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rayseg.build"])
+    context.set_forkserver_preload(["rayseg.build", "torch._dynamo"])  # the latter every optimizer imports, in two seconds
     workers: list[BaseProcess] = [
         context.Process(target=_worker, args=(function, rank, world_size, args, folder, timeout_s), daemon=True)
         for rank in range(world_size)
