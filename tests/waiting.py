@@ -24,7 +24,8 @@ def waits_for(device: str) -> Iterator[list[str]]:
     """The operations inside that would make the host wait for a GPU, as they come.
 
     Args:
-        device: what stands for the GPU. Values of tensors elsewhere may be read; copies to and fro may not be made.
+        device: what stands for the GPU. Values of tensors elsewhere may be read; copies to and fro may not be made, but those
+            that say ``non_blocking``, whose memory on the host is for the caller to pin.
     """
     seen: list[str] = []
     with _Operations(device, seen), _Numbers(device, seen):
@@ -47,6 +48,8 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _waits(self, name: str, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
         if name in {"_to_copy", "copy_"}:
             source, target = (args[0].device, given.get("device")) if name == "_to_copy" else (args[1].device, args[0].device)
+            if given.get("non_blocking"):
+                return False
             return target is not None and (source.type == self.device) != (torch.device(target).type == self.device)
         if not any(isinstance(each, Tensor) and each.device.type == self.device for each in args):
             return False

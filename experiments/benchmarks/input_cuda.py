@@ -1,9 +1,10 @@
 """What is left of the input for a GPU: bytes of pixels to normalised images there, beside the floor of what that must move.
 
 ``copied`` sends the bytes of a batch from pinned memory and does nothing else; ``batch`` is what rayseg does with them: labels
-to int64, images normalised and padded; ``torchvision`` the same by its transforms ``v2``. ``floor`` is what reading four bytes
-of a pixel and writing three numbers and a label takes at the bandwidth of a large copy in the same run; ``floors`` how many
-times as long a way takes, less the copy from the host:
+to int64, images normalised and padded; ``colours`` with a change of colours of each image's own, as one affine map;
+``torchvision`` is as ``batch``, by its transforms ``v2``. ``floor`` is what reading four bytes of a pixel and writing three
+numbers and a label takes at the bandwidth of a large copy in the same run; ``floors`` how many times as long a way takes, less
+the copy from the host:
 
     python experiments/benchmarks/input_cuda.py --out experiments/benchmarks/results/input_cuda.json
 
@@ -56,7 +57,10 @@ def rows(case: str, parcel: Parcel, device: torch.device, rounds: int) -> list[R
         pixels, masks, *_ = copied()
         return torchvisions(pixels), masks.long()
 
-    ways: dict[str, Callable[[], object]] = {"torchvision": peer, "copied": copied, "batch": lambda: recipient.batch(sent)}
+    twisted = sent._replace(twists=torch.eye(3, 4).expand(len(parcel.images), 3, 4).contiguous())
+    ways: dict[str, Callable[[], object]] = {"torchvision": peer, "copied": copied}
+    ways |= {"batch": lambda: recipient.batch(sent), "colours": lambda: recipient.batch(twisted)}
+    torch.testing.assert_close(recipient.batch(twisted).images, peer()[0], rtol=TOLERANCE, atol=TOLERANCE)
     torch.testing.assert_close(recipient.batch(sent).images, peer()[0], rtol=TOLERANCE, atol=TOLERANCE)
     pixels, width = parcel.masks.numel(), recipient.batch(sent).images.element_size()
     floor_ms = pixels * (3 + 3 * width + 1 + 8) / bytes_per_ms(device)
@@ -75,9 +79,9 @@ def main() -> None:
     for name, case in (SMOKE if options.smoke else CASES).items():
         found += rows(name, parcel_of(case), device, 1 if options.smoke else options.rounds)
     reached = [
-        goal(f"input on a GPU, {row['case']}: bytes to images over what must be moved", row["floors"], most=MOST)
+        goal(f"input on a GPU, {row['case']}: bytes to images ({row['way']}) over what must be moved", row["floors"], most=MOST)
         for row in found
-        if row["way"] == "batch" and device.type == "cuda" and not options.smoke
+        if row["way"] in {"batch", "colours"} and device.type == "cuda" and not options.smoke
     ]
     finish(result("input_cuda", found, reached, device.type), options, what=("gpu_ratio",))
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rayseg.build import assemble, experiment, kernels
+from rayseg.data import delivery
+from rayseg.data.delivery import Parcel, Recipient
 from rayseg.engine import LocalReporter, fit, step
 from rayseg.kernels import Triton, gpu
 from rayseg.losses import LOSSES
@@ -100,3 +103,19 @@ def test_no_sampler_waits(name: str) -> None:
     given = {"ratio": 0.5} if name == "top_k" else {}
     terms = {"loss": Term(LOSSES["cross_entropy"])}
     assert waits_of(Head(terms, functools.partial(SAMPLERS[name], **given)), 2) == []
+
+
+@pytest.mark.parametrize("twists", [torch.empty(0), torch.ones(2, 3, 4)], ids=["colours as they are", "colours changed"])
+def test_bytes_become_a_batch_on_a_gpu_without_waiting(twists: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of tensors without values; memory of the host is pinned where it is sent from."""
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda each: pinned.append(each) or each)
+    monkeypatch.setattr(delivery, "_tables_on", lambda device, *_: torch.empty(3, 256, device=device))  # of the first batch
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        pixels, masks = torch.empty(2, 3, 8, 9, dtype=torch.uint8), torch.empty(2, 8, 9, dtype=torch.uint8)
+        parcel = Parcel(pixels, masks, torch.empty(2, 2, dtype=torch.int64), torch.empty(2, dtype=torch.int64), twists)
+        with waits_for("cuda") as seen:
+            batch = Recipient((1.0, 2.0, 3.0), (1.0, 1.0, 1.0), torch.device("cuda", 0)).batch(parcel)
+    assert batch.images.is_cuda
+    assert len(pinned) == len(parcel)
+    assert seen == []
