@@ -109,7 +109,12 @@ def test_no_sampler_waits(name: str) -> None:
 def test_bytes_become_a_batch_on_a_gpu_without_waiting(twists: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU of tensors without values; memory of the host is pinned where it is sent from."""
     pinned: list[torch.Tensor] = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda each: pinned.append(each) or each)
+
+    def pin_memory(each: torch.Tensor) -> torch.Tensor:
+        pinned.append(each)
+        return each
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
     monkeypatch.setattr(delivery, "_tables_on", lambda device, *_: torch.empty(3, 256, device=device))  # of the first batch
     with FakeTensorMode(allow_non_fake_inputs=True):
         pixels, masks = torch.empty(2, 3, 8, 9, dtype=torch.uint8), torch.empty(2, 8, 9, dtype=torch.uint8)
