@@ -9,6 +9,7 @@
     ├── NonFiniteLossError   the loss became NaN or infinite
     ├── CheckpointError      a checkpoint is missing, torn, or belongs to another model
     └── TrackingError        the run could not be recorded
+    Interrupted (KeyboardInterrupt)   Ctrl-C: what is kept, and how to go on
 
 Every message says where, what was got, what was expected, and what to do.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Interrupted",
     "NonFiniteLossError",
     "Problem",
     "RaysegError",
@@ -33,6 +35,17 @@ __all__ = [
 
 class RaysegError(ValueError):
     """Base of every error that rayseg raises on purpose."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C; everything is closed, and the message says what is kept and how to go on.
+
+    It is no ``RaysegError``, so that what catches errors does not swallow it.
+
+    Example:
+        >>> issubclass(Interrupted, KeyboardInterrupt), issubclass(Interrupted, Exception)
+        (True, False)
+    """
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RaysegError as error:
         complain(str(error))
         return _WRONG
-    except KeyboardInterrupt:
-        complain("interrupted")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"rayseg: {str(stop) or 'interrupted'}\n")  # not broken at columns: a command is to be copied
         return _INTERRUPTED
     except BrokenPipeError:  # `rayseg show | head`: nobody reads any more, and the interpreter must not try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

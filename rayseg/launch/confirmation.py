@@ -13,6 +13,7 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.alone import alone
 from rayseg.launch.confirmed import Confirmation, read_confirmation
+from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.recipes import Recipe, chosen_recipes
 from rayseg.launch.reporting import write_report
 from rayseg.report import PairRules
@@ -78,7 +79,7 @@ def confirm(
         problems.append(Problem("max_concurrent", f"got {max_concurrent}; give at least 1, or None"))
     if problems:
         raise ConfigError(problems, where="confirmation")
-    with alone(directory, "confirmation"):
+    with calm_interrupt(directory), alone(directory, "confirmation"):
         return _confirmed(base, directory, request, components or {}, max_concurrent)
 
 

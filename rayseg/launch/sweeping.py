@@ -15,6 +15,7 @@ from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirmation import confirm as confirm_sweep
 from rayseg.launch.confirmation import confirm_problems, confirm_request, test_split_problems
 from rayseg.launch.deciding import decided
+from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.objectives import Objective, read_objectives
 from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight
@@ -126,7 +127,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         raise ConfigError(problems, where="sweep")
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
     directory = prepare_directory(request.base)
-    with alone(directory):
+    with calm_interrupt(directory, named=config.tracking.name is not None), alone(directory):
         if num_samples is None:
             request = replace(request, num_samples=as_many_as_before(request, directory))
         request = same_search(request, directory)

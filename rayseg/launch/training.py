@@ -10,6 +10,7 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.deciding import decided
+from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.lineage import read_schedule
 from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.records import closed_if_raised, closing, open_record, open_store, own_trackers, run_tracker
@@ -42,20 +43,22 @@ def train(
         >>> result.metrics["val/mIoU"], result.checkpoint  # doctest: +SKIP
     """
     config = ExperimentConfig.from_dict(read_config_file(config)) if isinstance(config, (str, Path)) else config
-    config = named(with_weight_files(config))
+    own_name, config = config.tracking.name is not None, named(with_weight_files(config))
     point = {} if schedule is None else {"schedule": read_schedule(schedule)}
     parts = parts_of(point, config, 0)
     if problems := check(parts[-1].config, components):
         raise ConfigError(problems)
     if problems := _schedule_problems(parts, components):
         raise ConfigError(problems, where=str(schedule))
-    if config.scaling.workers == 0:
-        parts = parts_of(point, decided(config, components or {}), 0)
-        with telling(parts[-1].config, components or {}) as told:
-            return _train_here(parts, components or {}, told)
-    from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
+    directory = Path(config.tracking.storage).expanduser() / str(config.tracking.name)
+    with calm_interrupt(directory, named=own_name):
+        if config.scaling.workers == 0:
+            parts = parts_of(point, decided(config, components or {}), 0)
+            with telling(parts[-1].config, components or {}) as told:
+                return _train_here(parts, components or {}, told)
+        from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
 
-    return train_on_ray(config, point, components or {})
+        return train_on_ray(config, point, components or {})
 
 
 def _schedule_problems(parts: Sequence[Part], components: Components | None) -> list[Problem]:
