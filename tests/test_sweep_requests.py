@@ -102,6 +102,20 @@ def test_a_search_goes_on_with_the_same_digits_and_functions_only(tmp_path: Path
             same_search(replace(first, space={**first.space, **changed}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"register": "streets"}, "register: only a confirmed winner is registered in one go; ask for confirm, too"),
+        ({"register": "a/b@latest", "confirm": {}}, r"register: name: got 'a/b'.*\n.*register: alias: got 'latest'"),
+        ({"register": "streets@champion", "confirm": {}}, "register: tracking.mlflow is null, so there is no store"),
+    ],
+)
+def test_a_registration_that_cannot_be_is_refused_before_the_search(tmp_path: Path, more: dict[str, Any], told: str) -> None:
+    request = _request(tmp_path)
+    with pytest.raises(ConfigError, match=told):
+        rayseg.sweep(request.base, request.space, **more)
+
+
 def test_a_search_grows_in_parts_and_has_not_ended_then(tmp_path: Path) -> None:
     first = _request(tmp_path, space={"optim.lr": log_uniform(1e-4, 1e-2), "train.clip_norm": uniform(1, 2)}, num_samples=3)
     (tmp_path / "summary.json").touch()

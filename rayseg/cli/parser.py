@@ -87,6 +87,7 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quantile", type=float, metavar="Q", help="share of a population that is replaced (default 0.25)")
     parser.add_argument("--resample", type=float, metavar="P", help="how often pbt draws a value anew (default 0.25)")
     parser.add_argument("--confirm", type=int, metavar="TOP", help="then train so many recipes again: rayseg confirm")
+    parser.add_argument("--register", metavar="NAME[@ALIAS]", help="then register the winner, if it is better: rayseg register")
 
 
 def _confirm(parser: argparse.ArgumentParser) -> None:

@@ -142,6 +142,8 @@ def _here(directory: Path, path: str | None) -> str | None:
     if path is None or not Path(path).is_absolute():
         return path and str(directory / path)
     parts = Path(path).parts
+    if "confirm" not in parts:
+        return path
     below = directory.joinpath(*parts[len(parts) - parts[::-1].index("confirm") - 1 :])
     return str(below) if below.exists() else path
 

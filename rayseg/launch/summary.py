@@ -16,6 +16,7 @@ from rayseg.launch.confirmed import Confirmation
 from rayseg.launch.eager import eager_in
 from rayseg.launch.lineage import lineage_of, read_lineage, told_lineage, write_schedule
 from rayseg.launch.objectives import derived
+from rayseg.launch.registering import Registered
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds, read_spans
@@ -26,7 +27,7 @@ from rayseg.space import keys_of
 __all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
 
 #: Of a result, what is in files of its own.
-_NOT_KEPT = ("best_config", "directory", "confirmation")
+_NOT_KEPT = ("best_config", "directory", "confirmation", "registered")
 
 #: How a trial ends that nobody else ended.
 _ENDED = ("full", "stopped itself")
@@ -74,6 +75,7 @@ class SweepResult:
         searched: keys of the space.
         use: what became of the cluster's time; None where no trial came to its loop.
         confirmation: verdicts over paired seeds, where they were asked for.
+        registered: the version of the winner in MLflow's registry, where that was asked for and a recipe is better.
         schedule: of a population's winner, the recipes by step that made its weights; also ``schedule.yaml``.
         others: further objectives; a row's ``front`` says whether no other trial beats it in all of them.
         out_of_budget: whether it was stopped because its budget was spent; the same call with a larger one goes on.
@@ -91,6 +93,7 @@ class SweepResult:
     searched: tuple[str, ...]
     use: ClusterUse | None = None
     confirmation: Confirmation | None = None
+    registered: Registered | None = None
     schedule: list[dict[str, Any]] = field(default_factory=list)
     others: tuple[str, ...] = ()
     out_of_budget: bool = False

@@ -14,6 +14,7 @@ from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirmation import confirm as confirm_sweep
 from rayseg.launch.confirmation import confirm_problems, confirm_request, test_split_problems
+from rayseg.launch.crowning import register_standing, registration_problems
 from rayseg.launch.deciding import decided
 from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.objectives import Objective, read_objectives
@@ -49,6 +50,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     resample: float | None = None,
     components: Components | None = None,
     confirm: Mapping[str, Any] | None = None,
+    register: str | None = None,
 ) -> SweepResult:
     """Search a space of recipes around a base experiment.
 
@@ -85,6 +87,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         components: name -> callable given by value.
         confirm: train the best recipes and the baseline again over paired seeds, and say what is better; arguments of
             ``rayseg.confirm``, such as ``{"top": 2}``. None: not now.
+        register: ``name`` or ``name@alias`` of a model in MLflow's registry: the winner, if a confirmation found it better than
+            the baseline; otherwise nothing is registered. None: not now (``rayseg.register``).
 
     Raises:
         ConfigError: everything that is wrong with the base or with a corner of the space, before any trial starts.
@@ -120,6 +124,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     )
     wanted = None if confirm is None else confirm_request(confirm)
     more = [] if wanted is None else confirm_problems(wanted, request.base)
+    more += [] if register is None else registration_problems(register, request.base, confirmed=wanted is not None)
     preflight(request, [*_number_problems(request, num_samples), *more])
     if num_samples is None:
         request = replace(request, num_samples=_as_many_as_there_are(request))
@@ -138,6 +143,8 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
             write_report(directory)
     if wanted is not None:
         found.confirmation = confirm_sweep(directory, **asdict(wanted), max_concurrent=max_concurrent, components=components)
+        if register is not None:
+            found.registered = register_standing(directory, found.confirmation.standing, register, components)
     return found
 
 

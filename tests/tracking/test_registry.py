@@ -23,6 +23,8 @@ import rayseg
 from rayseg.cli import main
 from rayseg.errors import CheckpointError, ConfigError, TrackingError
 from rayseg.launch import Registered
+from rayseg.launch.confirmed import SeedRun, write_stage
+from rayseg.launch.crowning import register_standing
 from rayseg.launch.registering import name_problems
 from rayseg.launch.run import TrainResult
 from rayseg.testing import tiny_experiment
@@ -120,6 +122,24 @@ def test_an_alias_goes_to_the_newest_version(mlflow: Any, registered: Registered
     assert str(client.get_model_version_by_alias("streets", "champion").version) == registered.version
     rayseg.register(trained.directory, "streets", alias="candidate")
     assert int(client.get_model_version_by_alias("streets", "candidate").version) == int(again.version) + 1
+
+
+def test_a_confirmed_winner_is_registered_once_and_a_baseline_is_not(
+    mlflow: Any, registered: Registered, trained: TrainResult, tmp_path: Path
+) -> None:
+    directory = tmp_path / "ohem"
+    run = shutil.copytree(trained.directory, directory / "confirm" / "confirm-t1-seed1")
+    checkpoint = run / Path(str(trained.checkpoint)).relative_to(trained.directory)
+    write_stage(directory, "first", [SeedRun("t1", 1, str(run), str(checkpoint), None)])
+    (directory / "confirm" / "confirmation.json").write_text(json.dumps({"standing": "t1"}))
+    assert register_standing(directory, "baseline", "crowned@champion") is None
+    first = register_standing(directory, "t1", "crowned@champion")
+    assert first is not None
+    assert (first.model_uri, first.winner.why) == ("models:/crowned@champion", "recipe t1 of ohem, confirmed")
+    assert register_standing(directory, "t1", "crowned@champion") == first
+    assert [str(version.version) for version in mlflow.MlflowClient().search_model_versions("name = 'crowned'")] == [
+        first.version
+    ]
 
 
 def _answer(address: str, batch: np.ndarray) -> Any:
