@@ -80,6 +80,7 @@ def main() -> None:
     """Train the source, then the recipes, and print the table."""
     args = parse_arguments()
     storage = str(Path(args.storage).expanduser().resolve())
+    print(f"storage {storage}, {args.steps} steps a run\n", flush=True)
     source = trained(args, storage, "source", source_data(args))
     print("| recipe | " + " | ".join(COLUMNS) + " |\n" + "| --- " * (len(COLUMNS) + 1) + "|")
     for name, changes in recipes(source, None if args.smoke else PRETRAINED, args.steps).items():
@@ -124,7 +125,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="target: train, val and test.parquet")
     parser.add_argument("--source", metavar="DIR", help="other data to train on first")
-    parser.add_argument("--steps", type=int, metavar="N", help="of every run; default 150, with --smoke 6")
+    parser.add_argument("--steps", type=int, metavar="N", help="of every run; default 150, with --smoke 30")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--storage", default="runs/finetune", help="checkpoints and results go under it")
     parser.add_argument("--smoke", action="store_true", help="small and short, on generated streets")
@@ -132,7 +133,7 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.smoke and (args.data is None or args.source is None):
         parser.error("give --data and --source, or --smoke")
-    args.steps = args.steps or (6 if args.smoke else 150)
+    args.steps = args.steps or (30 if args.smoke else 150)
     return args
 
 

@@ -8,23 +8,25 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray.train
+import torch
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 import ray
-from rayseg.build import Components, Decision, keeping
+from rayseg.build import Components, Decision, keeping, open_choices, pick_device
 from rayseg.config import ExperimentConfig
 from rayseg.engine.checkpoint import best_whole, newest_whole
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.cluster import can_grow, cluster_use, connect, require_resources, use_gpu, worker_resources
 from rayseg.launch.deciding import decided, measured_here
-from rayseg.launch.desk import DeskStore, Echo, opened_desk, require_store
+from rayseg.launch.desk import DeskStore, Echo, asked, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
 from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
@@ -93,18 +95,30 @@ def _interruptible() -> Iterator[None]:
 
 
 def measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:
-    """By a task with the resources of one worker; joins the cluster."""
+    """By a task with the resources of one worker, whose process ends with it; joins the cluster.
+
+    Raises:
+        RaysegError: what is wrong with the experiment there, or that the process died.
+    """
     connect()
     require_resources(config)
     resources = worker_resources(config)
-    task = ray.remote(_measured).options(num_cpus=resources.pop("CPU"), num_gpus=resources.pop("GPU", 0), max_calls=1)
-    found: Decision = ray.get(task.remote(config.to_dict(), components, import_paths()))
+    place = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_calls": 1, "max_retries": 1}
+    task = ray.remote(**place)(_measured)
+    try:
+        found: Decision = asked(task.remote(config.to_dict(), components, import_paths()))
+    except ray.exceptions.RayError as error:
+        told = f"what is auto could not be measured ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
+        raise RaysegError(f"{told}; write a value for each of {', '.join(open_choices(config))}") from error
     return found
 
 
 def _measured(config: dict[str, Any], components: Components, paths: list[str]) -> Decision:
     sys.path.extend(path for path in paths if path not in sys.path)
-    return measured_here(ExperimentConfig.from_dict(config), components)
+    found = measured_here(ExperimentConfig.from_dict(config), components)
+    device = pick_device(ExperimentConfig.from_dict(config))
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return replace(found, reasons=(*found.reasons, f"measured on {name} of node {ray.util.get_node_ip_address()}"))
 
 
 class _Trainer(TorchTrainer):
