@@ -91,6 +91,7 @@ class Evaluator:
             mean=config.data.mean,
             std=config.data.std,
             num_workers=config.data.num_workers,
+            device=pick_device(config),
         )
 
 

@@ -225,6 +225,7 @@ def eval_batches(
     mean: Sequence[float],
     std: Sequence[float],
     num_workers: int = 0,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[Batch, list[int]]]:
     """Each image once over all workers: image i on worker ``i % world_size``; consecutive images of equal size share a batch.
 
@@ -240,6 +241,7 @@ def eval_batches(
         mean: of RGB, in 0-255.
         std: of RGB, in 0-255.
         num_workers: loading processes; the batches do not depend on it.
+        device: where the batches are; a GPU is sent bytes, and nothing waits for it. None: the CPU.
 
     Yields:
         A batch (its keys are the indices) and the indices of its images.
@@ -258,7 +260,7 @@ def eval_batches(
     mine = range(rank, len(dataset), world_size)
     chunks = [list(mine[first : first + batch_size]) for first in range(0, len(mine), batch_size)]
     pixels = _Pixels(num_classes, ignore_index, tuple(mean), tuple(std))
-    load, recipient = _EvalLoad(dataset, pixels), pixels.recipient()
+    load, recipient = _EvalLoad(dataset, pixels), pixels.recipient(device)
     groups = map_in_order(load, chunks, num_workers)
     try:
         for group in groups:

@@ -21,6 +21,7 @@ from rayseg.build import assemble, experiment, kernels
 from rayseg.data import delivery
 from rayseg.data.delivery import Parcel, Recipient
 from rayseg.engine import LocalReporter, fit, step
+from rayseg.inference import evaluate_split
 from rayseg.kernels import Triton, gpu
 from rayseg.losses import LOSSES
 from rayseg.mix import Head, Mix, Term
@@ -75,6 +76,16 @@ def test_nothing_waits_in_the_steps_between_two_log_lines(tmp_path: Path) -> Non
         fit(run)
     assert run.state.step == 2
     assert seen == []
+
+
+def test_an_evaluation_waits_at_its_end_alone() -> None:
+    names, (batch, _) = ["a", "b"], next(on_the_card(0, 1))
+    mix = Mix({"main": Head({"ce": Term(LOSSES["cross_entropy"]), "dice": Term(LOSSES["dice"]())})})
+    model = torch.nn.Conv2d(3, 2, 2, 2, device=CARD)
+    asked: Any = lambda network, images, **_: network(images)  # noqa: E731  without autocast
+    with waits_for(CARD) as seen, pytest.raises(NotImplementedError, match="out of meta"):
+        evaluate_split(model, [(batch, [0]), (batch, [1])], class_names=names, ignore_index=255, mix=mix, inference=asked)
+    assert seen == ["_to_copy of [(2, 2)]"]
 
 
 def waits_of(head: Head, channels: int) -> list[str]:
