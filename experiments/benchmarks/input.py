@@ -4,9 +4,10 @@ The recipe is that of most configs of MMSegmentation: decode, resize by 0.5 to 2
 flip, change the colours, normalise, pad. ``mmseg`` is MMSegmentation's own transforms and its preprocessor over JPEG and PNG
 files (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and mmcv-lite); without it the first way is
 ``plain``, which is rayseg without its compiled part. ``files`` reads the same files with it, ``arrow`` what ``rayseg data
-convert`` makes of them, ``kept`` what ``data.cache`` gives from the second epoch on. All of these must give the same tensors
-to the bit, and the same as resizing whole images and cutting
-then. Everything is counted, normalisation and int64 labels too, in CPU time of one thread:
+convert`` makes of them, ``kept`` what ``data.cache`` gives from the second epoch on; these give the same tensors to the bit,
+which are those of resizing whole images and cutting then. ``affine`` is ``arrow`` with ``data.colours: affine``, whose colours
+are others; its device is the CPU here, and counted. Everything is counted, normalisation and int64 labels too, in CPU time of one
+thread; a batch is let go before the next is made, as in training:
 
     python experiments/benchmarks/input.py --reference /path/to/packages --out input.json --png input.png
 """
@@ -46,20 +47,25 @@ from rayseg.data import (
 from rayseg.data._native import plainly
 from rayseg.types import Batch
 
-#: Height, width, crop, images, samples in a turn.
-CASES = {"2048x1024": (1024, 2048, (512, 1024), 12, 16), "480x360": (360, 480, (360, 480), 40, 60)}
-SMOKE = {"smoke": (60, 80, (32, 48), 3, 3)}
+#: Height, width, crop, images, samples in a turn, samples in a batch.
+CASES = {
+    "2048x1024": (1024, 2048, (512, 1024), 12, 32, 1),
+    "2048x1024, batches of 8": (1024, 2048, (512, 1024), 12, 32, 8),
+    "480x360": (360, 480, (360, 480), 40, 60, 1),
+}
+SMOKE = {"smoke": (60, 80, (32, 48), 3, 4, 2)}
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 CLASSES = SyntheticStreets("train", length=1).class_names
 VOID = 255
 
-Case = tuple[int, int, tuple[int, int], int, int]
-Turn = Callable[[], list[tuple[torch.Tensor, torch.Tensor]]]
+Case = tuple[int, int, tuple[int, int], int, int, int]
+Pairs = Iterator[tuple[torch.Tensor, torch.Tensor]]
+Way = Callable[[], Pairs]
 
 
 def write_images(root: Path, case: Case) -> None:
     """Street scenes with the grain of photographs, so that JPEGs have their size; masks as indices."""
-    height, width, _, number, _ = case
+    height, width, _, number, *_ = case
     rng = np.random.default_rng(0)
     streets = SyntheticStreets("train", length=number, size=(height, width))
     for folder in ("train", "trainannot"):
@@ -78,16 +84,16 @@ def recipe(case: Case, colours: bool) -> list[Transform]:
     return [*chain, Photometric()] if colours else chain
 
 
-def batches(dataset: Dataset, case: Case, colours: bool) -> Iterator[list[Batch]]:
-    """Samples one by one, as training gets them."""
+def batches(dataset: Dataset, case: Case, colours: bool, affine: bool) -> Iterator[list[Batch]]:
+    """As training gets them."""
     return train_batches(
         dataset,
         recipe(case, colours),
         seed=0,
-        batch_size=1,
+        batch_size=case[5],
         num_micro=1,
         start_step=0,
-        stop_step=case[4],
+        stop_step=case[4] // case[5],
         rank=0,
         world_size=1,
         num_classes=len(CLASSES),
@@ -95,25 +101,26 @@ def batches(dataset: Dataset, case: Case, colours: bool) -> Iterator[list[Batch]
         mean=MEAN,
         std=STD,
         pad_size=case[2],
+        affine_colours=affine,
     )
 
 
-def ours(dataset: Dataset, case: Case, colours: bool) -> Turn:
-    """Tensors of a turn."""
-    return lambda: [(batch.images, batch.masks) for (batch,) in batches(dataset, case, colours)]
+def ours(dataset: Dataset, case: Case, colours: bool, affine: bool = False) -> Way:
+    """Tensors of a turn, batch by batch."""
+    return lambda: ((batch.images, batch.masks) for (batch,) in batches(dataset, case, colours, affine))
 
 
-def plain(dataset: Dataset, case: Case, colours: bool) -> Turn:
+def plain(dataset: Dataset, case: Case, colours: bool, affine: bool = False) -> Way:
     """The same without the compiled part."""
 
-    def turn() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def turn() -> Pairs:
         with plainly():
-            return ours(dataset, case, colours)()
+            yield from ours(dataset, case, colours, affine)()
 
     return turn
 
 
-def whole(dataset: Dataset, case: Case, colours: bool) -> Turn:
+def whole(dataset: Dataset, case: Case, colours: bool) -> Way:
     """What should come out: every transform on the whole decoded sample, one after the other."""
 
     def one(key: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,14 +131,14 @@ def whole(dataset: Dataset, case: Case, colours: bool) -> Turn:
         image, mask = pad_to(normalize(sample.image, MEAN, STD), sample.mask, case[2], VOID)
         return torch.from_numpy(image)[None], torch.from_numpy(mask.astype(np.int64))[None]
 
-    def turn() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def turn() -> Pairs:
         with plainly():
-            return [one(key) for key in range(case[4])]
+            yield from (one(key) for key in range(case[4]))
 
     return turn
 
 
-def of_mmseg(root: Path, case: Case, colours: bool, reference: str) -> Turn:
+def of_mmseg(root: Path, case: Case, colours: bool, reference: str) -> Way:
     """MMSegmentation's pipeline and its preprocessor, over the same images in the same order."""
     transforms = mmseg(reference, "mmseg.datasets.transforms"), mmseg(reference, "mmcv.transforms")
     registry, scope = mmseg(reference, "mmseg.registry"), mmseg(reference, "mmengine.registry")
@@ -153,26 +160,44 @@ def of_mmseg(root: Path, case: Case, colours: bool, reference: str) -> Turn:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  of which MMSegmentation draws
 
-    def one(key: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def transformed(key: int) -> Any:
         index, _ = sample_of(0, key, case[3])
         paths = (root / "train" / f"{index:03}.jpg", root / "trainannot" / f"{index:03}.png")
         found: Any = {"img_path": str(paths[0]), "seg_map_path": str(paths[1]), "reduce_zero_label": False}
         found |= {"label_map": None, "seg_fields": []}
         for step in chain:
             found = step(found)
-        ready = preprocessor({"inputs": [found["inputs"]], "data_samples": [found["data_samples"]]}, training=True)
-        return ready["inputs"], ready["data_samples"][0].gt_sem_seg.data
+        return found
 
-    return lambda: [one(key) for key in range(case[4])]
+    def batch(first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        found = [transformed(key) for key in range(first, first + case[5])]
+        packed = {name: [each[name] for each in found] for name in ("inputs", "data_samples")}
+        ready = preprocessor(packed, training=True)
+        return ready["inputs"], torch.stack([each.gt_sem_seg.data[0] for each in ready["data_samples"]])
+
+    return lambda: map(batch, range(0, case[4], case[5]))
 
 
-def agree(found: dict[str, list[tuple[torch.Tensor, torch.Tensor]]]) -> None:
-    """To the bit."""
-    first = next(iter(found))
-    for way, pairs in found.items():
-        for (image, mask), (expected, labels) in zip(pairs, found[first], strict=True):
-            assert torch.equal(image, expected), f"{way}: other pixels than {first}"
-            assert torch.equal(mask, labels), f"{way}: other labels than {first}"
+def agree(ways: dict[str, Way], *, atol: float = 0) -> None:
+    """To the bit, or nearly; batches hold the samples of the first way, which has one at a time, in order."""
+    first, *others = ways
+    expected = list(ways[first]())
+    for way in others:
+        found = [sample for images, masks in ways[way]() for sample in zip(images, masks, strict=True)]
+        for (image, mask), (pixels, labels) in zip(found, expected, strict=True):
+            same = torch.equal(image, pixels[0]) if atol == 0 else torch.allclose(image, pixels[0], rtol=0, atol=atol)
+            assert same, f"{way}: other pixels than {first}"
+            assert torch.equal(mask, labels[0]), f"{way}: other labels than {first}"
+
+
+def spent(way: Way) -> Callable[[], None]:
+    """All batches of a turn, each let go before the next is made."""
+
+    def run() -> None:
+        for _ in way():
+            pass
+
+    return run
 
 
 def measured(name: str, case: Case, reference: str | None, rounds: int) -> list[Row]:
@@ -186,17 +211,24 @@ def measured(name: str, case: Case, reference: str | None, rounds: int) -> list[
         arrow = ArrowSegmentation("train", path=str(root / "arrow"))
         kept = KeptSegmentation(files, place, "kept", num_classes=len(CLASSES), ignore_index=VOID)
         assert all(kept[index].name == files[index].name for index in range(len(files)))
-        for colours in (True, False):
+        for colours in (True, False) if case[5] == 1 else (True,):
             own = (case, colours)
-            same = {"whole": whole(files, *own), "plain": plain(files, *own)}
-            same |= {"files": ours(files, *own), "arrow": ours(arrow, *own), "kept": ours(kept, *own)}
-            agree({way: turn() for way, turn in same.items()})
-            del same["whole"]
+            same = {
+                "plain": plain(files, *own),
+                "files": ours(files, *own),
+                "arrow": ours(arrow, *own),
+                "kept": ours(kept, *own),
+            }
+            agree({"whole": whole(files, *own), **same})
             ways = {"mmseg": of_mmseg(root / "files", *own, reference), **same} if reference else same
             if reference:
                 shapes = {tuple(each.shape) for pair in ways["mmseg"]() for each in pair}
-                assert shapes == {(1, 3, *case[2]), (1, *case[2])}, shapes
-            taken = turns(ways, rounds, {"files": 2, "arrow": 2, "kept": 2})
+                assert shapes == {(case[5], 3, *case[2]), (case[5], *case[2])}, shapes
+            if colours:
+                one = (*case[:5], 1)
+                agree({"plain": plain(arrow, one, True, True), "affine": ours(arrow, *own, True)}, atol=1e-4)
+                ways["affine"] = ours(arrow, *own, True)
+            taken = turns({way: spent(each) for way, each in ways.items()}, rounds)
             for row in rows_of(name if colours else f"{name}, colours off", taken):
                 rate = 1e3 * case[4] / row["cpu_ms"]
                 row["cpu_ms"], row["wall_ms"] = row["cpu_ms"] / case[4], row["wall_ms"] / case[4]
