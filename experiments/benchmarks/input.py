@@ -5,9 +5,9 @@ flip, change the colours, normalise, pad. ``mmseg`` is MMSegmentation's own tran
 files (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and mmcv-lite); without it the first way is
 ``plain``, which is rayseg without its compiled part. ``files`` reads the same files with it, ``arrow`` what ``rayseg data
 convert`` makes of them, ``kept`` what ``data.cache`` gives from the second epoch on; these give the same tensors to the bit,
-which are those of resizing whole images and cutting then. ``affine`` is ``arrow`` with ``data.colours: affine``, whose colours
-are others; its device is the CPU here, and counted. Everything is counted, normalisation and int64 labels too, in CPU time of one
-thread; a batch is let go before the next is made, as in training:
+which are those of resizing whole images and cutting then. ``affine`` is ``arrow`` with ``data.colours: affine``, whose
+colours are others; its device is the CPU here, and counted. Everything is counted, normalisation and int64 labels too, in CPU
+time of one thread; a batch is let go before the next is made, as in training:
 
     python experiments/benchmarks/input.py --reference /path/to/packages --out input.json --png input.png
 """
