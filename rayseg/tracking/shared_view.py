@@ -76,7 +76,7 @@ class SweepView:
             "selectedColumns": [*columns, "tags.`rayseg.ended`"],
             "runsHiddenMode": "SHOW_ALL",
             "compareRunCharts": [{**chart, "uuid": f"rayseg-{index}"} for index, chart in enumerate(charts)],
-            "compareRunSections": [_section(*each) for each in (("recipes", 2, 400), ("val", 3, 320), ("val/IoU", 4, 260))],
+            "compareRunSections": [_section(*each) for each in (("recipes", 2, 400), ("val", 3, 320), ("val/IoU", 3, 320))],
             "isAccordionReordered": True,
         }
 
