@@ -11,9 +11,10 @@ from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.launch.confirmed import Confirmation
+from rayseg.launch.lineage import read_lineage
 from rayseg.launch.recipes import BASELINE
 from rayseg.launch.shown import read_shown
-from rayseg.launch.trial_effects import trial_effects
+from rayseg.launch.trial_effects import population_effects, trial_effects
 from rayseg.report import ClusterUse, PairRules, SweepRecords, TrialRecord, render_report
 
 __all__ = ["LINKS", "REPORT", "read_links", "read_records", "write_report"]
@@ -93,10 +94,12 @@ def _effects(
 ) -> dict[str, Any]:
     """What the scores follow, or why that cannot be told."""
     rows = [{**trial.row, "directory": directory / Path(trial.row["directory"]).name} for trial in trials]
-    if any("lineage" in row for row in rows):
-        return {"effects_fault": "recipes changed while the trials of the population ran"}
+    segments = read_lineage(directory)
     try:
-        found = trial_effects(rows, kept["searched"], kept["metric"], mode)
+        if segments:
+            found = population_effects(segments, kept["searched"], kept["metric"], mode)
+        else:
+            found = trial_effects(rows, kept["searched"], kept["metric"], mode)
     except RaysegError as error:
         return {"effects_fault": str(error)}
     return {"key_effects": found.keys, "pair_effects": found.pairs, "effects_step": found.step}

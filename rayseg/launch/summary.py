@@ -20,7 +20,7 @@ from rayseg.launch.registering import Registered
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds, read_spans
-from rayseg.launch.trial_effects import TrialEffects, trial_effects
+from rayseg.launch.trial_effects import TrialEffects, population_effects, trial_effects
 from rayseg.report import ClusterUse, cluster_use, on_front, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.space import keys_of
 
@@ -117,17 +117,21 @@ class SweepResult:
         return any("lineage" in row for row in self.table)
 
     def curves(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
-        """Every evaluation of every trial: name -> ``(step, metrics)`` by step."""
-        return {row["trial"]: History(Path(row["directory"]) / "metrics.jsonl").rows() for row in self.table}
+        """Every evaluation of every trial: name -> ``(step, metrics)`` by step; the sweep may have been moved."""
+        places = {row["trial"]: self.directory / Path(row["directory"]).name for row in self.table}
+        return {name: History(place / "metrics.jsonl").rows() for name, place in places.items()}
 
     def effects(self) -> TrialEffects:
         """What the scores of the trials follow: each searched key, and pairs of keys; also ``effects.txt``.
 
+        Of a population it is what its members' first recipes did until the first comparison: recipes change afterwards.
+
         Raises:
-            RaysegError: too few trials have a score at one step, or recipes changed while trials ran.
+            RaysegError: too few trials have a score at one step.
         """
         if self.bred:
-            raise RaysegError("recipes changed while the trials of the population ran: what a score follows cannot be told")
+            mode = self.best_config.checkpoint.mode
+            return population_effects(read_lineage(self.directory), self.searched, self.metric, mode)
         return trial_effects(self.table, self.searched, self.metric, self.best_config.checkpoint.mode)
 
 

@@ -11,7 +11,7 @@ from rayseg.engine.history import History
 from rayseg.errors import RaysegError
 from rayseg.report import Effect, effects, render_table
 
-__all__ = ["TrialEffects", "trial_effects"]
+__all__ = ["TrialEffects", "population_effects", "trial_effects"]
 
 #: Pairs that are printed.
 _MAX_PAIRS = 5
@@ -27,6 +27,7 @@ class TrialEffects:
         metric: the score.
         step: of the evaluations; that of the first cut where trials were ended early.
         trials: how many were compared; not the baseline, which nobody drew.
+        bred: whether they are the members of a population, before any of them was replaced.
     """
 
     keys: tuple[Effect, ...]
@@ -34,12 +35,12 @@ class TrialEffects:
     metric: str
     step: int
     trials: int
+    bred: bool = False
 
     def __str__(self) -> str:
         """A table of keys and one of the largest pairs."""
-        head = (
-            f"what {self.metric} at step {self.step} follows, in {self.trials} trials (p-values hold for all rows of a table)"
-        )
+        who = "members, none of which had been replaced yet" if self.bred else "trials"
+        head = f"what {self.metric} at step {self.step} follows, in {self.trials} {who} (p-values hold for all rows of a table)"
         keys = [
             {"key": each.keys[0], "explains": each.explains, "p": each.p_value, "better with": each.best} for each in self.keys
         ]
@@ -73,6 +74,31 @@ def trial_effects(
     points = [{key: row[key] for key in searched} for row in rows]
     keys, pairs = effects(points, [sign * own[step] for own in scores])
     return TrialEffects(tuple(keys), tuple(pairs), metric, step, len(rows))
+
+
+def population_effects(
+    segments: Sequence[Mapping[str, Any]], searched: Sequence[str], metric: str, mode: Literal["max", "min"]
+) -> TrialEffects:
+    """Effects of the searched keys on what the members of a population reached until they were compared first.
+
+    Until then they are a random search: all begin with the same weights, and each has one recipe, which was drawn. Afterwards
+    scores follow weights that were taken over, and recipes are near those that had won; so nothing is told of later intervals.
+
+    Args:
+        segments: of the population, as ``population.json`` has them.
+        searched: keys of the space.
+        metric: the score.
+        mode: whether more or less of it is better.
+
+    Raises:
+        RaysegError: too few members came to the first comparison.
+    """
+    rows = [each for each in segments if each["interval"] == 0 and each["score"] is not None]
+    sign = 1.0 if mode == "max" else -1.0
+    keys, pairs = effects(
+        [{key: row["recipe"][key] for key in searched} for row in rows], [sign * row["score"] for row in rows]
+    )
+    return TrialEffects(tuple(keys), tuple(pairs), metric, int(rows[0]["until"]), len(rows), bred=True)
 
 
 def _scores(row: Mapping[str, Any], metric: str) -> dict[int, float]:

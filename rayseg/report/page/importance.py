@@ -30,8 +30,10 @@ def importance(records: SweepRecords) -> str:
     """
     if not records.key_effects:
         return absent(_TITLE, records.effects_fault or "no key was varied so that its effect could be told")
+    bred = any("lineage" in trial.row for trial in records.trials)
+    when = "the first comparison, when no member had been replaced" if bred else "the last that all came to"
     note = (
-        f"Share of the variance of the trials' ranks at step {records.effects_step}, the last that all came to, without the "
+        f"Share of the variance of the trials' ranks at step {records.effects_step}, {when}, without the "
         f"baseline. p: how often chance alone gives any row so much. A number that is best in the middle is seen from {BENDS} "
         f"trials on. A key that was varied little has a small share.{_learned(records.searcher)}"
     )
