@@ -147,7 +147,7 @@ def opened_desk(config: ExperimentConfig, directory: str) -> Iterator[Any]:
     finally:
         del _OPEN[directory]
         with suppress(ray.exceptions.RayError):
-            ray.get(desk.close.remote())
+            ray.get(desk.close.remote(), timeout=60)
         ray.kill(desk)
 
 
