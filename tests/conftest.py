@@ -89,13 +89,19 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """A local Ray cluster of 4 logical CPUs, started when first asked for; mark such a test ``ray``."""
+def ray_cpus() -> int:
+    """Logical CPUs of the cluster: two groups of two workers, or a worker more than most machines here have cores."""
+    return 4
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(ray_cpus: int) -> Iterator[None]:
+    """A local Ray cluster, started when first asked for; mark such a test ``ray``."""
     import ray
 
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    own = {"address": "local", "num_cpus": 4, "num_gpus": 0}  # not one that somebody else has on this machine
+    own = {"address": "local", "num_cpus": ray_cpus, "num_gpus": 0}  # not one that somebody else has on this machine
     ray.init(**own, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     yield
     ray.shutdown()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.scripts import printed_by
+
 pytestmark = pytest.mark.examples
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +22,11 @@ BENCHMARKS = ROOT / "experiments" / "benchmarks"
 
 def run(name: str, *words: str) -> str:
     """What a benchmark prints."""
+    return printed_by(BENCHMARKS / f"{name}.py", *words, cwd=ROOT)
+
+
+def run_alone(name: str, *words: str) -> str:
+    """The same in a process of its own."""
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *words]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=240, check=False)
@@ -41,7 +48,7 @@ def test_the_ways_to_compute_a_loss_agree(tmp_path: Path) -> None:
 
 def test_what_a_person_with_a_card_runs_agrees_under_the_interpreter_where_there_is_none(tmp_path: Path) -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    printed = run("loss", "--device", "cuda", "--smoke", "--out", str(tmp_path / "loss_cuda.json"))
+    printed = run_alone("loss", "--device", "cuda", "--smoke", "--out", str(tmp_path / "loss_cuda.json"))
     assert "| smoke | triton |" in printed
     assert "| smoke, bf16 | triton |" in printed
 
@@ -73,6 +80,7 @@ def test_searchers_are_compared_on_the_table_of_recipes(tmp_path: Path) -> None:
     assert all(low <= mean <= high for row in found["rows"] for low, mean, high in [row["regret_3"], row["regret_5"]])
 
 
+@pytest.mark.usefixtures("ray_cluster")
 def test_trials_of_all_patterns_end_with_the_same_losses() -> None:
     printed = run("trials", "--smoke")
     assert "| 2 trials | quick |" in printed

@@ -2,7 +2,8 @@
 
 ::
 
-    python                   the blocks of a page run in order, as one script, in a directory of their own
+    python                   the blocks of a page run in order, as one script, in a directory of their own;
+                             README's in a process of its own, too
     python title=parts.py    written there as a file, to be imported
     yaml                     an experiment: loaded and checked; with a title it is also written there
                              (space.yaml and mix.yaml are spaces)
@@ -31,6 +32,7 @@ from rayseg.cli.parser import parse
 from rayseg.cli.space import read_space
 from rayseg.config import ExperimentConfig, parse_assignments
 from rayseg.load import load_config
+from tests.examples.scripts import printed_by
 
 pytestmark = pytest.mark.examples
 
@@ -87,15 +89,19 @@ def write_files(page: Path, folder: Path) -> None:
             (folder / block.title).write_text(block.code, encoding="utf-8")
 
 
-def run_script(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    own = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
-    own["RAYSEG_CACHE"] = str(folder / "cache")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_ADDRESS"))} | own
+def run_script(page: Path, folder: Path) -> str:
+    """What it prints; README's as a person starts it, the others' in this process."""
     path = folder / f"{page.stem}_page.py"
     path.write_text(script(page), encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, str(path)], cwd=folder, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+    cache = {"RAYSEG_CACHE": str(folder / "cache")}
+    if page.name != "README.md":
+        return printed_by(path, cwd=folder, **cache)
+    own = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT), **cache}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "RAY_ADDRESS"))} | own
+    command = [sys.executable, str(path)]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def pages_with(*languages: str) -> list[Any]:
@@ -104,16 +110,17 @@ def pages_with(*languages: str) -> list[Any]:
 
 @pytest.mark.parametrize("page", pages_with("python", "yaml"))
 def test_the_examples_of_a_page_run_and_print_what_they_say(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     write_files(page, tmp_path)
+    if "rayseg.sweep(" in script(page):
+        request.getfixturevalue("ray_cluster")
     if script(page).strip():
-        done = run_script(page, tmp_path)
-        assert done.returncode == 0, f"{page.name}\n{done.stdout}\n{done.stderr}"
+        printed = run_script(page, tmp_path)
         for block in blocks(page, "text"):
             if "printed" in block.info:
-                missing = [line for line in block.code.splitlines() if line not in done.stdout]
-                assert not missing, f"{page.name}:{block.line} was not printed: {missing}\n{done.stdout}"
+                missing = [line for line in block.code.splitlines() if line not in printed]
+                assert not missing, f"{page.name}:{block.line} was not printed: {missing}\n{printed}"
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("RAYSEG_CACHE", str(tmp_path / "cache"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rayseg.space import grid_points
+from tests.examples.scripts import printed_by
 
 pytestmark = pytest.mark.examples
 
@@ -21,14 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run_twice(script: str, *words: str, cwd: Path) -> list[str]:
     """What it printed, and what it printed when it was asked again."""
-    command = [sys.executable, str(ROOT / "experiments" / script), "--smoke", "--storage", str(cwd), *words]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    printed = []
-    for _ in range(2):
-        done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout)
-    return printed
+    small = ("--smoke", "--storage", str(cwd), *words)
+    return [printed_by(ROOT / "experiments" / script, *small, cwd=cwd) for _ in range(2)]
 
 
 def test_fine_tuning_prints_a_line_for_each_recipe_and_can_be_asked_again(tmp_path: Path) -> None:
@@ -39,7 +32,8 @@ def test_fine_tuning_prints_a_line_for_each_recipe_and_can_be_asked_again(tmp_pa
 
 
 def test_the_ablation_prints_a_line_for_each_trick_and_trains_none_twice(tmp_path: Path) -> None:
-    first, again = run_twice("ablation.py", "--seeds", "0", cwd=tmp_path)
+    small = ("model.width=4", "data.dataset.size=[32,64]")
+    first, again = run_twice("ablation.py", *small, "--seeds", "0", cwd=tmp_path)
     rows = re.findall(r"^\| ([^|]+) \| 1 \|", first, re.MULTILINE)
     assert rows == ["cross-entropy", "+ class weights", "+ OHEM", "+ Dice 1:3", "+ head lr x10", "all of them"]
     assert first.count("seed 0") == len(rows)
@@ -85,6 +79,7 @@ def test_a_search_prints_its_table(
     assert ("schedule.yaml:\n" in printed) == (script == "pbt")
 
 
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_surrogate_has_every_evaluation_of_every_recipe_and_is_made_once(tmp_path: Path) -> None:
     first, again = run_twice("surrogate.py", "--out", str(tmp_path / "table.csv"), cwd=tmp_path)
     table = (tmp_path / "table.csv").read_text(encoding="utf-8")
