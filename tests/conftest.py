@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -45,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Triton looks at its environment once, when it is imported; only its own tier wants the interpreter."""
     if config.getoption("markexpr").startswith("triton"):
         os.environ["TRITON_INTERPRET"] = "1"
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported is no garbage, and is not looked through for it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -21,9 +21,14 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(storage: Path) -> Tiny:
-    """``tiny(name, **overrides)``: a tiny experiment that is recorded."""
+    """``tiny(name, **overrides)``: a tiny experiment that is recorded.
+
+    Half the cluster for each trial, where nothing else is said: a third process takes longer to start than tiny trials to run.
+    """
 
     def make(name: str, **overrides: Any) -> ExperimentConfig:
+        if not any(key.startswith("scaling") for key in overrides):
+            overrides["scaling.cpus_per_worker"] = 2.0
         recorded = {"tracking.storage": str(storage), "tracking.name": name, "tracking.mlflow": {"experiment": "tests"}}
         return tiny_experiment(**{**recorded, "data.dataset.size": [32, 64], "tracking.pictures": 1, **overrides})
 

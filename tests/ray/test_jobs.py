@@ -198,9 +198,10 @@ def test_two_sweeps_run_as_jobs_at_once_and_share_nothing_but_the_store(head: He
     from mlflow import MlflowClient
 
     forms = {"uploaded": ("--working-dir", ".", "--", "python", EXPERIMENT), "by-name": ("--", EXPERIMENT)}
+    small = ("model.width=4", "data.dataset.length=8", "data.dataset.size=[32,64]", "train.batch_size=4")
 
     def submit(name: str) -> str:
-        own = ("--smoke", "--num-samples", "2", "--storage", str(tmp_path), "--name", name)
+        own = ("--smoke", "--num-samples", "2", "--storage", str(tmp_path), "--name", name, *small)
         return _finished(head.submit(*forms[name], *own, timeout_s=EXPERIMENT_S))
 
     with ThreadPoolExecutor() as pool:

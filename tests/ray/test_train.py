@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -126,43 +126,53 @@ def test_a_fault_is_raised_as_itself_and_once(mlflow: Any, tiny: Tiny, tmp_path:
     assert mlflow.get_run(run_id).info.status == "FAILED"
 
 
-def test_components_reach_the_workers(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_module_of_a_test.py").write_text(
+@pytest.fixture(scope="module")
+def moved(
+    ray_cluster: None, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[list[TrainResult], ExperimentConfig, Path]]:
+    """A run with parts of its own that two workers go on with where one process left it, and back; its config and folder."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_module_of_a_test.py").write_text(
         "class Touch:\n"
         "    def __init__(self, path):\n"
         "        self.path = path\n"
         "    def on_end(self, run):\n"
         "        open(self.path, 'a').write('x')\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
     factor = 2.0
 
     def topo(logits: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
         return factor * F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none")
 
-    hook = {"type": "own_module_of_a_test:Touch", "path": str(tmp_path / "touched")}
-    config = tiny(
-        "components", **{"scaling.workers": 2, "losses.topo": {"type": "topo"}, "hooks.touch": hook, "train.steps": 3}
-    )
-    with pytest.raises(ConfigError, match=r"losses\.topo"):
-        rayseg.train(config)
-    result = rayseg.train(config, components={"topo": topo})
-    assert result.metrics["val/loss/topo"] > 0
-    assert (tmp_path / "touched").read_text() == "xx"
+    touch = {"type": "own_module_of_a_test:Touch", "path": str(folder / "touched")}
+    starts = {"type": "tests.ray.parts:Starts", "file": str(folder / "starts")}
+    config = tiny("moved", **{"losses.topo": {"type": "topo"}, "hooks.touch": touch, "hooks.starts": starts})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        alone = rayseg.train(config, components={"topo": topo})
+        assert alone.last_checkpoint is not None
+        shutil.rmtree(alone.last_checkpoint)  # as if it had been killed before its last checkpoint, after 3 of 6 steps
+        two = rayseg.train(config.with_({"scaling.workers": 2}), components={"topo": topo})
+        back = rayseg.train(config, components={"topo": topo})
+        yield [alone, two, back], config, folder
     sys.modules.pop("own_module_of_a_test", None)
 
 
-def test_a_run_goes_on_with_workers_where_one_process_left_it_and_back(tiny: Tiny, storage: Path, tmp_path: Path) -> None:
-    starts = tmp_path / "starts"
-    hook = {"hooks": {"starts": {"type": "tests.ray.parts:Starts", "file": str(starts)}}}
-    alone = rayseg.train(tiny("moved", **hook))
-    assert alone.last_checkpoint is not None
-    shutil.rmtree(alone.last_checkpoint)  # as if it had been killed before its last checkpoint, after 3 of 6 steps
-    moved = rayseg.train(tiny("moved", **hook, **{"scaling.workers": 2}))
-    back = rayseg.train(tiny("moved", **hook))
-    assert starts.read_text().split() == ["0", "3", "6"]
-    assert moved.metrics["val/loss"] == pytest.approx(alone.metrics["val/loss"], rel=1e-4)
-    assert back.metrics == moved.metrics
+def test_components_reach_the_workers(moved: tuple[list[TrainResult], ExperimentConfig, Path]) -> None:
+    (_, two, _), config, folder = moved
+    with pytest.raises(ConfigError, match=r"losses\.topo"):
+        rayseg.train(config.with_({"scaling.workers": 2}))
+    assert two.metrics["val/loss/topo"] > 0
+    assert (folder / "touched").read_text() == "xxxx"  # one process, two workers, one process
+
+
+def test_a_run_goes_on_with_workers_where_one_process_left_it_and_back(
+    moved: tuple[list[TrainResult], ExperimentConfig, Path],
+) -> None:
+    (alone, two, back), _, folder = moved
+    assert (folder / "starts").read_text().split() == ["0", "3", "6"]
+    assert two.metrics["val/loss"] == pytest.approx(alone.metrics["val/loss"], rel=1e-4)
+    assert back.metrics == two.metrics
     assert back.checkpoint is not None
 
 
