@@ -1,9 +1,10 @@
 """What a training step costs: LR-ASPP with the losses of both sides, and rayseg's loop beside one that is written by hand.
 
 ``losses`` is forward, backward and update of one network: with cross-entropy, hard examples and three times Dice of
-MMSegmentation, and with ours, plainly, fused, and fused with channels last and torch's fused SGD. ``loop`` is
-``rayseg.engine.fit`` with batches in memory and the bare loop under DistributedDataParallel on the same network, batches and
-loss; their steps take turns, and their losses are equal after each:
+MMSegmentation, and with ours, plainly, fused, and fused with channels last and torch's fused SGD. ``no loss`` is the last of
+these with the mean of the logits as a loss, which costs nothing: no loss can be quicker. ``loop`` is ``rayseg.engine.fit`` with
+batches in memory and the bare loop under DistributedDataParallel on the same network, batches and loss, in one process and in
+two, of which the first is shown; their steps take turns, and their losses are equal after each:
 
     python experiments/benchmarks/step.py --reference /path/to/packages --out step.json --png step.png
 """
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from blocks import batch
 from loss import of_mmseg, ours
 from measuring import Row, Taken, arguments, finish, goal, result, rows_of, turns
@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rayseg.build import assemble
+from rayseg.collective import rank, world_size
 from rayseg.engine import LocalReporter, fit
 from rayseg.kernels import compiled_backend
 from rayseg.models import named_logits, torchvision_lraspp_mobilenet_v3_large
-from rayseg.testing import tiny_experiment
+from rayseg.testing import run_distributed, tiny_experiment
 from rayseg.types import Batch
 
 #: Images, classes, height, width, stride of the logits.
@@ -78,15 +79,26 @@ def losses(name: str, case: tuple[int, ...], reference: str | None, rounds: int)
         ways |= {"fused": (ours(case, "fused"), False), "fused, channels last": (ours(case, "fused"), True)}
     steps = {way: stepper(network, loss, case, last=last) for way, (loss, last) in ways.items()}
     first = {way: [step(), step()] for way, step in steps.items()}
+    steps["no loss"] = stepper(network, lambda logits, _: logits.mean(), case, last=True)
     for way, values in first.items():
         torch.testing.assert_close(values, next(iter(first.values())), rtol=TOLERANCE, atol=0, msg=f"{way} differs: {first}")
     return rows_of(f"losses, {name}", turns(steps, rounds))
 
 
-def loop(name: str, case: tuple[int, ...], steps: int) -> list[Row]:
-    """Rows of both loops. The loop of rayseg asks for a batch; before it gets one, the bare loop makes its step."""
+def loop(name: str, case: tuple[int, ...], steps: int, workers: int) -> list[Row]:
+    """Rows of both loops, of the first of some processes, which share the images."""
     case = (case[0], SYNTHETIC_CLASSES, *case[2:])
-    batches = [Batch(images_of(case), batch(case)[1], torch.arange(case[0]))]
+    with tempfile.TemporaryDirectory() as folder:
+        taken = run_distributed(turns_of_loops, workers, case, steps, Path(folder) / "run", timeout_s=1800)[0]
+    for each in taken.values():  # the first steps warm up; the last of rayseg ends with a checkpoint, and is not recorded
+        each.cpu_s, each.wall_s = each.cpu_s[2 : steps - 1], each.wall_s[2 : steps - 1]
+    return rows_of(f"loop, {name}" if workers == 1 else f"loop, {name}, {workers} processes", taken)
+
+
+def turns_of_loops(case: tuple[int, ...], steps: int, folder: Path) -> dict[str, Taken]:
+    """Seconds of the steps of both in this process: before the loop of rayseg gets a batch, the bare loop makes its step."""
+    mine = slice(rank(), None, world_size())
+    batches = [Batch(images_of(case)[mine], batch(case)[1][mine], torch.arange(case[0])[mine])]
     taken = {"bare DDP": Taken(), "rayseg": Taken()}
     config = tiny_experiment(
         model={"type": "torchvision_lraspp_mobilenet_v3_large"},
@@ -94,40 +106,33 @@ def loop(name: str, case: tuple[int, ...], steps: int) -> list[Row]:
         **{"optim": {"type": "sgd", **SGD}, "train.steps": steps, "train.batch_size": case[0], "train.log_every": 10},
         **{"eval.every": steps, "train.threads": 1},
     )
-    with tempfile.TemporaryDirectory() as folder:
-        run = assemble(config, LocalReporter(Path(folder) / "run")).fit
-        run.evaluate = lambda _: {"val/mIoU": 0.0}
-        dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=0, world_size=1)
-        model = DistributedDataParallel(copy.deepcopy(run.state.model).train())
-        optimizer = torch.optim.SGD(model.parameters(), **SGD)
-        found: dict[str, list[float]] = {"bare DDP": [], "rayseg": []}
+    run = assemble(config, LocalReporter(folder)).fit
+    run.evaluate = lambda _: {"val/mIoU": 0.0}
+    model = DistributedDataParallel(copy.deepcopy(run.state.model).train())
+    optimizer = torch.optim.SGD(model.parameters(), **SGD)
+    found: dict[str, list[float]] = {"bare DDP": [], "rayseg": []}
 
-        def bare() -> None:
-            optimizer.zero_grad(set_to_none=True)
-            total, _ = run.mix(named_logits(model(batches[0].images)), batches[0].masks, step=0)
-            total.backward()
-            optimizer.step()
-            found["bare DDP"].append(total.item())
+    def bare() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        total, _ = run.mix(named_logits(model(batches[0].images)), batches[0].masks, step=0)
+        (total * world_size()).backward()
+        optimizer.step()
+        found["bare DDP"].append(total.item())
 
-        def both(first: int, last: int) -> Iterator[Sequence[Batch]]:
-            for _ in range(first, last):
-                began = time.process_time(), time.perf_counter()
-                bare()
-                record(taken["bare DDP"], began)
-                began = time.process_time(), time.perf_counter()
-                yield batches
-                record(taken["rayseg"], began)
+    def both(first: int, last: int) -> Iterator[Sequence[Batch]]:
+        for _ in range(first, last):
+            began = time.process_time(), time.perf_counter()
+            bare()
+            record(taken["bare DDP"], began)
+            began = time.process_time(), time.perf_counter()
+            yield batches
+            record(taken["rayseg"], began)
 
-        run.batches = both
-        run.state.hooks["losses"] = _Remember(found["rayseg"])
-        try:
-            fit(run)
-        finally:
-            dist.destroy_process_group()
+    run.batches = both
+    run.state.hooks["losses"] = _Remember(found["rayseg"])
+    fit(run)
     torch.testing.assert_close(found["rayseg"], found["bare DDP"], rtol=TOLERANCE, atol=0)
-    for each in taken.values():  # the first steps warm up; the last of rayseg ends with a checkpoint, and is not recorded
-        each.cpu_s, each.wall_s = each.cpu_s[2 : steps - 1], each.wall_s[2 : steps - 1]
-    return rows_of(f"loop, {name}", taken)
+    return taken
 
 
 class _Remember:
@@ -170,7 +175,8 @@ def main() -> None:
     for name, case in (SMOKE if options.smoke else CASES).items():
         rows += losses(name, case, options.reference, rounds)
     for name, case in (SMOKE if options.smoke else {"camvid": CASES["camvid"]}).items():
-        rows += loop(name, case, steps)
+        for workers in (1, 2):
+            rows += loop(name, case, steps, workers)
     finish(result("step", rows, [] if options.smoke else goals(rows)), options)
 
 
