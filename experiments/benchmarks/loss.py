@@ -3,7 +3,8 @@
 Every way is run in turn in one process, one thread, and what counts is CPU time over that of MMSegmentation's own classes, or
 of the plain way where these are not there (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and
 mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is the growth of the largest size of a process.
-``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache:
+``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache. ``cross-entropy
+alone`` is upsampling and cross-entropy by torch's own functions, and by ours:
 
     python experiments/benchmarks/loss.py --reference /path/to/packages --out loss.json --png loss.png
 
@@ -155,6 +156,24 @@ def measured(name: str, case: tuple[int, ...], ways: tuple[str, ...], reference:
     return rows_of(name, taken, more)
 
 
+def alone(name: str, case: tuple[int, ...], rounds: int) -> list[Row]:
+    """Rows of plain cross-entropy, of torch's functions first."""
+    logits, labels = batch(case)
+    logits.requires_grad_()
+
+    def by_torch(logits: Tensor, labels: Tensor) -> Tensor:
+        z = F.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
+        return F.cross_entropy(z, labels, ignore_index=VOID)
+
+    steps: dict[str, Step] = {"torch": by_torch}
+    if (backend := compiled_backend()) is not None:
+        mix = Mix({"main": fused(Head({"ce": Term(cross_entropy)}), backend)})
+        steps["fused"] = lambda logits, labels: mix({"main": logits}, labels, step=0).total
+    errors = agree({way: once(step, logits, labels) for way, step in steps.items()})
+    taken = turns({way: partial(once, step, logits, labels) for way, step in steps.items()}, rounds, {"fused": 3})
+    return rows_of(f"{name}, cross-entropy alone", taken, {way: {"error": error} for way, error in errors.items()})
+
+
 def peak_bytes(case: tuple[int, ...], way: str, reference: str | None) -> int:
     """Growth of this process's largest size in one step; two went before."""
     logits, labels = batch(case)
@@ -191,6 +210,7 @@ AGAINST_MMSEG: dict[str, dict[str, tuple[float, float]]] = {
 }
 AGAINST_COMPILED = {"streets": 7.0, "camvid": 4.5}
 MOST_PASSES = 2.5
+AGAINST_TORCH = 7.0
 
 
 def goals(rows: list[Row]) -> list[dict[str, Any]]:
@@ -258,7 +278,11 @@ def main() -> None:
         if not options.smoke:
             with_memory(of_case, options.reference)
             reached += goals(of_case)
-        rows += of_case
+        simple = alone(name, case, 1 if options.smoke else options.rounds)
+        rows += [*of_case, *simple]
+        if not options.smoke and len(simple) > 1:
+            words = f"loss, {name}: cross-entropy alone against torch's functions, CPU time"
+            reached.append(goal(words, simple[1]["cpu_ratio"][1], least=AGAINST_TORCH))
     finish(result("loss", rows, reached), options)
 
 

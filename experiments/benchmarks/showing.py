@@ -66,7 +66,7 @@ def goals_table(goals: Sequence[Mapping[str, Any]]) -> str:
 def plot(found: Mapping[str, Any], file: Path, what: Sequence[str] = ("cpu_ratio", "peak_ratio")) -> None:
     """Bars of ratios by way, one picture for each of ``what`` that rows hold, one colour for each case.
 
-    Of rows with several numbers of threads, those with the first are shown.
+    Of rows with several numbers of threads, those with the first are shown; of cases, those compared with the same way.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  for the picture only
 
@@ -74,6 +74,8 @@ def plot(found: Mapping[str, Any], file: Path, what: Sequence[str] = ("cpu_ratio
     what = [name for name in what if any(name in row for row in rows)]
     cases = list(dict.fromkeys(row["case"] for row in rows))
     first = rows[0]["way"]
+    cases = [case for case in cases if next(row["way"] for row in rows if row["case"] == case) == first]
+    rows = [row for row in rows if row["case"] in cases]
     figure = Figure(figsize=(max(5.0, 1.1 * len({row["way"] for row in rows})) * len(what), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(what), squeeze=False)[0], what, strict=True):
         ways = list(dict.fromkeys(row["way"] for row in rows if name in row))
