@@ -161,7 +161,9 @@ def test_a_sweep_that_has_ended_returns_its_table(
 
 
 def test_another_space_under_the_same_name_is_refused(result: SweepResult, base: ExperimentConfig) -> None:
-    with pytest.raises(ConfigError, match=r"tracking.name: .*another space"):
+    with pytest.raises(
+        ConfigError, match=r"losses.ce.trouble: .* holds a sweep that has one of none, worse, .*; put it back to go on"
+    ):
         _run(base, {"optim.lr": choice([1e-2, 1e-3])})
 
 
