@@ -25,6 +25,7 @@ from rayseg.launch.lineage import LINEAGE
 from rayseg.launch.population import Population, Segment
 from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.launch.watch import say_beside
+from rayseg.launch.whereabouts import Here
 
 __all__ = ["Breeder"]
 
@@ -50,7 +51,7 @@ class Breeder(TuneSearcher):
         super().__init__(metric=metric, mode=population.rules.mode)
         self._population = population
         self._first: Mapping[str, Any] | None = first
-        self._directory = directory
+        self._directory = Here(directory)
         self._tune = tune
         self._grouped = grouped
         self._running: dict[str, Segment] = {}
@@ -152,7 +153,7 @@ class Breeder(TuneSearcher):
             "member": segment.member,
             "interval": segment.interval,
             "until": segment.until,
-            "begins": None if begins is None else str(begins),
+            "begins": None if begins is None else str(begins.relative_to(self._directory)),
             "tags": self._tags(segment),
         }
 

@@ -264,7 +264,7 @@ class DeskStore:
         line: str = self._call("link", run_id, storage)
         return line
 
-    def share_view(self, view: SweepView) -> str:
+    def share_view(self, view: SweepView) -> str | None:
         """See ``MlflowStore.share_view``."""
-        address: str = self._call("share_view", view)
+        address: str | None = self._call("share_view", view)
         return address

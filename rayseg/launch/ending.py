@@ -17,6 +17,7 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.request import Scheduler
+from rayseg.launch.whereabouts import Here
 
 __all__ = ["make_scheduler"]
 
@@ -41,7 +42,7 @@ class _Halving(ASHAScheduler):
 
     def __init__(self, directory: str | None, **more: Any) -> None:
         super().__init__(**more)
-        self._seen_in = directory
+        self._seen_in = None if directory is None else Here(directory)
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What trials are compared by; then those that have run are compared."""
@@ -70,7 +71,7 @@ class _Median(MedianStoppingRule):
 
     def __init__(self, directory: str | None, **more: Any) -> None:
         super().__init__(**more)
-        self._seen_in = directory
+        self._seen_in = None if directory is None else Here(directory)
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What trials are compared by; then those that have run are kept."""

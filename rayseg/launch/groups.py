@@ -28,6 +28,7 @@ from ray.util.placement_group import (
 
 import ray
 from rayseg.launch.desk import desk_of
+from rayseg.launch.whereabouts import Here
 
 __all__ = ["TRIAL_BUNDLE", "GroupKeeper", "claim_group", "give_back_groups", "groups_of_this_job"]
 
@@ -69,7 +70,7 @@ class GroupKeeper(ray.tune.Callback):
     """
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory
+        self._directory = Here(directory)
         self._next = 0.0
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002

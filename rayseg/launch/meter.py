@@ -14,6 +14,7 @@ from typing import Any
 import ray.tune
 
 from rayseg.launch.budget import Budget, Spent, read_spent
+from rayseg.launch.whereabouts import Here
 
 __all__ = ["Meter", "limited"]
 
@@ -50,7 +51,7 @@ class Meter(ray.tune.Callback):
     """
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory
+        self._directory = Here(directory)
         self._last: float | None = None
         self._next = 0.0
 

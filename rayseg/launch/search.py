@@ -29,6 +29,7 @@ from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points,
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch, ended_row
+from rayseg.launch.whereabouts import working_in
 from rayseg.report.live import LiveRow
 from rayseg.space import KnownTrial, OptunaAsker, flat
 
@@ -121,15 +122,16 @@ def _run(
     ray.get(plan.desk.post.remote("before", before))
     trainable = ray.tune.with_resources(as_function(plan), _trial_resources(request.base))
     where = str(Path(plan.directory) / name)
-    if ray.tune.Tuner.can_restore(where):
-        tuner = ray.tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=resume_errored)
-    else:
-        tuner = new(trainable)
-    try:
-        return [_ended(plan, result) for result in tuner.fit()]
-    finally:
-        _end_trials(plan)
-        give_back_groups(groups_of_this_job() - before)
+    with working_in(plan.directory):
+        if ray.tune.Tuner.can_restore(where):
+            tuner = ray.tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=resume_errored)
+        else:
+            tuner = new(trainable)
+        try:
+            return [_ended(plan, result) for result in tuner.fit()]
+        finally:
+            _end_trials(plan)
+            give_back_groups(groups_of_this_job() - before)
 
 
 def _how(request: SweepRequest) -> dict[str, Any]:

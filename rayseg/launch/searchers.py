@@ -17,6 +17,7 @@ from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
+from rayseg.launch.whereabouts import Here
 from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points, recovered
 
 __all__ = ["AskedSearch", "Point", "make_asker", "make_points", "tell_ended"]
@@ -60,7 +61,7 @@ class AskedSearch(TuneSearcher):
         self._then = then
         self._metrics = tuple(metrics)
         self._total_steps = total_steps
-        self._directory = directory
+        self._directory = Here(directory)
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from rayseg.build import counts_of, keeping, plan_of
 from rayseg.engine.plan import Plan
+from rayseg.errors import TrackingError
 from rayseg.launch.cluster import connect, require_resources
 from rayseg.launch.desk import DeskStore, opened_desk, require_store
 from rayseg.launch.lineage import LINEAGE, SCHEDULE
@@ -59,7 +60,9 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
         with closing(finisher(records, parent)):
             if records is not None and parent is not None:
                 view.say(records.link(parent, request.base.tracking.storage))
-                view.say(f"trials  {_share_view(records, parent, request, None)}")
+                page = _share_view(records, parent, request, None, view)
+                if page is not None:
+                    view.say(f"trials  {page}")
             view.doing("looking at the data")
             record_provenance(request.base, request.components, directory, records, parent)
             plan = _plan(request, directory, desk, parent, lengths)
@@ -72,7 +75,8 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             summary = summarise(request, trials, directory, lengths.total_steps, took, parent, places)
             make_pictures(request.base, summary, trials, request.components)
             if records is not None and parent is not None:
-                keep_link(directory, {SIDE_BY_SIDE: _share_view(records, parent, request, summary)})
+                page = _share_view(records, parent, request, summary, view)
+                keep_link(directory, {} if page is None else {SIDE_BY_SIDE: page})
             write_report(directory)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
@@ -111,11 +115,20 @@ def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> li
             finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
 
 
-def _share_view(records: DeskStore, parent: str, request: SweepRequest, summary: SweepResult | None) -> str:
-    """Show the trials side by side in MLflow; the address. Made again at the end, when classes and missing values are known."""
+def _share_view(
+    records: DeskStore, parent: str, request: SweepRequest, summary: SweepResult | None, terminal: SearchView
+) -> str | None:
+    """Show the trials side by side in MLflow; the address. Made again at the end, when classes and missing values are known.
+
+    It is a convenience: a store that refuses it costs no search.
+    """
     keys = tuple(keys_of(request.space))
     view = sweep_view(summary, name=request.name, run_id=parent, metric=request.metric, mode=request.mode, searched=keys)
-    return records.share_view(view)
+    try:
+        return records.share_view(view)
+    except TrackingError as error:
+        terminal.say(f"MLflow has no page of the trials side by side: {error}")
+        return None
 
 
 def _record_summary(records: DeskStore, parent: str, summary: SweepResult) -> None:

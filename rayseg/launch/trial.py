@@ -197,7 +197,7 @@ class Trial:
         strips = kept if parts[0].config.checkpoint.optimizer == "newest" else None
         begins = self.point.get("segment", {}).get("begins")
         history = History(Path(infos[0].directory) / "metrics.jsonl")
-        reporter = TuneReporter(tracker, history, strips, None if begins is None else Path(begins))
+        reporter = TuneReporter(tracker, history, strips, None if begins is None else Path(self.plan.directory) / begins)
         place = place_here(self.plan.desk, self.plan.place)
         try:
             for part in left_of(parts, _step_of(reporter.latest())):

@@ -15,6 +15,7 @@ from rayseg.launch.parts import overrides_of
 from rayseg.launch.run import stopped_by
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
+from rayseg.launch.whereabouts import Here
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
 
@@ -40,7 +41,7 @@ class Watch(ray.tune.Callback):
     def __init__(
         self, directory: str, metric: str, num_trials: int | None, total_steps: int, before: Sequence[LiveRow] = ()
     ) -> None:
-        self._directory = directory
+        self._directory = Here(directory)
         self._metric = metric
         self._num_trials = num_trials
         self._total_steps = total_steps

@@ -10,7 +10,7 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rayseg.tracking.naming import clean_names
@@ -82,7 +82,7 @@ class SweepView:
 
 
 def view_text(view: SweepView, made_ms: int) -> str | None:
-    """A view as the value of its tag; None where it has too many axes for one.
+    """A view as the value of its tag, without axes where it has too many of them; None where even that is too long.
 
     Args:
         view: to be kept.
@@ -93,12 +93,13 @@ def view_text(view: SweepView, made_ms: int) -> str | None:
         >>> json.loads(text)["name"], json.loads(text)["state"][:8]
         ('ohem', 'deflate;')
     """
-    for most_classes in _CLASSES:
-        plain = json.dumps(view.state(most_classes), separators=(",", ":")).encode()
-        packed = f"deflate;{base64.b64encode(zlib.compress(plain, 9)).decode()}"
-        text = json.dumps({"name": view.name, "createdAt": made_ms, "updatedAt": made_ms, "state": packed})
-        if len(text) <= _MAX_CHARS:
-            return text
+    for shown in (view, replace(view, params=())):
+        for most_classes in _CLASSES:
+            plain = json.dumps(shown.state(most_classes), separators=(",", ":")).encode()
+            packed = f"deflate;{base64.b64encode(zlib.compress(plain, 9)).decode()}"
+            text = json.dumps({"name": view.name, "createdAt": made_ms, "updatedAt": made_ms, "state": packed})
+            if len(text) <= _MAX_CHARS:
+                return text
     return None
 
 

@@ -27,21 +27,20 @@ def state_of(text: str) -> dict[str, Any]:
 
 @settings(max_examples=15, deadline=None)
 @given(NAMES, NAMES)
-def test_a_view_fits_into_a_tag_or_there_is_none(classes: list[str], keys: list[str]) -> None:
+def test_a_view_fits_into_a_tag_without_axes_where_there_are_too_many(classes: list[str], keys: list[str]) -> None:
     view = SweepView(
         "any", "4f2a", "val/mIoU", "max", (), [f"Searched/{key}" for key in keys], [f"val/IoU/{name}" for name in classes]
     )
     text = view_text(view, 7)
-    if text is None:
-        assert len(keys) > 20
-        return
+    assert text is not None
     assert len(text) <= 5000
     state = state_of(text)
     assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= {
         each["uuid"] for each in state["compareRunSections"]
     }
     assert len({chart["uuid"] for chart in state["compareRunCharts"]}) == len(state["compareRunCharts"])
-    assert state["compareRunCharts"][0]["selectedParams"] == [f"Searched/{key}" for key in keys]
+    axes = state["compareRunCharts"][0]["selectedParams"]
+    assert axes == [f"Searched/{key}" for key in keys] or (axes == [] and len(keys) > 20)
     bars = [chart["metricKey"] for chart in state["compareRunCharts"] if chart["type"] == "BAR"][1:]
     assert bars == [f"val/IoU/{name}" for name in classes][: len(bars)]
 

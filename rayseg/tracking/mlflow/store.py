@@ -249,16 +249,17 @@ class MlflowStore:
         """A line that tells where the run is looked at; see ``link_line``."""
         return link_line(self.uri, self.experiment_id, run_id, storage)
 
-    def share_view(self, view: SweepView) -> str:
+    def share_view(self, view: SweepView) -> str | None:
         """Keep how the page of runs shows a search, under the id of its run; a view of that id is replaced.
 
         Returns:
-            The page's address.
+            The page's address; None where the view is too long to be kept.
         """
         text, key = view_text(view, int(time.time() * 1000)), view.parent_run_id
         with self._using(f"keep the view {view.name!r}") as client:
-            if text is not None:
-                client.set_experiment_tag(self._experiment_id, f"{VIEW_TAG}{key}", text)
+            if text is None:
+                return None
+            client.set_experiment_tag(self._experiment_id, f"{VIEW_TAG}{key}", text)
         return view_url(self.uri, self._experiment_id, key)
 
     def open_runs(self, tag_filter: Mapping[str, str] | None = None) -> list[StoredRun]:
