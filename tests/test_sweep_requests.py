@@ -21,6 +21,10 @@ from rayseg.launch.sweeping import _as_many_as_there_are
 from rayseg.space import Rule, choice, log_uniform, ohem, require, uniform, when
 from rayseg.testing import tiny_experiment
 
+#: What no type checker allows, and people write.
+POINT_ONE: Any = 0.1
+TWO_HOURS: Any = "2h"
+
 
 def _request(storage: Path, **changed: Any) -> SweepRequest:
     base = tiny_experiment(**{"tracking.storage": str(storage), "tracking.name": "asked"})
@@ -39,7 +43,12 @@ def _request(storage: Path, **changed: Any) -> SweepRequest:
         ({"grace_steps": -3}, "grace_steps: got -3; a run has 6 steps"),
         ({"scheduler": "median", "grace_steps": 6}, "grace_steps: got 6; .*give 1 to 5"),
         ({"num_samples": 2.5}, "num_samples: got 2.5; give a whole number"),
+        ({"num_samples": True}, "num_samples: got True; give a whole number"),
+        ({"max_concurrent": 1.5}, "max_concurrent: got 1.5; give a whole number, at least 1, or None"),
+        ({"space": {"optim.lr": [1e-3, 1e-2]}}, r"optim.lr: got \[0.001, 0.01\]; give what is tried, such as choice"),
+        ({"space": {"optim.lr": when({"a": 1}, POINT_ONE)}}, "optim.lr: got 0.1; give what is tried"),
         ({"budget": Budget(device_hours=float("nan"))}, "gpu_hours: got nan; give more than 0"),
+        ({"budget": Budget(device_hours=TWO_HOURS)}, "gpu_hours: got '2h'; give more than 0, a number"),
         ({"baseline": {"train.steps": 60}}, "train.steps: cannot be changed in the baseline: trials are compared"),
         ({"baseline": {"seed": 2}}, "seed: cannot be changed in the baseline: the best of several seeds is the luckiest"),
         ({"space": {"seed": choice([1, 2])}}, "seed: cannot be searched: .*compare over seeds: confirm"),
@@ -62,6 +71,12 @@ def test_a_value_that_two_keys_draw_is_refused_and_one_beside_a_section_is_not(t
     with pytest.raises(ConfigError, match=r"sampling.thresh: sampling.thresh is drawn already by another key of the space"):
         preflight(_request(tmp_path, space={"sampling": ohem(), "sampling.thresh": when(on, uniform(0.5, 0.9))}))
     preflight(_request(tmp_path, space={"sampling": section, "sampling.min_kept": when(on, uniform(0.1, 0.2))}))
+
+
+def test_a_confirmation_that_is_only_wished_for_is_told_how(tmp_path: Path) -> None:
+    wished: Any = True
+    with pytest.raises(ConfigError, match=r"confirm: got True; give its arguments, such as \{'top': 2\}"):
+        rayseg.sweep(_request(tmp_path).base, {"optim.lr": choice([1e-3, 1e-2])}, confirm=wished)
 
 
 def test_a_number_of_trials_beside_a_grid_is_refused(tmp_path: Path) -> None:

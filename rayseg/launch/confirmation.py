@@ -75,8 +75,8 @@ def confirm(
     request = ConfirmRequest(top, seeds, max_seeds, smallest)
     base = _base_of(directory, "confirmation")
     problems = confirm_problems(request, base) or check(base, components) or test_split_problems(base, components)
-    if max_concurrent is not None and max_concurrent < 1:
-        problems.append(Problem("max_concurrent", f"got {max_concurrent}; give at least 1, or None"))
+    if max_concurrent is not None and (not isinstance(max_concurrent, int) or max_concurrent < 1):
+        problems.append(Problem("max_concurrent", f"got {max_concurrent!r}; give a whole number, at least 1, or None"))
     if problems:
         raise ConfigError(problems, where="confirmation")
     with calm_interrupt(directory), alone(directory, "confirmation"):
@@ -125,7 +125,7 @@ def report(sweep: str | Path) -> Path:
     return write_report(directory, read_confirmation(base, directory, rules, recipes))
 
 
-def confirm_request(asked: Mapping[str, Any]) -> ConfirmRequest:
+def confirm_request(asked: Any) -> ConfirmRequest:
     """The words of ``sweep(confirm=...)``.
 
     Raises:
@@ -136,6 +136,9 @@ def confirm_request(asked: Mapping[str, Any]) -> ConfirmRequest:
         5
     """
     known = [each.name for each in fields(ConfirmRequest)]
+    if not isinstance(asked, Mapping):
+        told = f"got {asked!r}; give its arguments, such as {{'top': 2}}, {{}} for the defaults, or None"
+        raise ConfigError([Problem("confirm", told)], where="sweep")
     problems = [Problem(f"confirm.{name}", f"unknown; it knows {', '.join(known)}") for name in asked if name not in known]
     if problems:
         raise ConfigError(problems, where="sweep")

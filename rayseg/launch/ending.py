@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _name(trial: Any) -> str:
 def _seen(directory: str | None) -> Iterator[tuple[_Seen, list[dict[str, Any]]]]:
     """Trials of a directory with all their evaluations."""
     own = Path(directory) if directory is not None else Path()
-    for path in sorted(own.glob(f"{own.name}-*/metrics.jsonl")) if directory is not None else []:
+    for path in sorted(own.glob(f"{escape(own.name)}-*/metrics.jsonl")) if directory is not None else []:
         rows = History(path).rows()
         if rows:
             yield _Seen(path.parent.name.removeprefix(f"{own.name}-")), [{"step": step, **scores} for step, scores in rows]

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 
@@ -36,7 +37,7 @@ def calm_interrupt(directory: Path, *, named: bool = True) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         _print_no_traceback()
-        trials = len(list(directory.glob(f"{directory.name}-*/metrics.jsonl")))
+        trials = len(list(directory.glob(f"{escape(directory.name)}-*/metrics.jsonl")))
         kept = (
             "what was done is"
             if not trials

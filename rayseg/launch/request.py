@@ -96,11 +96,12 @@ def preflight(request: SweepRequest, more: Sequence[Problem] = ()) -> None:
 
 def _request_problems(request: SweepRequest) -> list[Problem]:
     problems = [*_word_problems(request), *_space_problems(request), *_baseline_problems(request)]
-    if not isinstance(request.num_samples, int) or request.num_samples < 1:
+    if not _is_count(request.num_samples):
         problems.append(Problem("num_samples", f"got {request.num_samples!r}; give a whole number, at least 1"))
         return problems
-    if request.max_concurrent is not None and request.max_concurrent < 1:
-        problems.append(Problem("max_concurrent", f"got {request.max_concurrent}; give at least 1, or None"))
+    if request.max_concurrent is not None and not _is_count(request.max_concurrent):
+        text = f"got {request.max_concurrent!r}; give a whole number, at least 1, or None"
+        problems.append(Problem("max_concurrent", text))
     if request.searcher in LEARNING and importlib.util.find_spec("optuna") is None:
         text = f"{request.searcher!r} needs optuna, which is not installed; pip install 'rayseg[optuna]', or use random or grid"
         problems.append(Problem("searcher", text))
@@ -114,6 +115,10 @@ def _request_problems(request: SweepRequest) -> list[Problem]:
         text = f"{request.searcher!r} does not learn from scores; use optuna or gp, or leave warm_start out"
         problems.append(Problem("warm_start", text))
     return [*problems, *breeding_problems(request), *_objective_problems(request), *_budget_problems(request)]
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
 
 
 def _word_problems(request: SweepRequest) -> list[Problem]:
@@ -175,8 +180,9 @@ def _budget_problems(request: SweepRequest) -> list[Problem]:
     if budget == Budget():
         return []
     problems = []
-    if budget.device_hours is not None and not budget.device_hours > 0:
-        problems.append(Problem("gpu_hours", f"got {budget.device_hours}; give more than 0"))
+    hours = budget.device_hours
+    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float) or not hours > 0):
+        problems.append(Problem("gpu_hours", f"got {hours!r}; give more than 0, a number"))
     name = "gpu_hours" if budget.seconds is None else "time_budget"
     if is_population(request):
         text = f"has no meaning with {request.scheduler!r}: members wait for each other; it costs num_samples runs"

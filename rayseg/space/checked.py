@@ -11,7 +11,7 @@ __all__ = ["space_problems"]
 
 
 def space_problems(space: Space) -> list[Problem]:
-    """Every fault of a space by itself: conditions and rules about what is not searched, rules that nothing keeps.
+    """Every fault of a space by itself: plain values, conditions and rules about what is not searched, rules nothing keeps.
 
     Args:
         space: what is searched.
@@ -23,7 +23,7 @@ def space_problems(space: Space) -> list[Problem]:
     """
     if not any(not isinstance(part, Rule) for part in space.values()):
         return [Problem("", "the search space is empty; give at least one key, such as {'optim.lr': log_uniform(1e-4, 1e-2)}")]
-    problems = [problem for key in space for problem in _unknown(space, key)]
+    problems = _no_words(space) or [problem for key in space for problem in _unknown(space, key)]
     if problems:
         return problems
     try:
@@ -31,6 +31,16 @@ def space_problems(space: Space) -> list[Problem]:
     except ConfigError as error:
         return list(error.problems)
     return []
+
+
+def _no_words(space: Space) -> list[Problem]:
+    """Plain values: what is the same in every trial stands in the base, and a list does not say what it means."""
+    parts = {key: part.part if isinstance(part, When) else part for key, part in space.items()}
+    return [
+        Problem(key, f"got {part!r}; give what is tried, such as choice([...]) or uniform(low, high), or set it in the base")
+        for key, part in parts.items()
+        if not isinstance(part, Rule) and not callable(getattr(part, "point", None))
+    ]
 
 
 def _unknown(space: Space, key: str) -> list[Problem]:

@@ -61,3 +61,10 @@ def test_a_search_that_goes_on_compares_with_what_it_has_seen(tmp_path: Path, sc
     assert _last_step(judge, "t9", 0.2) < 9
     assert _last_step(judge, "t2", 0.7) == 9, "it goes on, and is not compared with itself"
     assert _last_step(judge, "t8", 0.8, baseline=True) == 9
+
+
+def test_a_search_with_brackets_in_its_name_knows_what_it_has_seen(tmp_path: Path) -> None:
+    place = tmp_path / "lr [1e-4, *]"
+    for name in ("t0", "t1", "t2"):
+        History(place / f"{place.name}-{name}" / "metrics.jsonl").record(2, {"val/mIoU": 0.5})
+    assert _last_step(_begun("asha", place), "t9", 0.2) == 2
