@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+#: What torch says where a disk is full: no ``OSError``.
+_WRITER = "inline_container"
 
 #: Which checkpoints can be gone on from: ``all``, the ``newest``, or ``none``.
 ResumeState = Literal["all", "newest", "none"]
@@ -71,7 +73,9 @@ def write_checkpoint(directory: Path, tensors: Mapping[str, Any], texts: Mapping
         if directory.exists():
             shutil.rmtree(directory)
         staging.replace(directory)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _WRITER not in str(error):
+            raise
         raise CheckpointError(
             f"{directory}: cannot write a checkpoint ({error}); check space and permissions, or change tracking.storage"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_where_the_next_is_due_
     assert made.state.step == min(fails + 2, 6)
     whole = [path.name for path in tmp_path.glob("checkpoints/*")]
     assert sorted(whole) == [f"step_{step:08d}" for step in (2, 4) if step < fails]
+
+
+def test_a_full_disk_is_told_as_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot write a checkpoint .*check space"):
+            write_checkpoint(tmp_path / "step_00000001", {"model.pt": torch.zeros(2**16)}, {}, step=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_is_interrupted_waits_for_its_checkpoint_and_tells_of_the_interruption(tmp_path: Path) -> None:
