@@ -126,7 +126,10 @@ def snapshot(tree: Any) -> Any:
     hosted: dict[tuple[Any, ...], Tensor] = {}
     copies: dict[int, Any] = {}
     for tensor in _tensors(tree):
-        if tensor.device.type != "cpu":
+        if tensor.device.type == "cpu":
+            if not tensor.is_leaf:  # deepcopy refuses those
+                copies[id(tensor)] = copy.deepcopy(tensor.detach(), copies)
+        else:
             place = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
             copies[id(tensor)] = hosted.setdefault(place, tensor.detach().cpu())
     return copy.deepcopy(tree, copies)

@@ -197,6 +197,16 @@ def test_places_of_another_file_are_not_used() -> None:
     assert jpeg_region(jpeg(16, 80), None, region) is None
 
 
+def test_a_place_that_is_damaged_moves_by_bits_of_a_byte_alone() -> None:
+    needs_compiler()
+    file, region = jpeg(64, 80), (40, 64, 30, 80)
+    places = np.frombuffer(jpeg_places(file) or b"", np.uint16).copy()
+    places[5::6] += 1 << 12
+    found = jpeg_region(file, places.tobytes(), region)
+    assert found is not None
+    assert np.array_equal(found, decoded(file)[40:64, 30:80])
+
+
 def test_arrow_says_its_version_and_older_files_are_read(tmp_path: Path) -> None:
     folders = streets(tmp_path / "folders")
     (file,) = convert_split(folders, "train", tmp_path / "new", form="arrow").files

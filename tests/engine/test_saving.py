@@ -129,3 +129,11 @@ def test_a_copy_has_the_same_file_and_is_nobody_elses(tmp_path: Path) -> None:
     assert kept["model"]["0.weight"].is_contiguous(memory_format=torch.channels_last)
     assert kept["view"].data_ptr() == kept["model"]["0.weight"].data_ptr()
     assert kept["n"] == tree["n"]
+
+
+def test_a_tensor_that_has_a_history_is_copied_as_it_is_saved(tmp_path: Path) -> None:
+    weight = nn.Parameter(torch.ones(3))
+    kept = snapshot({"score": weight * 2, "views": [weight[1:], weight.detach()]})
+    torch.save(kept, tmp_path / "kept.pt")
+    assert kept["score"].tolist() == [2, 2, 2]
+    assert kept["views"][0].data_ptr() == kept["views"][1][1:].data_ptr()

@@ -52,7 +52,7 @@ class Bits {
   void seek(const Place& place) {
     at_ = begin_ + (place.byte < end_ - begin_ ? place.byte : end_ - begin_), held_ = 0, count_ = 0, zeros_ = 0;
     fill();
-    drop(place.bits);
+    drop(place.bits & 7);  // a place that is damaged may say anything
   }
 
   void tell(Place& place) const {
