@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,3 +203,26 @@ def test_a_search_that_goes_on_otherwise_is_told_in_what_also_where_something_is
     for changed, told in (({"perturb_every": None}, "another perturb_every;"), ({"grace_steps": 3}, "another grace_steps;")):
         with pytest.raises(ConfigError, match=told):
             same_search(replace(first, **changed), tmp_path)
+
+
+def test_a_search_whose_end_was_interrupted_ends_again_unless_it_was_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trials are there, its page and its record may not be."""
+    sweeping: Any = importlib.import_module("rayseg.launch.sweeping")
+    done, again = SimpleNamespace(out_of_budget=False), SimpleNamespace()
+    monkeypatch.setattr(sweeping, "read_summary", lambda _: done)
+    monkeypatch.setattr(sweeping, "_searched", lambda *_: again)
+    request = _request(tmp_path)
+    directory = prepare_directory(request.base)
+    (directory / "report.html").touch()
+
+    def called() -> Any:
+        return rayseg.sweep(request.base, request.space, num_samples=2)
+
+    assert called() is done
+    (directory / ".ending").touch()
+    assert called() is again
+    (directory / "confirm").mkdir()
+    (directory / "confirm" / "asked.json").touch()
+    assert called() is done

@@ -24,7 +24,7 @@ from rayseg.launch.request import SweepRequest
 from rayseg.launch.search import max_concurrent, run_trials
 from rayseg.launch.showing import make_pictures
 from rayseg.launch.spans import SPANS, recorded_span
-from rayseg.launch.summary import EndedTrial, SweepResult, summarise
+from rayseg.launch.summary import ENDING, EndedTrial, SweepResult, summarise
 from rayseg.launch.trial import TrialPlan
 from rayseg.launch.warm import Warmth, warm_start
 from rayseg.launch.watch import recipe_board, watched
@@ -71,6 +71,7 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
                 plan = replace(plan, place=place)
                 trials = closing_children(plan, lambda: run_trials(request, plan, lengths, warmth.known))
             view.doing("pictures and the report")
+            (directory / ENDING).touch()
             took, places = time.time() - started, max_concurrent(request, len(trials))
             summary = summarise(request, trials, directory, lengths.total_steps, took, parent, places)
             make_pictures(request.base, summary, trials, request.components)
@@ -80,6 +81,7 @@ def _searched(request: SweepRequest, directory: Path, lengths: Plan, view: Searc
             write_report(directory)
             if records is not None and parent is not None:
                 _record_summary(records, parent, summary)
+            (directory / ENDING).unlink()
     return summary
 
 

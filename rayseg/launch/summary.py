@@ -24,7 +24,10 @@ from rayseg.launch.trial_effects import TrialEffects, population_effects, trial_
 from rayseg.report import ClusterUse, cluster_use, on_front, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.space import keys_of
 
-__all__ = ["EndedTrial", "SweepResult", "read_summary", "summarise"]
+__all__ = ["ENDING", "EndedTrial", "SweepResult", "read_summary", "summarise"]
+
+#: In a sweep's directory while its trials have ended, and its pictures, page and record are not all there.
+ENDING = ".ending"
 
 #: Of a result, what is in files of its own.
 _NOT_KEPT = ("best_config", "directory", "confirmation", "registered")

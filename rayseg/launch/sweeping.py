@@ -22,7 +22,7 @@ from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.same import as_many_as_before, same_search
-from rayseg.launch.summary import SweepResult, read_summary
+from rayseg.launch.summary import ENDING, SweepResult, read_summary
 from rayseg.space import Choice, Part, Space, When, distinct_size, space_problems
 
 __all__ = ["sweep"]
@@ -137,7 +137,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
             request = replace(request, num_samples=as_many_as_before(request, directory))
         request = same_search(request, directory)
         found = read_summary(directory)
-        if found is None or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
+        if found is None or _is_torn(directory) or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
             found = _searched(request, directory)
         if not (directory / REPORT).is_file():
             write_report(directory)
@@ -146,6 +146,11 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         if register is not None:
             found.registered = register_standing(directory, found.confirmation.standing, register, components)
     return found
+
+
+def _is_torn(directory: Path) -> bool:
+    """Whether what follows the trials was interrupted: the page, or what the store is told. Nothing is trained for it again."""
+    return (directory / ENDING).is_file() and not (directory / "confirm" / "asked.json").is_file()
 
 
 def _number_problems(request: SweepRequest, num_samples: int | None) -> list[Problem]:
