@@ -226,3 +226,17 @@ def test_a_search_whose_end_was_interrupted_ends_again_unless_it_was_confirmed(
     (directory / "confirm").mkdir()
     (directory / "confirm" / "asked.json").touch()
     assert called() is done
+
+
+def test_a_search_and_a_run_do_not_share_a_name(tmp_path: Path) -> None:
+    base = _request(tmp_path).base
+    directory = prepare_directory(base, search=True)
+    (directory / "sweep.json").touch()
+    prepare_directory(base, search=True)
+    with pytest.raises(ConfigError, match=r"tracking.name: .*asked holds a search; choose another name"):
+        rayseg.train(base.with_({"scaling.workers": 0}))
+    other = base.with_({"tracking.name": "run"})
+    (prepare_directory(other) / "metrics.jsonl").touch()
+    prepare_directory(other)
+    with pytest.raises(ConfigError, match=r"tracking.name: .*run holds a single run; choose another name"):
+        rayseg.sweep(other, {"optim.lr": choice([1e-3, 1e-2])}, searcher="grid")

@@ -136,8 +136,12 @@ def named(config: ExperimentConfig, prefix: str = "run") -> ExperimentConfig:
     return config.with_({"tracking.name": name})
 
 
-def prepare_directory(config: ExperimentConfig) -> Path:
+def prepare_directory(config: ExperimentConfig, *, search: bool = False) -> Path:
     """Directory ``storage/name`` of a run, made and tried.
+
+    Args:
+        config: of the run.
+        search: whether it is a search; the two write into the same files.
 
     Raises:
         ConfigError: the storage cannot be written, or holds a different run of that name.
@@ -152,6 +156,9 @@ def prepare_directory(config: ExperimentConfig) -> Path:
     except OSError as error:
         message = f"cannot write to {directory} ({error.strerror or error}); choose a directory that can be written"
         raise ConfigError([Problem("tracking.storage", message)]) from error
+    if (not search and (directory / "sweep.json").is_file()) or (search and (directory / "metrics.jsonl").is_file()):
+        held = f"{directory} holds a {'single run' if search else 'search'}; choose another name"
+        raise ConfigError([Problem("tracking.name", held)])
     check_same_run(config, directory)
     text = to_yaml(config.to_dict())
     path = directory / "config.yaml"

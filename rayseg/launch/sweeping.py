@@ -131,7 +131,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
     if wanted is not None and (problems := test_split_problems(request.base, components)):
         raise ConfigError(problems, where="sweep")
     request = replace(request, base=decided(request.base, request.components, _measured_on_cluster))
-    directory = prepare_directory(request.base)
+    directory = prepare_directory(request.base, search=True)
     with calm_interrupt(directory, named=config.tracking.name is not None), alone(directory):
         if num_samples is None:
             request = replace(request, num_samples=as_many_as_before(request, directory))
