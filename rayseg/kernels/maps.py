@@ -18,9 +18,13 @@ __all__ = ["count", "scaled", "sum_of_products", "where_below", "zero_unless_"]
 
 
 def _library_for(*maps: Tensor) -> Any | None:
-    """The library, if it takes these maps."""
+    """The library, if it takes these maps, which are of one shape."""
     fits = all(
-        each.device.type == "cpu" and each.is_contiguous() and each.dtype in {torch.float32, torch.bool} for each in maps
+        each.device.type == "cpu"
+        and each.is_contiguous()
+        and each.dtype in {torch.float32, torch.bool}
+        and each.shape == maps[0].shape
+        for each in maps
     )
     return library_in_use() if fits else None
 
@@ -55,8 +59,8 @@ def scaled(weights: Tensor, factor: Tensor) -> Tensor:
         >>> scaled(torch.tensor([True, False]), torch.tensor(0.5))
         tensor([0.5000, 0.0000])
     """
-    library = _library_for(weights, factor)
-    if library is None or weights.dtype != torch.bool:
+    library = _library_for(weights)
+    if library is None or weights.dtype != torch.bool or factor.dtype != torch.float32 or factor.ndim > 0:
         return weights.to(factor.dtype, copy=True).mul_(factor)
     products = factor.new_empty(weights.shape)
     size = ctypes.c_int64(weights.numel())
@@ -76,8 +80,8 @@ def where_below(values: Tensor, bound: Tensor, valid: Tensor) -> Tensor:
         >>> where_below(torch.tensor([0.1, 0.2, 0.9]), torch.tensor(0.5), torch.tensor([True, False, True]))
         tensor([1., 0., 0.])
     """
-    library = _library_for(values, bound, valid)
-    if library is None or values.dtype != torch.float32:
+    library = _library_for(values, valid)
+    if library is None or values.dtype != torch.float32 or valid.dtype != torch.bool or bound.ndim > 0:
         return ((values < bound) & valid).to(values.dtype)
     library.rayseg_below(pointer(values), pointer(valid), ctypes.c_float(bound.item()), ctypes.c_int64(values.numel()))
     return values
@@ -109,7 +113,7 @@ def zero_unless_(values: Tensor, valid: Tensor) -> Tensor:
         tensor([0.1000, 0.0000])
     """
     library = _library_for(values, valid)
-    if library is None or values.dtype != torch.float32:
+    if library is None or values.dtype != torch.float32 or valid.dtype != torch.bool:
         return values.masked_fill_(~valid, 0)
     library.rayseg_zero_unless(pointer(values), pointer(valid), ctypes.c_int64(values.numel()))
     return values

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 
+from rayseg.errors import ShapeError
 from rayseg.mix.heads import Head, accepted_inputs
 from rayseg.mix.pixels import Pixels
 from rayseg.mix.sums import pixel_loss
@@ -24,6 +25,9 @@ def sampled(head: Head, pixels: Pixels, step: int) -> Pixels:
         head: has a sampler.
         pixels: every labelled one counts.
         step: optimizer step, for arguments that change over the run.
+
+    Raises:
+        ShapeError: the sampler's weights are not one for each pixel.
     """
     assert head.sampler is not None
     offered = {
@@ -38,6 +42,10 @@ def sampled(head: Head, pixels: Pixels, step: int) -> Pixels:
             ignore_index=head.ignore_index,
             **accepted_inputs(head.sampler, offered),
             **head.sampler_arguments(step),
+        )
+    if weights.shape != pixels.target.shape:
+        raise ShapeError(
+            f"a sampler returned weights {tuple(weights.shape)}; expected {tuple(pixels.target.shape)}, one for each pixel"
         )
     if pixels.log_probs is None:  # fused: the samplers are ours, and choose
         return replace(pixels, sampled=weights.bool())

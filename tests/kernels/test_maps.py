@@ -45,3 +45,11 @@ def test_what_is_no_number_is_seen_in_a_sum_and_not_where_nothing_is_valid() -> 
     assert not zero_unless_(values.clone(), none).any()
     assert not where_below(values.clone(), torch.tensor(2.0), none).any()
     assert scaled(none, torch.tensor(math.nan)).isnan().all()
+
+
+def test_maps_of_two_shapes_are_left_to_torch() -> None:
+    values, fewer = torch.ones(2, 3, 4), torch.ones(3, 4, dtype=torch.bool)
+    with pytest.raises(RuntimeError, match="shape"):
+        sum_of_products(values, fewer)
+    assert torch.equal(where_below(values.clone(), torch.tensor(2.0), fewer), values)
+    assert torch.equal(zero_unless_(values.clone(), ~fewer), torch.zeros(2, 3, 4))

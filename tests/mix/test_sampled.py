@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rayseg.errors import ConfigError
+from rayseg.errors import ConfigError, ShapeError
 from rayseg.losses import LOSSES, PIXEL_LOSSES, Dice, cross_entropy
 from rayseg.mix import Head, Mix, MixResult, Term
 from rayseg.mix.heads import Normalize
@@ -172,3 +172,9 @@ def test_beside_any_loss_a_sampler_changes_per_pixel_terms_and_nothing_else(name
             for how in (None, SAMPLERS[sampler])
         ]
         assert torch.equal(*gradients)
+
+
+def test_a_sampler_whose_weights_are_not_one_for_each_pixel_is_told() -> None:
+    head = Head({"ce": Term(cross_entropy)}, sampler=lambda _logits, target, **_: torch.ones_like(target)[:, None])
+    with pytest.raises(ShapeError, match=r"sampler returned weights \(2, 1, 3, 4\); expected \(2, 3, 4\)"):
+        Mix({"main": head})({"main": torch.randn(2, 5, 3, 4)}, torch.zeros(2, 3, 4, dtype=torch.int64), step=0)
