@@ -16,6 +16,8 @@ import rayseg
 from rayseg.errors import ConfigError
 from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget
+from rayseg.launch.confirmation import ConfirmRequest, _same_confirmation
+from rayseg.launch.recipes import Recipe
 from rayseg.launch.request import SweepRequest, preflight
 from rayseg.launch.run import prepare_directory
 from rayseg.launch.same import as_many_as_before, same_search
@@ -240,3 +242,25 @@ def test_a_search_and_a_run_do_not_share_a_name(tmp_path: Path) -> None:
     prepare_directory(other)
     with pytest.raises(ConfigError, match=r"tracking.name: .*run holds a single run; choose another name"):
         rayseg.sweep(other, {"optim.lr": choice([1e-3, 1e-2])}, searcher="grid")
+
+
+def test_before_its_end_a_search_or_a_confirmation_stays_where_it_began(tmp_path: Path) -> None:
+    """Trials that Tune begins after a move would write where it began, and fail there."""
+    request, old, new = _request(tmp_path), tmp_path / "old", tmp_path / "new"
+    asked, recipes = ConfirmRequest(), [Recipe("baseline", {})]
+    old.mkdir()
+    same_search(request, old)
+    _same_confirmation(asked, recipes, old / "confirm")
+    old.rename(new)
+    with pytest.raises(ConfigError, match=r"tracking.storage: .*begun in .*old and has not ended; move it back there"):
+        same_search(request, new)
+    with pytest.raises(ConfigError, match=r"confirm: .*begun in .*old.confirm and has not ended; move the sweep back"):
+        _same_confirmation(asked, recipes, new / "confirm")
+    new.rename(old)
+    same_search(request, old)
+    _same_confirmation(asked, recipes, old / "confirm")
+    (old / "summary.json").touch()
+    (old / "confirm" / "confirmation.json").touch()
+    old.rename(new)
+    same_search(request, new)
+    _same_confirmation(asked, recipes, new / "confirm")

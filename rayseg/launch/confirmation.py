@@ -192,14 +192,19 @@ def _same_confirmation(request: ConfirmRequest, recipes: list[Recipe], directory
     """A confirmation goes on only as what it was.
 
     Raises:
-        ConfigError: the sweep is being confirmed with other numbers, or was.
+        ConfigError: the sweep is being confirmed with other numbers, or was; or it was moved before that had ended.
     """
     path, asked = directory / "asked.json", {**asdict(request), "recipes": [each.name for each in recipes]}
-    if path.is_file() and (before := json.loads(path.read_text(encoding="utf-8"))) != asked:
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    place = before.pop("place", str(directory))
+    if before and before != asked:
         changed = ", ".join(f"{key} {before.get(key)}, now {asked[key]}" for key in asked if asked[key] != before.get(key))
         text = f"{directory} was begun with {changed}; put it back, or remove that directory to begin a new one"
         raise ConfigError([Problem("confirm", text)], where="confirmation")
+    if place != str(directory) and not (directory / "confirmation.json").is_file():  # Tune begins runs where it began
+        text = f"{directory} was begun in {place} and has not ended; move the sweep back to go on, or remove that directory"
+        raise ConfigError([Problem("confirm", text)], where="confirmation")
     directory.mkdir(parents=True, exist_ok=True)
     staged = directory / ".asked.json"
-    staged.write_text(json.dumps(asked, indent=2), encoding="utf-8")
+    staged.write_text(json.dumps({**asked, "place": str(directory)}, indent=2), encoding="utf-8")
     staged.replace(path)

@@ -19,7 +19,7 @@ from rayseg.space import Part, Rule, function_digests, keys_of, written
 __all__ = ["as_many_as_before", "same_search"]
 
 #: What is compared in a way of its own.
-_APART = ("space", "exact", "keys", "num_samples", "parts")
+_APART = ("space", "exact", "keys", "num_samples", "parts", "place")
 
 
 def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
@@ -40,7 +40,8 @@ def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     parts = [request.num_samples]
     if before is not None:
-        if problems := [*_differences(before, _asked(request), directory), *_growth_problems(before, request, directory)]:
+        problems = [*_differences(before, _asked(request), directory), *_growth_problems(before, request, directory)]
+        if problems := [*problems, *_place_problems(before, request, directory)]:
             raise ConfigError(problems, where="sweep")
         parts = before.get("parts", [before["num_samples"]])
         request = replace(request, space={key: request.space[key] for key in before["space"]})
@@ -48,7 +49,7 @@ def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
             parts = [*parts, request.num_samples]
             (directory / "summary.json").unlink(missing_ok=True)
     staged = directory / ".sweep.json"
-    staged.write_text(json.dumps({**_asked(request), "parts": parts}, indent=2), encoding="utf-8")
+    staged.write_text(json.dumps({**_asked(request), "parts": parts, "place": str(directory)}, indent=2), encoding="utf-8")
     staged.replace(path)
     return replace(request, parts=tuple(parts))
 
@@ -76,8 +77,7 @@ def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory
     if now > had and is_population(request):
         text = f"{directory} holds a population of {had}, and not {now}: members are compared from the first step on, so none"
         return [Problem("num_samples", f"{text} can come later; choose another name")]
-    spent = read_spent(directory)
-    goes_on = now > had or (spent.out and not request.budget.spent_by(spent))
+    goes_on = now > had or _has_new_budget(request, directory)
     if not goes_on or not (directory / "confirm" / "asked.json").is_file():
         return []
     text = (
@@ -85,6 +85,22 @@ def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory
         f" another name, or remove {directory / 'confirm'} to confirm anew what is found then"
     )
     return [Problem("num_samples" if now > had else "time_budget" if request.budget.seconds else "gpu_hours", text)]
+
+
+def _place_problems(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> list[Problem]:
+    """Tune keeps where it begins trials that are still to come, and they would fail elsewhere."""
+    place = before.get("place", str(directory))
+    ended = (directory / "summary.json").is_file() and not _has_new_budget(request, directory)
+    if ended or place == str(directory):
+        return []
+    text = f"{directory} holds a sweep that was begun in {place} and has not ended; move it back there to go on"
+    return [Problem("tracking.storage", text)]
+
+
+def _has_new_budget(request: SweepRequest, directory: Path) -> bool:
+    """Whether a search that was stopped by its budget may go on."""
+    spent = read_spent(directory)
+    return spent.out and not request.budget.spent_by(spent)
 
 
 def _asked(request: SweepRequest) -> dict[str, Any]:
