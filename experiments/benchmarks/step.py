@@ -155,7 +155,9 @@ def record(taken: Taken, began: tuple[float, float]) -> None:
 def goals(rows: list[Row]) -> list[dict[str, Any]]:
     """Of each case."""
     fast = [row for row in rows if row["way"] == "fused, channels last" and rows[0]["way"] == "mmseg"]
-    words = "LR-ASPP with hard examples and Dice against MMSegmentation's losses"
+    words = (
+        "LR-ASPP with hard examples and Dice, channels last and torch's fused SGD, against MMSegmentation's losses with neither"
+    )
     return [
         *(goal(f"step, {row['case']}: {words}", row["cpu_ratio"][1], least=FASTER) for row in fast),
         *(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,11 +43,18 @@ class Memory:
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """What ``torch.empty`` gives, on the CPU."""
         size = math.prod(shape) * dtype.itemsize
-        found = next((place for place, block in enumerate(self.free) if block.nbytes == size), None)
-        block = np.empty(size, np.uint8) if found is None else self.free.pop(found)
+        block = self._taken(size)
         lent = block.view()
         weakref.finalize(lent, _taken_back, self.free, block).atexit = False
         return torch.from_numpy(lent).view(dtype).view(*shape)
+
+    def _taken(self, size: int) -> NDArray[np.uint8]:
+        """A block of so many bytes. A thread that sends batches may give some back meanwhile: then they move."""
+        found = next((place for place, block in enumerate(self.free) if block.nbytes == size), None)
+        with suppress(IndexError):
+            if found is not None and (block := self.free.pop(found)).nbytes == size:
+                return block
+        return np.empty(size, np.uint8)
 
 
 def _taken_back(free: list[NDArray[np.uint8]], block: NDArray[np.uint8]) -> None:

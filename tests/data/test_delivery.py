@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from rayseg.data import Decoded, View, normalize, pad_to
 from rayseg.data._colour import coloured
 from rayseg.data._drawing import ALL, HUE, SATURATION, Stage
+from rayseg.data._memory import Memory
 from rayseg.data._native import plainly
 from rayseg.data.delivery import Recipient, delivered, pack
 from rayseg.data.twist import affine_of
@@ -163,3 +165,16 @@ def test_colours_that_wait_are_those_of_the_cpu_and_nobody_waits_for_them() -> N
         torch.cuda.set_sync_debug_mode("default")
     here = Recipient(MEAN, STD).batch(parcel)
     assert torch.allclose(there.images.cpu(), here.images, rtol=0, atol=1e-5)
+
+
+def test_memory_that_another_thread_gives_back_meanwhile_is_not_taken_for_another_size() -> None:
+    class Trimmed(list[Any]):
+        """Loses its oldest after it was looked at."""
+
+        def pop(self, place: Any = -1) -> Any:
+            del self[0]
+            return super().pop(place)
+
+    for sizes in ((4, 8, 4), (4, 8)):
+        memory = Memory(Trimmed(np.empty(size, np.uint8) for size in sizes))
+        assert memory.empty((2, 4), torch.uint8).shape == (2, 4)
