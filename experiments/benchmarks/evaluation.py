@@ -119,7 +119,7 @@ def measured(case_name: str, case: tuple[int, ...], reference: str | None, round
     for what in ("labels", "logits"):
         ways = ways_of(what, case, reference)
         agree(ways)
-        rows += rows_of(f"{case_name}, {what}", turns(ways, rounds, {"fused": 3, "fused, uint8": 3, "only read": 3}))
+        rows += rows_of(f"{case_name}, {what}", turns(ways, rounds, 3 if what == "labels" else 1))
     return rows
 
 

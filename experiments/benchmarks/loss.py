@@ -151,7 +151,7 @@ def measured(name: str, case: tuple[int, ...], ways: tuple[str, ...], reference:
     steps = {way: make(way, case, reference) for way in ways}
     errors = agree({way: once(step, logits, labels) for way, step in steps.items()})
     runs: dict[str, Callable[[], object]] = {way: partial(once, step, logits, labels) for way, step in steps.items()}
-    taken = turns({**runs, "exp": exponentials(case)}, rounds, {"fused": 3, "exp": 3})
+    taken = turns({**runs, "exp": exponentials(case)}, rounds)
     more = {way: {"error": error, "exp_passes": ratios(taken[way].cpu_s, taken["exp"].cpu_s)} for way, error in errors.items()}
     return rows_of(name, taken, more)
 
@@ -170,7 +170,7 @@ def alone(name: str, case: tuple[int, ...], rounds: int) -> list[Row]:
         mix = Mix({"main": fused(Head({"ce": Term(cross_entropy)}), backend)})
         steps["fused"] = lambda logits, labels: mix({"main": logits}, labels, step=0).total
     errors = agree({way: once(step, logits, labels) for way, step in steps.items()})
-    taken = turns({way: partial(once, step, logits, labels) for way, step in steps.items()}, rounds, {"fused": 3})
+    taken = turns({way: partial(once, step, logits, labels) for way, step in steps.items()}, rounds)
     return rows_of(f"{name}, cross-entropy alone", taken, {way: {"error": error} for way, error in errors.items()})
 
 

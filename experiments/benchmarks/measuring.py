@@ -48,18 +48,18 @@ class Taken:
     wall_s: list[float] = field(default_factory=list)
 
 
-def turns(ways: Mapping[str, Run], rounds: int, repeats: Mapping[str, int] | None = None) -> dict[str, Taken]:
+def turns(ways: Mapping[str, Run], rounds: int, repeats: int = 1) -> dict[str, Taken]:
     """Time of each way in each round: of its fastest repeat.
 
     Args:
         ways: name -> what is run.
         rounds: in each of which every way has its turn.
-        repeats: how often a way runs in a round, where not once; quick ones should more often.
+        repeats: how often every way runs in a round: as often as the others, or it would have the better of more tries.
     """
     taken = {way: Taken() for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():
-            each = [_once(run) for _ in range((repeats or {}).get(way, 1))]
+            each = [_once(run) for _ in range(repeats)]
             taken[way].cpu_s.append(min(cpu for cpu, _ in each))
             taken[way].wall_s.append(min(wall for _, wall in each))
     return taken
