@@ -260,6 +260,15 @@ class TrackingConfig(Section):
     pictures: Int = Field(default=4, ge=0, description="validation images logged as image | truth | prediction | error")
     tags: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _one_directory(cls, value: str | None) -> str | None:
+        if value is not None and (not value.strip() or value in {".", ".."} or any(sign in value for sign in "/\\\0")):
+            raise ValueError(
+                f"got {value!r}, expected the name of a directory in tracking.storage: text without /, and no dots alone"
+            )
+        return value
+
     @field_validator("storage")
     @classmethod
     def _directory(cls, value: str) -> str:
