@@ -98,7 +98,7 @@ class NonFiniteLossError(RaysegError):
 
 
 class CheckpointError(RaysegError):
-    """A checkpoint is missing, torn, or belongs to another model."""
+    """A checkpoint is missing, torn, or belongs to another model; or it, or the scores beside it, cannot be written."""
 
 
 class TrackingError(RaysegError):

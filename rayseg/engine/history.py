@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from rayseg.errors import CheckpointError
+
 __all__ = ["History"]
 
 
@@ -31,13 +33,22 @@ class History:
         self.path = path
 
     def record(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add or replace the evaluation at ``step``."""
+        """Add or replace the evaluation at ``step``.
+
+        Raises:
+            CheckpointError: the storage cannot be written.
+        """
         rows = {**dict(self.rows()), step: dict(metrics)}
         text = "".join(json.dumps({"step": at, **row}) + "\n" for at, row in sorted(rows.items()) if at <= step)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         staged = self.path.with_suffix(".tmp")
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_text(text, encoding="utf-8")
+            staged.replace(self.path)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path}: cannot write the scores ({error}); check space and permissions, or change tracking.storage"
+            ) from error
 
     def rows(self) -> list[tuple[int, dict[str, float]]]:
         """Every evaluation, by step."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rayseg.engine import LocalReporter, fit
+from rayseg.engine.history import History
 from rayseg.errors import CheckpointError, ConfigError, RaysegError
 from rayseg.load import load_config
 from tests.build.faults import ALL
@@ -45,9 +46,15 @@ def test_a_config_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 1
 
 
+def test_scores_that_cannot_be_written_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("not a directory")
+    with pytest.raises(CheckpointError, match=r"cannot write the scores.*change tracking.storage"):
+        History(tmp_path / "full" / "run" / "metrics.jsonl").record(1, {"val/mIoU": 0.5})
+
+
 def test_storage_that_fails_during_a_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "full").write_text("not a directory")
     experiment = built()
     experiment.fit.reporter = LocalReporter(tmp_path / "full" / "run")
-    with pytest.raises(CheckpointError, match=r"cannot write a checkpoint.*change tracking.storage"):
+    with pytest.raises(CheckpointError, match=r"cannot write (a checkpoint|the scores).*change tracking.storage"):
         fit(experiment.fit)
