@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import Tensor, nn
 
 import rayseg
 from rayseg.errors import ConfigError
@@ -119,6 +120,24 @@ def test_a_search_goes_on_with_the_same_digits_and_functions_only(tmp_path: Path
     ):
         with pytest.raises(ConfigError, match=told):
             same_search(replace(first, space={**first.space, **changed}), tmp_path)
+
+
+def test_a_search_goes_on_with_the_same_components_only(tmp_path: Path) -> None:
+    def topo(smooth: float) -> Any:
+        class Topo(nn.Module):
+            eps = smooth
+
+            def forward(self, logits: Tensor, _: Tensor) -> Tensor:
+                return logits.mean() + self.eps
+
+        return Topo
+
+    first = replace(_request(tmp_path), components={"topo": topo(0.0)})
+    same_search(first, tmp_path)
+    same_search(replace(first, components={"topo": topo(0.0), "unused": len}), tmp_path)
+    same_search(first, tmp_path)
+    with pytest.raises(ConfigError, match=r"components: .* with the function 'topo' as it was then, and not as it is; put it"):
+        same_search(replace(first, components={"topo": topo(1.0)}), tmp_path)
 
 
 @pytest.mark.parametrize(

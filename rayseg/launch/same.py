@@ -19,7 +19,7 @@ from rayseg.space import Part, Rule, function_digests, keys_of, written
 __all__ = ["as_many_as_before", "same_search"]
 
 #: What is compared in a way of its own.
-_APART = ("space", "exact", "keys", "num_samples", "parts", "place")
+_APART = ("space", "exact", "keys", "num_samples", "parts", "place", "components")
 
 
 def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
@@ -109,6 +109,7 @@ def _asked(request: SweepRequest) -> dict[str, Any]:
         "space": {key: str(part) for key, part in request.space.items()},
         "exact": {key: _exact(key, part) for key, part in request.space.items()},
         "keys": keys_of(request.space),
+        "components": {name: function_digests(part) for name, part in request.components.items()},
         "baseline": plain(dict(request.baseline))[0],
         "num_samples": request.num_samples,
         "searcher": request.searcher,
@@ -137,7 +138,15 @@ def _differences(before: Mapping[str, Any], asked: Mapping[str, Any], directory:
     return [
         *([Problem("tracking.name", held)] if changed else []),
         *(Problem(key, f"{told}; {remedy}") for key, told in _other_parts(before, asked, directory).items()),
+        *(Problem("components", f"{told}; {remedy}") for told in _other_components(before, asked, directory)),
     ]
+
+
+def _other_components(before: Mapping[str, Any], asked: Mapping[str, Any], directory: Path) -> list[str]:
+    """Functions given by value that have changed; one that is new, or not given any longer, is seen where it is used."""
+    had = before.get("components", {})
+    changed = (name for name, now in asked["components"].items() if not _same_function(had.get(name, now), now))
+    return [f"{directory} holds a sweep with the function {name!r} as it was then, and not as it is" for name in changed]
 
 
 def _other_parts(before: Mapping[str, Any], asked: Mapping[str, Any], directory: Path) -> dict[str, str]:
@@ -156,11 +165,15 @@ def _other_parts(before: Mapping[str, Any], asked: Mapping[str, Any], directory:
 
 
 def _same_part(before: Any, now: Any) -> bool:
-    """Whether a part is the same; functions are by their source or by their bytecode."""
+    """Whether a part is the same."""
     if isinstance(before, Mapping) and "function" in before and isinstance(now, Mapping) and "function" in now:
-        same = before["function"].items() & now["function"].items()
-        return bool(same) and before["require"] == now["require"]
+        return _same_function(before["function"], now["function"]) and bool(before["require"] == now["require"])
     return bool(before == now)
+
+
+def _same_function(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """By source or by bytecode; of what is not written in Python there is neither."""
+    return before == now or bool(before.items() & now.items())
 
 
 def _told(part: Any) -> str:

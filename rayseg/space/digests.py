@@ -21,7 +21,8 @@ def function_digests(function: Callable[..., Any]) -> dict[str, str]:
     whose lines have other things in them. The bytecode is the same wherever the text stands.
 
     Args:
-        function: of Python; of another callable its ``__call__`` and its attributes.
+        function: of Python; of a class its functions, plain attributes and bases that were written beside it; of another
+            callable its ``__call__`` and its attributes.
 
     Example:
         >>> def small(limit):
@@ -50,11 +51,28 @@ def _facts(function: Callable[..., Any], seen: set[int]) -> Iterator[tuple[str, 
         yield from _source(function)
         yield "code", _code(function.__code__, function.__doc__)
         yield from _values(function, seen)
+    elif isinstance(function, type):
+        yield from _members(function, seen)
     else:
         yield "value", f"{type(function).__qualname__} {_text(getattr(function, '__dict__', {}))}"
         inner = inspect.getattr_static(function, "__call__")
         if isinstance(inner, FunctionType):
             yield from _facts(inner, seen)
+
+
+def _members(kind: type, seen: set[int]) -> Iterator[tuple[str, str]]:
+    """What a class is made of."""
+    yield "value", " ".join(base.__qualname__ for base in kind.__bases__)
+    for name, member in sorted(vars(kind).items()):
+        inner = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if isinstance(inner, FunctionType):
+            yield "value", name
+            yield from _facts(inner, seen)
+        elif not name.startswith("__"):
+            yield "value", f"{name} {_text(member)}"
+    for base in kind.__bases__:
+        if base.__module__ == kind.__module__:
+            yield from _facts(base, seen)
 
 
 def _source(function: FunctionType) -> Iterator[tuple[str, str]]:
@@ -74,9 +92,12 @@ def _code(code: CodeType, told: str | None = None) -> str:
 
 def _values(function: FunctionType, seen: set[int]) -> Iterator[tuple[str, str]]:
     """Values that a function computes with, and the facts of functions among them that were written beside it."""
-    closed = inspect.getclosurevars(function)
-    named = {**closed.nonlocals, **closed.globals}
     yield "value", _text([function.__defaults__, function.__kwdefaults__])
+    try:
+        closed = inspect.getclosurevars(function)
+    except ValueError:  # of a name that it closes over and that has no value yet
+        return
+    named = {**closed.nonlocals, **closed.globals}
     for name, value in sorted(named.items()):
         if isinstance(value, FunctionType) and value.__module__ == function.__module__:
             yield from _facts(value, seen)

@@ -172,6 +172,17 @@ def test_a_space_tells_its_size() -> None:
     assert size({"a": choice([1, 2, 3]), "b": choice([1, 2, 3]), "in order": require("a < b")}) == 3
 
 
+def of_a_class(limit: float, kept: float) -> Any:
+    class Own:
+        bound = kept
+
+        @staticmethod
+        def test(point: Any) -> bool:
+            return bool(point["a"] < limit)
+
+    return Own
+
+
 def test_functions_are_told_apart_by_what_they_compute_and_not_by_their_names_or_places() -> None:
     def made(limit: float, test: Any = None) -> Any:
         def rule(point: Any) -> bool:
@@ -184,8 +195,9 @@ def test_functions_are_told_apart_by_what_they_compute_and_not_by_their_names_or
     other = [(made(1), made(2)), (lambda p: p["a"] < 1, lambda p: p["a"] < 2), (partial(made, 1), partial(made, 2))]
     other += [(made(1, lambda p: p["a"]), made(1, lambda p: p["b"])), (lambda p, by=1: p + by, lambda p, by=2: p + by)]
     other += [(lambda p: p["a"] < p["b"], lambda p: p["a"] > p["b"]), (lambda p: p.a, lambda p: p.b)]
-    for first, second in same:
+    for first, second in [*same, (of_a_class(1, 2), of_a_class(1, 2))]:
         assert function_digests(first) == function_digests(second)
+    other += [(of_a_class(1, 2), of_a_class(2, 2)), (of_a_class(1, 2), of_a_class(1, 3))]
     for first, second in other:
         assert not function_digests(first).items() & function_digests(second).items()
 
