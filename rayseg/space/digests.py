@@ -86,7 +86,7 @@ def _source(function: FunctionType) -> Iterator[tuple[str, str]]:
 
 def _code(code: CodeType, told: str | None = None) -> str:
     """Of a function and of those in it; neither lines nor the docstring."""
-    inner = [_code(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts if each != told]
+    inner = [_code(each) if isinstance(each, CodeType) else _text(each) for each in code.co_consts if each != told]
     return repr((code.co_code, inner, code.co_names, code.co_varnames, code.co_freevars))
 
 
@@ -108,7 +108,7 @@ def _values(function: FunctionType, seen: set[int]) -> Iterator[tuple[str, str]]
 def _text(value: Any) -> str:
     """Of plain data all; of anything else, whose text may have an address in it, the type."""
     match value:
-        case None | bool() | int() | float() | str() | bytes():
+        case None | bool() | int() | float() | complex() | str() | bytes():
             return repr(value)
         case list() | tuple() | set() | frozenset():
             texts = [_text(each) for each in value]

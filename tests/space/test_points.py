@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -200,6 +203,21 @@ def test_functions_are_told_apart_by_what_they_compute_and_not_by_their_names_or
     other += [(of_a_class(1, 2), of_a_class(2, 2)), (of_a_class(1, 2), of_a_class(1, 3))]
     for first, second in other:
         assert not function_digests(first).items() & function_digests(second).items()
+
+
+def test_a_function_is_the_same_in_another_process() -> None:
+    asked = "from rayseg.space import function_digests; print(function_digests(lambda p: p['x'] in {'a', 'b', 'c', 'd'}))"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1, "sets have another order there"
 
 
 def test_a_draw_is_asked_for_what_it_needs_only() -> None:
