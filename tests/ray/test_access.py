@@ -62,14 +62,14 @@ def test_a_search_is_recorded_and_its_password_is_nowhere(
 
 def test_without_a_name_nothing_starts(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # MLflow keeps names there, too
-    base = experiment(server, tmp_path, "refused")
+    base, alone = (experiment(server, tmp_path, name) for name in ("refused", "refused-run"))
     told = r"does not let us in without a name \(401\); set MLFLOW_TRACKING_USERNAME"
-    for start in (lambda: rayseg.sweep(base, {"optim.lr": choice([0.01])}), lambda: rayseg.train(base)):
+    for start in (lambda: rayseg.sweep(base, {"optim.lr": choice([0.01])}), lambda: rayseg.train(alone)):
         with pytest.raises(TrackingError, match=told):
             start()
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
     with pytest.raises(TrackingError, match=f"as '{USER}'") as refused:
-        rayseg.train(base.with_({"scaling.workers": 1}))
+        rayseg.train(alone.with_({"scaling.workers": 1}))
     assert "wrong" not in str(refused.value)
     assert not list(tmp_path.glob("refused/*-baseline"))
