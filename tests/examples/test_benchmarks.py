@@ -55,7 +55,9 @@ def test_what_a_person_with_a_card_runs_agrees_under_the_interpreter_where_there
 
 def test_what_is_measured_of_scores_and_input_on_a_card_agrees_where_there_is_none() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    assert "| smoke | triton |" in run("evaluation_cuda", "--smoke")
+    assert "| smoke | triton |" in run_alone(
+        "evaluation_cuda", "--smoke"
+    )  # Triton is interpreted where nothing imported it before
     assert "| smoke | batch |" in run("input_cuda", "--smoke")
 
 
@@ -89,7 +91,7 @@ def test_trials_of_all_patterns_end_with_the_same_losses() -> None:
 
 def test_start_checkpoint_and_record_are_measured() -> None:
     printed = run("overheads", "--smoke")
-    assert [printed.count(f"| {case} | ") for case in ("start", "checkpoint", "record, 200 steps")] == [3, 2, 2]
+    assert [printed.count(f"| {case} | ") for case in ("start", "checkpoint", "record, 200 steps")] == [3, 3, 2]
 
 
 def test_both_loops_make_the_same_steps() -> None:
