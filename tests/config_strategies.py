@@ -56,6 +56,12 @@ _words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     ]
 )
 _finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def _is_a_directory(name: str) -> bool:
+    return bool(name.strip()) and name not in {".", ".."} and not set(name) & set("/\\\0")
+
+
 leaves = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _finite | _words
 _data = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3), max_leaves=5
@@ -165,6 +171,8 @@ def experiments() -> st.SearchStrategy[dict[str, Any]]:
             "hooks": st.dictionaries(names, _spec(priority=st.sampled_from([None, "HIGHEST", "LOW", 0, 35])), max_size=2),
             "checkpoint": st.fixed_dictionaries({}, optional={"optimizer": st.sampled_from(["all", "newest", "none"])}),
             "scaling": st.fixed_dictionaries({"workers": st.integers(0, 9) | st.sampled_from([[1, 3], (2, 2)])}),
-            "tracking": st.fixed_dictionaries({}, optional={"name": st.none() | _words, "mlflow": st.none()}),
+            "tracking": st.fixed_dictionaries(
+                {}, optional={"name": st.none() | _words.filter(_is_a_directory), "mlflow": st.none()}
+            ),
         },
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from rayseg.report.live.board import bar, clipped
 from rayseg.report.live.rows import brief_text, clock_text
-from rayseg.report.live.terminal import Foot, Redrawn, beside_foot, is_terminal
+from rayseg.report.live.terminal import Foot, Redrawn, Seldom, beside_foot, is_terminal
 
 __all__ = ["LiveRun", "RunBoard", "RunSeen", "shown_run"]
 
@@ -148,9 +148,6 @@ class LiveRun:
         >>> run.see(10, {"train/loss": 0.7})  # doctest: +SKIP
     """
 
-    #: Pictures between two questions about the cluster.
-    _USE_EVERY = 4
-
     def __init__(
         self,
         board: RunBoard,
@@ -160,8 +157,8 @@ class LiveRun:
         every_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._board, self._foot, self._use, self._clock = board, foot, use, clock
-        self._seen, self._phase, self._used, self._drawn = RunSeen(), "", "", 0
+        self._board, self._foot, self._use, self._clock = board, foot, Seldom(use), clock
+        self._seen, self._phase = RunSeen(), ""
         self._begun, self._first, self._last_at = clock(), (0, 0.0), 0.0
         self._redrawn = Redrawn(foot, self._picture, every_s)
 
@@ -185,12 +182,9 @@ class LiveRun:
         self._redrawn.close()
 
     def _picture(self, width: int) -> list[str]:
-        if self._drawn % self._USE_EVERY == 0:
-            self._used = self._use()
-        self._drawn += 1
         elapsed = self._clock() - self._begun
         return self._board.lines(
-            self._seen, elapsed_s=elapsed, left_s=self.left_s, phase=self._phase, use=self._used, width=width
+            self._seen, elapsed_s=elapsed, left_s=self.left_s, phase=self._phase, use=self._use(), width=width
         )
 
     @property

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from threading import Event, RLock, Thread
 from typing import TextIO
 
-__all__ = ["Foot", "Redrawn", "beside_foot", "is_terminal"]
+__all__ = ["Foot", "Redrawn", "Seldom", "beside_foot", "is_terminal"]
 
 _UP, _CLEAR_BELOW, _CLEAR_LINE = "\x1b[{}A", "\x1b[J", "\x1b[K"
 
@@ -97,6 +97,32 @@ class Foot:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Seldom:
+    """Asks at every fourth call only; between, the answer is that of before.
+
+    Args:
+        ask: what is dear to ask, such as how much of a cluster is in use.
+
+    Example:
+        >>> asked = iter(["1/2 CPUs", "2/2 CPUs"])
+        >>> seldom = Seldom(lambda: next(asked))
+        >>> [seldom() for _ in range(5)]
+        ['1/2 CPUs', '1/2 CPUs', '1/2 CPUs', '1/2 CPUs', '2/2 CPUs']
+    """
+
+    _EVERY = 4
+
+    def __init__(self, ask: Callable[[], str]) -> None:
+        self._ask, self._calls, self._answer = ask, 0, ""
+
+    def __call__(self) -> str:
+        """The answer, new or old."""
+        if self._calls % self._EVERY == 0:
+            self._answer = self._ask()
+        self._calls += 1
+        return self._answer
 
 
 class Redrawn:

@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from rayseg.report.live.board import Board
 from rayseg.report.live.rows import LiveRow
-from rayseg.report.live.terminal import Foot, Redrawn, beside_foot, is_terminal
+from rayseg.report.live.terminal import Foot, Redrawn, Seldom, beside_foot, is_terminal
 
 __all__ = ["LiveView", "PlainView", "SearchView", "shown_search"]
 
@@ -85,9 +85,6 @@ class LiveView:
         >>> view.see([LiveRow("baseline", "running", 60, 0.4)], 12)  # doctest: +SKIP
     """
 
-    #: Pictures between two questions about the cluster.
-    _USE_EVERY = 4
-
     def __init__(
         self,
         board: Board,
@@ -97,10 +94,10 @@ class LiveView:
         every_s: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._board, self._foot, self._use, self._clock = board, foot, use, clock
+        self._board, self._foot, self._use, self._clock = board, foot, Seldom(use), clock
         self._begun, self._working_since, self._steps_before = clock(), 0.0, 0
         self._rows: tuple[LiveRow, ...] = ()
-        self._phase, self._used, self._drawn = "", "", 0
+        self._phase = ""
         self._redrawn = Redrawn(foot, self._picture, every_s)
 
     def say(self, line: str) -> None:
@@ -129,12 +126,11 @@ class LiveView:
         self._redrawn.close()
 
     def _picture(self, width: int) -> list[str]:
-        if self._drawn % self._USE_EVERY == 0:
-            self._used = self._use()
-        self._drawn += 1
         rows, now = self._rows, self._clock()
         left = self._board.left_s(rows, self._steps_before, now - self._working_since) if rows and not self._phase else None
-        return self._board.lines(rows, elapsed_s=now - self._begun, left_s=left, phase=self._phase, use=self._used, width=width)
+        return self._board.lines(
+            rows, elapsed_s=now - self._begun, left_s=left, phase=self._phase, use=self._use(), width=width
+        )
 
 
 @contextmanager
