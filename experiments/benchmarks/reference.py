@@ -1,4 +1,7 @@
-"""MMSegmentation's own classes, from a directory with mmsegmentation 1.2, mmengine and mmcv-lite."""
+"""MMSegmentation's own classes, from a directory with mmsegmentation 1.2, mmengine and mmcv-lite.
+
+OpenCV has no threads of its own, as in MMSegmentation's configs (``opencv_num_threads=0``): they would count as CPU time.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ def mmseg(directory: str, module: str) -> Any:
         operators.__spec__ = ModuleSpec("mmcv._ext", None)
         vars(operators)["__getattr__"] = lambda name: name and None
         sys.modules["mmcv._ext"] = operators
+    import_module("cv2").setNumThreads(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module(module)
