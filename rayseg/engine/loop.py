@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +18,15 @@ from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
-from rayseg.engine.saving import Saver
+from rayseg.engine.saving import Saver, by_main
+from rayseg.engine.scores import number, observe
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, broadcast_buffers, wrap
 from rayseg.engine.swa import renew_statistics
-from rayseg.errors import CheckpointError, ConfigError, Problem
+from rayseg.errors import CheckpointError
 from rayseg.mix import Mix
 from rayseg.models import Freezing
-from rayseg.optim import Plateau, apply_schedule
+from rayseg.optim import apply_schedule
 from rayseg.types import Batch
 
 __all__ = ["Fit", "fit", "train_step"]
@@ -95,7 +95,7 @@ def fit(run: Fit) -> dict[str, float]:
         call_hooks(state.hooks, "on_start", run)
         if not run.ended:
             _train(run)
-        run.saver.wait()
+        by_main(run.saver.wait)
         call_hooks(state.hooks, "on_end", run)
     barrier()  # what rank 0 has written is there for all
     return dict(state.metrics)
@@ -216,32 +216,12 @@ def _evaluate(run: Fit) -> None:
     metrics = run.evaluate(state.published)
     state.model.train()
     call_hooks(state.hooks, "on_eval", run, metrics)
-    metrics = {name: _number(name, value) for name, value in metrics.items()}
+    metrics = {name: number(name, value) for name, value in metrics.items()}
     if plan.best in metrics and plan.is_better(metrics[plan.best], state.best):
         state.best = metrics[plan.best]
     if state.plateau is not None:
-        _observe(state.plateau, metrics)
+        observe(state.plateau, metrics)
     state.metrics = metrics
-
-
-def _number(name: str, value: Any) -> float:
-    """A metric as a plain number; hooks add numbers of any kind."""
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        message = f"a hook's on_eval put a {type(value).__name__} under {name!r}; expected a number"
-        raise ConfigError([Problem("hooks", message)]) from error
-
-
-def _observe(plateau: Plateau, metrics: Mapping[str, float]) -> None:
-    """Rank 0's score on every rank: one that a hook added may differ."""
-    score = broadcast_object(metrics.get(plateau.monitor))
-    if score is None:
-        message = (
-            f"no metric is called {plateau.monitor!r}; set it to one that an evaluation gives: {', '.join(sorted(metrics))}"
-        )
-        raise ConfigError([Problem("schedule.monitor", message)])
-    plateau.observe(score)
 
 
 def _renew_average(run: Fit) -> None:
@@ -267,15 +247,20 @@ def _save(run: Fit) -> Path | None:
     if state.published is not state.model:
         broadcast_buffers(state.published)
     directory = run.reporter.staging(state.step) if is_main() else None
-    if directory is not None:
-        tensors = {"model.pt": state.published.state_dict()}
-        if run.plan.resume_state != "none":
-            tensors["train.pt"] = state.state_dict()
-        awaited = not hasattr(run.reporter, "stored") or any(hasattr(hook, "on_checkpoint") for hook in state.hooks.values())
-        run.saver.write(directory, tensors, run.texts, step=state.step, awaited=awaited)
-        run.last_good = str(directory)
+    by_main(lambda: _write(run, directory))
     call_hooks(state.hooks, "on_checkpoint", run, directory)
     return directory
+
+
+def _write(run: Fit, directory: Path | None) -> None:
+    state = run.state
+    assert directory is not None
+    tensors = {"model.pt": state.published.state_dict()}
+    if run.plan.resume_state != "none":
+        tensors["train.pt"] = state.state_dict()
+    awaited = not hasattr(run.reporter, "stored") or any(hasattr(hook, "on_checkpoint") for hook in state.hooks.values())
+    run.saver.write(directory, tensors, run.texts, step=state.step, awaited=awaited)
+    run.last_good = str(directory)
 
 
 def _resume(run: Fit) -> None:

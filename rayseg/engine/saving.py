@@ -21,10 +21,11 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from rayseg.collective import broadcast_object, is_main
 from rayseg.engine.checkpoint import write_checkpoint
 from rayseg.errors import CheckpointError
 
-__all__ = ["Saver", "snapshot"]
+__all__ = ["Saver", "by_main", "snapshot"]
 
 
 class Saver:
@@ -107,6 +108,34 @@ class Saver:
         waiting, self._open = self._open, []
         for each in waiting:
             each.result()
+
+
+def by_main(work: Callable[[], object]) -> None:
+    """Rank 0 does it, and where it cannot, no rank waits for what does not come; a collective.
+
+    Args:
+        work: not a collective.
+
+    Raises:
+        CheckpointError: on the other ranks, with what went wrong on rank 0, which raises that itself.
+
+    Example:
+        >>> done = []
+        >>> by_main(lambda: done.append("written"))
+        >>> done
+        ['written']
+    """
+    fault: Exception | None = None
+    if is_main():
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            fault = error
+    told = broadcast_object(None if fault is None else str(fault))
+    if fault is not None:
+        raise fault
+    if told is not None:
+        raise CheckpointError(f"rank 0: {told}")
 
 
 def snapshot(tree: Any) -> Any:
