@@ -14,7 +14,7 @@ import pytest
 from torch import Tensor, nn
 
 import rayseg
-from rayseg.errors import ConfigError
+from rayseg.errors import ConfigError, TrackingError
 from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget
 from rayseg.launch.confirmation import ConfirmRequest, _same_confirmation
@@ -22,6 +22,7 @@ from rayseg.launch.recipes import Recipe
 from rayseg.launch.request import SweepRequest, preflight
 from rayseg.launch.run import prepare_directory
 from rayseg.launch.same import as_many_as_before, same_search
+from rayseg.launch.summary import has_ended
 from rayseg.launch.sweeping import _as_many_as_there_are
 from rayseg.space import Rule, choice, log_uniform, ohem, require, uniform, when
 from rayseg.testing import tiny_experiment
@@ -158,11 +159,12 @@ def test_a_search_grows_in_parts_and_has_not_ended_then(tmp_path: Path) -> None:
     first = _request(tmp_path, space={"optim.lr": log_uniform(1e-4, 1e-2), "train.clip_norm": uniform(1, 2)}, num_samples=3)
     (tmp_path / "summary.json").touch()
     assert same_search(first, tmp_path).parts == (3,)
-    assert (tmp_path / "summary.json").exists()
+    assert has_ended(tmp_path)
     other_order = {key: first.space[key] for key in reversed(list(first.space))}
     grown = same_search(replace(first, num_samples=5, space=other_order), tmp_path)
     assert (grown.parts, list(grown.space)) == ((3, 5), list(first.space)), "points are drawn in the order of before"
-    assert not (tmp_path / "summary.json").exists()
+    assert (tmp_path / "summary.json").exists(), "the answer of before stays until there is another one"
+    assert not has_ended(tmp_path)
     assert same_search(grown, tmp_path).parts == (3, 5)
     assert same_search(replace(first, num_samples=6), tmp_path).parts == (3, 5, 6)
     assert as_many_as_before(replace(first, num_samples=8), tmp_path) == 6
@@ -233,6 +235,7 @@ def test_a_search_whose_end_was_interrupted_ends_again_unless_it_was_confirmed(
     sweeping: Any = importlib.import_module("rayseg.launch.sweeping")
     done, again = SimpleNamespace(out_of_budget=False), SimpleNamespace()
     monkeypatch.setattr(sweeping, "read_summary", lambda _: done)
+    monkeypatch.setattr(sweeping, "has_ended", lambda _: True)
     monkeypatch.setattr(sweeping, "_searched", lambda *_: again)
     request = _request(tmp_path)
     directory = prepare_directory(request.base)
@@ -283,3 +286,25 @@ def test_before_its_end_a_search_or_a_confirmation_stays_where_it_began(tmp_path
     old.rename(new)
     same_search(request, new)
     _same_confirmation(asked, recipes, new / "confirm")
+
+
+def test_the_answer_of_a_search_that_grows_is_there_until_there_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the store cannot be reached when more trials are asked for."""
+    sweeping: Any = importlib.import_module("rayseg.launch.sweeping")
+    request = _request(tmp_path)
+    directory = prepare_directory(request.base, search=True)
+    same_search(request, directory)
+    (directory / "summary.json").write_text("the answer")
+
+    def unreachable(*_: Any) -> Any:
+        raise TrackingError("nothing answers there")
+
+    monkeypatch.setattr(sweeping, "_searched", unreachable)
+    for num_samples in (3, 3):
+        with pytest.raises(TrackingError, match="nothing answers"):
+            rayseg.sweep(request.base, request.space, num_samples=num_samples)
+    assert (directory / "summary.json").read_text() == "the answer"
+    with pytest.raises(ConfigError, match="was not ended; call it again first"):
+        rayseg.confirm(directory)

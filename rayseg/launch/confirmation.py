@@ -16,6 +16,7 @@ from rayseg.launch.confirmed import Confirmation, read_confirmation
 from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.recipes import Recipe, chosen_recipes
 from rayseg.launch.reporting import write_report
+from rayseg.launch.summary import has_ended
 from rayseg.report import PairRules
 
 __all__ = ["ConfirmRequest", "confirm", "confirm_problems", "confirm_request", "report", "test_split_problems"]
@@ -179,7 +180,7 @@ def test_split_problems(base: ExperimentConfig, components: Components | None) -
 
 def _base_of(directory: Path, where: str) -> ExperimentConfig:
     """The base of a sweep that has ended, at the place where it is now."""
-    if not (directory / "summary.json").is_file():
+    if not has_ended(directory):
         state = (
             "was not ended; call it again first" if (directory / "sweep.json").is_file() else "is no sweep; name its directory"
         )

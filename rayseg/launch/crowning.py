@@ -10,7 +10,7 @@ from rayseg.build import Components
 from rayseg.config import ExperimentConfig
 from rayseg.errors import Problem
 from rayseg.launch.recipes import BASELINE
-from rayseg.launch.registering import Registered, name_problems, register
+from rayseg.launch.registering import Registered, name_problems, register_once
 from rayseg.launch.winners import winner_of
 
 __all__ = ["register_standing", "registration_problems"]
@@ -57,7 +57,7 @@ def register_standing(directory: Path, standing: str, written: str, components: 
     if written in done:
         return Registered(**{**done[written], "winner": winner_of(directory)})
     name, _, alias = written.partition("@")
-    made = register(directory, name, alias=alias or None, components=components)
+    made = register_once(directory, name, alias=alias or None, components=components)
     kept = {key: value for key, value in asdict(made).items() if key != "winner"}
     staged = path.with_name(f".{path.name}")
     staged.write_text(json.dumps({**done, written: kept}, indent=2), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -18,11 +19,13 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.launch.winners import Winner, winner_of
 from rayseg.tracking import resolve_uri
 
-__all__ = ["Registered", "name_problems", "register"]
+__all__ = ["Registered", "name_problems", "register", "register_once"]
 
 _EXAMPLE_PX = (64, 96)
 #: From a run of a confirmation to the storage: confirm, the search, the storage.
 _ABOVE = 3
+#: Tags of a version: digest of its checkpoint's manifest, which has those of all its files; and shape of its images.
+_CONTENT, _TAKES = "rayseg.checkpoint", "rayseg.takes"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,45 @@ def register(
         >>> register("runs/ohem", "streets", alias="champion").model_uri  # doctest: +SKIP
         'models:/streets@champion'
     """
+    return _registered(winner_of(place), name, alias, uri=uri, size=size, components=components, once=False)
+
+
+def register_once(directory: Path, name: str, *, alias: str | None = None, components: Components | None = None) -> Registered:
+    """Register the winner of a search like :func:`register`, unless the name has a version of that checkpoint: then that one.
+
+    A process that was killed after it had registered need not have written down which version it made. The store knows.
+
+    Args:
+        directory: of the search.
+        name: of the registered model.
+        alias: that shall point to the version; None: none.
+        components: name -> callable given by value.
+
+    Raises:
+        ConfigError: a name or an alias that MLflow does not take.
+        CheckpointError: there is no whole checkpoint.
+        TrackingError: the store cannot be reached, or refuses.
+        RaysegError: no program can be made of the model.
+
+    Example:
+        >>> register_once(Path("runs/ohem"), "streets", alias="champion").version  # doctest: +SKIP
+        '1'
+    """
+    return _registered(winner_of(directory), name, alias, uri=None, size=None, components=components, once=True)
+
+
+def _registered(
+    winner: Winner,
+    name: str,
+    alias: str | None,
+    *,
+    uri: str | None,
+    size: tuple[int, int] | None,
+    components: Components | None,
+    once: bool,
+) -> Registered:
     if problems := name_problems(name, alias):
         raise ConfigError(problems, where="registration")
-    winner = winner_of(place)
     trained = load_trained(winner.checkpoint, components=components)
     where = _store_of(trained.config, winner, uri)
     from rayseg.tracking import MlflowStore  # noqa: PLC0415  its import takes seconds
@@ -93,9 +132,14 @@ def register(
     experiment = "rayseg" if trained.config.tracking.mlflow is None else trained.config.tracking.mlflow.experiment
     store = MlflowStore(where, experiment)
     store.prepare()
+    content = {_CONTENT: hashlib.sha256((winner.checkpoint / "manifest.json").read_bytes()).hexdigest()}
+    if once and (made := store.registered(name, content, alias=alias)) is not None:
+        version, tags = made
+        return Registered(name, version, alias, winner, where, tags[_TAKES])
     with tempfile.TemporaryDirectory() as folder:
         takes = _write(trained, Path(folder) / "model", size)
-        version = store.register(Path(folder) / "model", name, alias=alias, run_id=_run_id(winner), tags=_tags(winner))
+        tags = {**_tags(winner), **content, _TAKES: takes}
+        version = store.register(Path(folder) / "model", name, alias=alias, run_id=_run_id(winner), tags=tags)
     return Registered(name, version, alias, winner, where, takes)
 
 

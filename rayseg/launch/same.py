@@ -14,6 +14,7 @@ from rayseg.errors import ConfigError, Problem
 from rayseg.launch.breeding_request import is_population
 from rayseg.launch.budget import Budget, read_spent
 from rayseg.launch.request import SweepRequest
+from rayseg.launch.summary import GROWING, has_ended
 from rayseg.space import Part, Rule, function_digests, keys_of, written
 
 __all__ = ["as_many_as_before", "same_search"]
@@ -47,7 +48,7 @@ def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
         request = replace(request, space={key: request.space[key] for key in before["space"]})
         if request.num_samples > parts[-1]:
             parts = [*parts, request.num_samples]
-            (directory / "summary.json").unlink(missing_ok=True)
+            (directory / GROWING).touch()
     staged = directory / ".sweep.json"
     staged.write_text(json.dumps({**_asked(request), "parts": parts, "place": str(directory)}, indent=2), encoding="utf-8")
     staged.replace(path)
@@ -90,7 +91,7 @@ def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory
 def _place_problems(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> list[Problem]:
     """Tune keeps where it begins trials that are still to come, and they would fail elsewhere."""
     place = before.get("place", str(directory))
-    ended = (directory / "summary.json").is_file() and not _has_new_budget(request, directory)
+    ended = has_ended(directory) and not _has_new_budget(request, directory)
     if ended or place == str(directory):
         return []
     text = f"{directory} holds a sweep that was begun in {place} and has not ended; move it back there to go on"

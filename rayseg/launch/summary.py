@@ -24,10 +24,12 @@ from rayseg.launch.trial_effects import TrialEffects, population_effects, trial_
 from rayseg.report import ClusterUse, cluster_use, on_front, rank_table, render_table, shortest_endings, write_parquet
 from rayseg.space import keys_of
 
-__all__ = ["ENDING", "EndedTrial", "SweepResult", "read_summary", "summarise"]
+__all__ = ["ENDING", "GROWING", "EndedTrial", "SweepResult", "has_ended", "read_summary", "summarise"]
 
 #: In a sweep's directory while its trials have ended, and its pictures, page and record are not all there.
 ENDING = ".ending"
+#: In a sweep's directory while more trials were asked for than its summary has, which stays until there is another one.
+GROWING = ".growing"
 
 #: Of a result, what is in files of its own.
 _NOT_KEPT = ("best_config", "directory", "confirmation", "registered")
@@ -181,6 +183,15 @@ def summarise(
     return found
 
 
+def has_ended(directory: Path) -> bool:
+    """Whether the summary of a sweep is there, and is that of all trials that were asked for.
+
+    Args:
+        directory: of the sweep.
+    """
+    return (directory / "summary.json").is_file() and not (directory / GROWING).is_file()
+
+
 def read_summary(directory: Path) -> SweepResult | None:
     """What a sweep that has ended brought home, at the place where it is now; None where it has not ended."""
     path = directory / "summary.json"
@@ -207,6 +218,7 @@ def _write(found: SweepResult) -> None:
     staged = found.directory / ".summary.json"
     staged.write_text(json.dumps(kept), encoding="utf-8")
     staged.replace(found.directory / "summary.json")
+    (found.directory / GROWING).unlink(missing_ok=True)
 
 
 def _effects_of(found: SweepResult) -> TrialEffects | str:

@@ -22,7 +22,7 @@ from rayseg.launch.reporting import REPORT, write_report
 from rayseg.launch.request import Scheduler, Searcher, SweepRequest, preflight
 from rayseg.launch.run import named, prepare_directory
 from rayseg.launch.same import as_many_as_before, same_search
-from rayseg.launch.summary import ENDING, SweepResult, read_summary
+from rayseg.launch.summary import ENDING, SweepResult, has_ended, read_summary
 from rayseg.space import Choice, Part, Space, When, distinct_size, space_problems
 
 __all__ = ["sweep"]
@@ -136,7 +136,7 @@ def sweep(  # noqa: PLR0913 - a search has that many sides, each with a default
         if num_samples is None:
             request = replace(request, num_samples=as_many_as_before(request, directory))
         request = same_search(request, directory)
-        found = read_summary(directory)
+        found = read_summary(directory) if has_ended(directory) else None
         if found is None or _is_torn(directory) or (found.out_of_budget and not budget.spent_by(read_spent(directory))):
             found = _searched(request, directory)
         if not (directory / REPORT).is_file():

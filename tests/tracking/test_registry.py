@@ -137,6 +137,10 @@ def test_a_confirmed_winner_is_registered_once_and_a_baseline_is_not(
     assert first is not None
     assert (first.model_uri, first.winner.why) == ("models:/crowned@champion", "recipe t1 of ohem, confirmed")
     assert register_standing(directory, "t1", "crowned@champion") == first
+    (directory / "confirm" / "registered.json").unlink()  # as after a kill between the store and this file
+    mlflow.MlflowClient().delete_registered_model_alias("crowned", "champion")
+    assert register_standing(directory, "t1", "crowned@champion") == first
+    assert str(mlflow.MlflowClient().get_model_version_by_alias("crowned", "champion").version) == first.version
     assert [str(version.version) for version in mlflow.MlflowClient().search_model_versions("name = 'crowned'")] == [
         first.version
     ]

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from rayseg.tracking.calls import quiet
 
-__all__ = ["add_version"]
+__all__ = ["add_version", "find_version"]
 
 
 def add_version(
@@ -39,6 +39,17 @@ def add_version(
     if alias is not None:
         client.set_registered_model_alias(name, alias, made.version)
     return str(made.version)
+
+
+def find_version(client: Any, name: str, tags: Mapping[str, str], *, alias: str | None) -> tuple[str, Mapping[str, str]] | None:
+    """See ``MlflowStore.registered``."""
+    found = [each for each in client.search_model_versions(f"name = '{name}'") if tags.items() <= each.tags.items()]
+    if not found:
+        return None
+    newest = max(found, key=lambda each: int(each.version))
+    if alias is not None:
+        client.set_registered_model_alias(name, alias, newest.version)
+    return str(newest.version), dict(newest.tags)
 
 
 def _identified(folder: Path, copied: Path, model_id: str) -> Path:

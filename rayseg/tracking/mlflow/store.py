@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 
 from rayseg.errors import TrackingError
 from rayseg.tracking.calls import quiet, told
-from rayseg.tracking.mlflow.registry import add_version
+from rayseg.tracking.mlflow.registry import add_version, find_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
 from rayseg.tracking.runs import StoredRun, StoredSweep, StoredTrial, child_rows, stored_run
@@ -244,6 +244,17 @@ class MlflowStore:
         """
         with self._using(f"register model {name!r}") as client:
             return add_version(client, self._experiment_id, folder, name, alias=alias, run_id=run_id, tags=short_tags(tags))
+
+    def registered(self, name: str, tags: Mapping[str, str], *, alias: str | None) -> tuple[str, Mapping[str, str]] | None:
+        """The newest version of a registered model that has these tags, with all of its own; None where there is none.
+
+        Args:
+            name: of the registered model.
+            tags: that it must have.
+            alias: that shall point to it, and to no other one any more; None: none.
+        """
+        with self._using(f"read model {name!r}") as client:
+            return find_version(client, name, short_tags(tags), alias=alias)
 
     def link(self, run_id: str, storage: str) -> str:
         """A line that tells where the run is looked at; see ``link_line``."""
