@@ -1,32 +1,17 @@
-"""The grammar of the command line. Nothing heavy is imported here."""
+"""The words of the command line, and what each of them takes. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from rayseg import __version__
+from rayseg.cli.grammar import Command, arguments_of, chooser
 
-__all__ = ["COMMANDS", "Command", "parse"]
+__all__ = ["COMMANDS", "parse"]
 
 _OVERRIDES = "key=value"
-
-
-@dataclass(frozen=True)
-class Command:
-    """One word of the command line.
-
-    Args:
-        summary: one line for ``rayseg --help``.
-        add_arguments: declares its arguments.
-        actions: its second words; a command that has them has no arguments of its own.
-    """
-
-    summary: str
-    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
-    actions: Mapping[str, Command] = field(default_factory=dict)
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:
@@ -266,38 +251,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         >>> args.command, args.split, args.overrides
         ('eval', 'test', ['data.num_workers=2'])
     """
-    top = _chooser("rayseg", "Distributed semantic-segmentation training and recipe search on Ray.", COMMANDS)
+    top = chooser("rayseg", "Distributed semantic-segmentation training and recipe search on Ray.", COMMANDS)
     top.usage = "rayseg COMMAND ... | --help | --version"
     top.add_argument("--version", action="version", version=f"rayseg {__version__}")
     found = top.parse_args(words)
-    return _arguments(COMMANDS[found.command], (found.command,), found.rest)
-
-
-def _arguments(command: Command, names: tuple[str, ...], words: Sequence[str]) -> argparse.Namespace:
-    """Of a command, or of the one that its second word names; ``command`` is their words, joined by ``_``."""
-    prog = " ".join(("rayseg", *names))
-    if command.actions:
-        found = _chooser(prog, f"{command.summary}.", command.actions).parse_args(words)
-        return _arguments(command.actions[found.command], (*names, found.command), found.rest)
-    own = argparse.ArgumentParser(prog=prog, description=f"{command.summary}.", allow_abbrev=False)
-    command.add_arguments(own)
-    args = own.parse_intermixed_args(words)
-    args.command = "_".join(names)
-    return args
-
-
-def _chooser(prog: str, description: str, commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    """Takes one of several words, and leaves the rest."""
-    width = max(map(len, commands))
-    listed = [f"  {name:<{width}}  {command.summary}" for name, command in commands.items()]
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        usage=f"{prog} COMMAND ... | --help",
-        description=description,
-        epilog="\n".join(["commands:", *listed, "", f"{prog} COMMAND --help tells the rest."]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return parser
+    return arguments_of(COMMANDS[found.command], (found.command,), found.rest)

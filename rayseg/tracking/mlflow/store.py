@@ -6,7 +6,6 @@ metric and writes none twice. NaN is kept as NaN; so is infinity, which MLflow w
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,22 +14,21 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
-from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 
 from rayseg.errors import TrackingError
-from rayseg.tracking.calls import quiet, told
+from rayseg.tracking.calls import told
+from rayseg.tracking.mlflow.opening import opened
+from rayseg.tracking.mlflow.reading import all_runs, stored_trial
 from rayseg.tracking.mlflow.registry import add_version, find_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
-from rayseg.tracking.runs import StoredRun, StoredSweep, StoredTrial, child_rows, stored_run
+from rayseg.tracking.runs import StoredRun, StoredSweep, child_rows, stored_run
 from rayseg.tracking.shared_view import VIEW_TAG, SweepView, view_text
 from rayseg.tracking.steps import LastSteps, fresh_values
 from rayseg.tracking.tracker import RunStatus
 from rayseg.tracking.ui import link_line, view_url
-from rayseg.tracking.uri import ARTIFACTS_DIR, check_reachable, sqlite_path, without_password
+from rayseg.tracking.uri import check_reachable, without_password
 
 __all__ = ["MlflowStore"]
 
@@ -38,10 +36,6 @@ _PARENT_TAG: Final = "mlflow.parentRunId"
 _MAX_PARAM_CHARS: Final = 6000
 _METRICS_PER_CALL: Final = 1000
 _PARAMS_PER_CALL: Final = 100
-#: MLflow shows an experiment of no kind with its pages for prompts and traces.
-_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
-_OLDEST_FIRST: Final = ["attributes.start_time ASC"]
-_LOCK_TIMEOUT_S: Final = 300.0
 #: A status is replaced by a better one only; a run that is continued is RUNNING again.
 _RANK: Final = {"RUNNING": 0, "SCHEDULED": 0, "KILLED": 1, "FAILED": 2, "FINISHED": 3}
 
@@ -86,28 +80,8 @@ class MlflowStore:
         with self._lock:
             if self._client is None:
                 check_reachable(self.uri)
-                self._open()
-
-    def _open(self) -> None:
-        path = sqlite_path(self.uri)
-        with told(self._where, "open the store"):
-            if path is None:
-                self._connect(None)
-                return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock", timeout=_LOCK_TIMEOUT_S):
-                self._connect((path.parent / ARTIFACTS_DIR).as_uri())
-
-    def _connect(self, artifacts: str | None) -> None:
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with a password, where the URI has one
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each file that is read
-        with quiet("alembic"), quiet("mlflow.store.db.utils"):
-            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            found = client.get_experiment_by_name(self.experiment)
-        if found is not None and found.lifecycle_stage == "deleted":
-            raise TrackingError(f"{self._where}: it is deleted; restore it, or set tracking.mlflow.experiment")
-        self._experiment_id = found.experiment_id if found else _create(client, self.experiment, artifacts)
-        self._client = client
+                with told(self._where, "open the store"):
+                    self._client, self._experiment_id = opened(self.uri, self.experiment, self._where)
 
     @contextmanager
     def _using(self, what: str) -> Iterator[Any]:
@@ -318,29 +292,7 @@ class MlflowStore:
             if own is None:
                 return None
             trials = self._search(client, f"tags.`{_PARENT_TAG}` = '{own.run_id}' and tags.`rayseg.kind` = 'trial'")
-            return StoredSweep(own, [_stored_trial(client, run) for run in trials])
+            return StoredSweep(own, [stored_trial(client, run) for run in trials])
 
     def _search(self, client: Any, query: str) -> list[Run]:
-        page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST)
-        found = list(page)
-        while page.token:
-            page = client.search_runs([self._experiment_id], query, order_by=_OLDEST_FIRST, page_token=page.token)
-            found += page
-        return found
-
-
-def _stored_trial(client: Any, run: Run) -> StoredTrial:
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(client.download_artifacts(run.info.run_id, "config.yaml", folder)).read_text(encoding="utf-8")
-    return StoredTrial(stored_run(run), dict(run.data.metrics), config)
-
-
-def _create(client: Any, name: str, artifacts: str | None) -> str:
-    try:
-        created: str = client.create_experiment(name, artifact_location=artifacts, tags=_KIND)
-    except MlflowException:  # on a server, another client may have made it in between
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return str(found.experiment_id)
-    return created
+        return all_runs(client, self._experiment_id, query)
