@@ -14,6 +14,7 @@ from rayseg.kernels.scoring import Scored, Scoring, StripScoring, compiled_scori
 from rayseg.kernels.select import kth_largest
 from rayseg.kernels.statistics import Backend, ClassSums, PixelStatistics, Wanted, pixel_statistics
 from rayseg.kernels.strips import Strips
+from rayseg.kernels.summed import SummedCrossEntropy, SumsCrossEntropy, summed_cross_entropy
 
 __all__ = [
     "Backend",
@@ -24,6 +25,8 @@ __all__ = [
     "Scoring",
     "StripScoring",
     "Strips",
+    "SummedCrossEntropy",
+    "SumsCrossEntropy",
     "Triton",
     "TritonScoring",
     "Wanted",
@@ -42,6 +45,7 @@ __all__ = [
     "predicted_classes",
     "scaled",
     "sum_of_products",
+    "summed_cross_entropy",
     "triton_scoring",
     "where_below",
     "why_no_triton",

@@ -89,6 +89,14 @@ class Native:
         require_fine(status, inputs)
         return gradient
 
+    def cross_entropy(self, inputs: Inputs, class_weight: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
+        """Sums ``(2,)`` of weighted cross-entropy and of weights, and the gradient ``(N, C, h, w)`` of the first."""
+        logits, smoothing = inputs.logits, ctypes.c_float(label_smoothing)
+        sums, gradient = logits.new_empty(2, dtype=torch.float64), torch.empty_like(logits)
+        given = (pointer(logits), pointer(inputs.target), pointer(class_weight), smoothing, pointer(sums), pointer(gradient))
+        require_fine(self.library.rayseg_cross_entropy(ctypes.byref(geometry_of(inputs)), *given), inputs)
+        return sums, gradient
+
 
 #: The library, once a backend was made of it in this process.
 _in_use: list[Any] = []

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from rayseg.errors import ShapeError
 
-__all__ = ["Backend", "ClassSums", "Gradients", "Inputs", "PixelStatistics", "Raw", "Wanted", "pixel_statistics"]
+__all__ = ["Backend", "ClassSums", "Gradients", "Inputs", "PixelStatistics", "Raw", "Wanted", "pixel_statistics", "prepared"]
 
 
 class ClassSums(NamedTuple):
@@ -164,6 +164,32 @@ class _Statistics(torch.autograd.Function):
         return ctx.backend.backward(ctx.inputs, saved, Gradients(*given)).to(logits.dtype), None, None
 
 
+def prepared(
+    logits: Tensor, target: Tensor, ignore_index: int, align_corners: bool, wanted: Wanted, reads: frozenset[torch.dtype]
+) -> tuple[Tensor, Inputs]:
+    """Logits of a kind that a backend reads, of two classes at least, and the inputs that it gets of them, without a graph.
+
+    Raises:
+        ShapeError: logits and labels do not fit.
+
+    Example:
+        >>> target = torch.zeros(1, 4, 4).byte()
+        >>> logits, inputs = prepared(torch.zeros(1, 1, 2, 2).half(), target, 255, False, Wanted(), frozenset({torch.float32}))
+        >>> logits.shape, logits.dtype, inputs.target.dtype
+        (torch.Size([1, 2, 2, 2]), torch.float32, torch.int64)
+    """
+    if logits.ndim != 4 or target.ndim != 3 or logits.shape[0] != target.shape[0]:
+        raise ShapeError(
+            f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}; expected (N, C, h, w) and (N, H, W)"
+        )
+    logits = logits if logits.dtype in reads else logits.float()
+    if logits.shape[1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    logits = logits.contiguous()
+    labels = target.to(logits.device, torch.int64).contiguous()
+    return logits, Inputs(logits.detach(), labels, ignore_index, align_corners, wanted)
+
+
 def pixel_statistics(
     logits: Tensor, target: Tensor, *, ignore_index: int, wanted: Wanted, backend: Backend, align_corners: bool = False
 ) -> PixelStatistics:
@@ -191,15 +217,6 @@ def pixel_statistics(
         >>> found.sums.intersection, found.sums.prediction
         (tensor([[0.5000, 1.0000]]), tensor([[1.5000, 1.5000]]))
     """
-    if logits.ndim != 4 or target.ndim != 3 or logits.shape[0] != target.shape[0]:
-        raise ShapeError(
-            f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}; expected (N, C, h, w) and (N, H, W)"
-        )
-    logits = logits if logits.dtype in backend.reads else logits.float()
-    if logits.shape[1] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    logits = logits.contiguous()
-    labels = target.to(logits.device, torch.int64).contiguous()
-    inputs = Inputs(logits.detach(), labels, ignore_index, align_corners, wanted)
+    logits, inputs = prepared(logits, target, ignore_index, align_corners, wanted, backend.reads)
     nll, mean_nll, sums = _Statistics.apply(logits, inputs, backend)
     return PixelStatistics(nll, mean_nll, None if sums is None else ClassSums(*sums.unbind(1)))

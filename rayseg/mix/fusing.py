@@ -24,7 +24,7 @@ from rayseg.losses import Dice, DiceMmseg0x, DiceMmseg1x, FocalTversky, Jaccard,
 from rayseg.mix.heads import Fused, Head, Term
 from rayseg.sampling import ohem, ohem_mmseg, top_k
 
-__all__ = ["fused", "why_not_fused"]
+__all__ = ["fused", "smoothing_alone", "why_not_fused"]
 
 _SAMPLERS = (ohem, ohem_mmseg, top_k)
 
@@ -71,6 +71,24 @@ def fused(head: Head, backend: Backend) -> Head:
     for term in head.terms.values():
         wanted |= _wanted(term) or Wanted()
     return replace(head, fused=Fused(backend, wanted))
+
+
+def smoothing_alone(head: Head) -> float | None:
+    """Label smoothing of a head's only loss, if that is cross-entropy of labels; None for every other head.
+
+    Unless a sampler chooses, its pixels have the weight of their label then, before their losses are known.
+
+    Example:
+        >>> smoothing_alone(Head({"ce": Term(cross_entropy)}))
+        0.0
+        >>> smoothing_alone(Head({"ce": Term(cross_entropy), "dice": Term(Dice())}))
+    """
+    term = next(iter(head.terms.values()))
+    if len(head.terms) > 1 or term.target is not None or isinstance(term.loss, RegionLoss):
+        return None
+    function, arguments = _unwrapped(term.loss)
+    smoothing = arguments.pop("label_smoothing", 0.0)
+    return smoothing if function is cross_entropy and not arguments and 0 <= smoothing <= 1 else None
 
 
 def _unwrapped(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -85,7 +85,7 @@ class Mix:
         kept: dict[str, int] = {}
         scheduled: dict[str, Tensor] = {}
         for head_name, head in self.heads.items():
-            pixels = shared_pixels(head, output[head_name], masks, images)
+            pixels = shared_pixels(head, output[head_name], masks, images, choosing=head.samples_at(step))
             if head.samples_at(step):
                 pixels = sampled(head, pixels, step)
                 scheduled |= {

@@ -1,7 +1,9 @@
 """What the terms of one head share: full-size logits, one log-softmax, and which pixels count.
 
 A head that is fused has no full-size logits: its terms share statistics of them (``rayseg.kernels.statistics``), and its
-``logits`` are NaN in the right shape, so that a loss that looks at them is found out.
+``logits`` are NaN in the right shape, so that a loss that looks at them is found out. If its only loss is cross-entropy, of
+pixels that no sampler chooses, its ``nll`` is NaN too where a gradient is wanted: there is only the sum
+(``rayseg.kernels.summed``).
 
 Letters: N images, C classes, H x W pixels, K channels of the logits: C, or 1 for two classes.
 """
@@ -17,7 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rayseg.errors import ShapeError
-from rayseg.kernels import ClassSums, count, log_probabilities, pixel_statistics
+from rayseg.kernels import (
+    ClassSums,
+    SummedCrossEntropy,
+    SumsCrossEntropy,
+    count,
+    log_probabilities,
+    pixel_statistics,
+    summed_cross_entropy,
+)
+from rayseg.mix.fusing import smoothing_alone
 from rayseg.mix.heads import Fused, Head
 
 __all__ = ["Pixels", "head_target", "shared_pixels", "weights_of_all"]
@@ -38,6 +49,7 @@ class Pixels:
     alone: bool = False  # validation: no loss may wait for other workers
     mean_nll: Tensor | None = None  # (N, H, W), 0 where ignored; where the head is fused and wants it
     class_sums: ClassSums | None = None  # (N, C) each; the same
+    summed: SummedCrossEntropy | None = None  # all that the head's only term is made of
     sampled: Tensor | None = None  # (N, H, W) weights of the sampler, 0 where ignored; bool where fused; None: all labelled
 
     @cached_property
@@ -111,7 +123,9 @@ def _full_size(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | None = None, *, alone: bool = False) -> Pixels:
+def shared_pixels(
+    head: Head, logits: Tensor, masks: Tensor, images: Tensor | None = None, *, alone: bool = False, choosing: bool = False
+) -> Pixels:
     """Upsample, and one log-softmax; every labelled pixel counts.
 
     Args:
@@ -120,6 +134,7 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | No
         masks: ``(N, H, W)`` int64.
         images: ``(N, 3, H, W)``, for losses that ask for them.
         alone: whether no loss may wait for other workers.
+        choosing: whether a sampler will choose among them by their losses.
     """
     target = head_target(head, masks)
     if logits.ndim != 4 or logits.shape[0] != target.shape[0]:
@@ -128,7 +143,8 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | No
         )
     valid = target != head.ignore_index
     if head.fused is not None and head.fused.takes(logits):
-        shared = _fused_pixels(head.fused, logits, target, valid, head.ignore_index, masks)
+        summed = None if choosing else _summed(head, head.fused, logits, target)
+        shared = _fused_pixels(head, head.fused, logits, target, valid, masks, summed)
         return replace(shared, images=images, alone=alone)
     full = _full_size(logits, target.shape[-2:])
     log_probs = log_probabilities(full)
@@ -137,8 +153,25 @@ def shared_pixels(head: Head, logits: Tensor, masks: Tensor, images: Tensor | No
     return Pixels(full, target, valid, log_probs, nll, head.ignore_index, masks, images, alone=alone)
 
 
-def _fused_pixels(fused: Fused, logits: Tensor, target: Tensor, valid: Tensor, ignore_index: int, masks: Tensor) -> Pixels:
-    """The statistics of the logits ``(N, K, h, w)`` instead of logits at full size."""
-    found = pixel_statistics(logits, target, ignore_index=ignore_index, wanted=fused.wanted, backend=fused.backend)
-    nowhere = found.nll.new_full((), torch.nan).expand(*logits.shape[:2], *target.shape[1:])
-    return Pixels(nowhere, target, valid, None, found.nll, ignore_index, masks, mean_nll=found.mean_nll, class_sums=found.sums)
+def _summed(head: Head, fused: Fused, logits: Tensor, target: Tensor) -> SummedCrossEntropy | None:
+    """The sum of the head's only loss, with the gradient made at once; None where that cannot be, or none is wanted."""
+    smoothing, backend = smoothing_alone(head), fused.backend
+    if smoothing is None or not isinstance(backend, SumsCrossEntropy) or not (torch.is_grad_enabled() and logits.requires_grad):
+        return None
+    weight = next(iter(head.terms.values())).class_weight
+    return summed_cross_entropy(
+        logits, target, ignore_index=head.ignore_index, backend=backend, class_weight=weight, label_smoothing=smoothing
+    )
+
+
+def _fused_pixels(
+    head: Head, fused: Fused, logits: Tensor, target: Tensor, valid: Tensor, masks: Tensor, summed: SummedCrossEntropy | None
+) -> Pixels:
+    """The statistics of the logits ``(N, K, h, w)`` instead of logits at full size, unless there is the sum already."""
+    void = head.ignore_index
+    nan = torch.full((), torch.nan, dtype=torch.float32, device=logits.device)
+    nowhere = nan.expand(*logits.shape[:2], *target.shape[1:])
+    if summed is not None:
+        return Pixels(nowhere, target, valid, None, nan.expand(target.shape), void, masks, summed=summed)
+    found = pixel_statistics(logits, target, ignore_index=void, wanted=fused.wanted, backend=fused.backend)
+    return Pixels(nowhere, target, valid, None, found.nll, void, masks, mean_nll=found.mean_nll, class_sums=found.sums)

@@ -140,6 +140,9 @@ def _class_weighted(value: Tensor, term: Term, pixels: Pixels, passed: Collectio
 
 
 def _numerator_and_denominator(term: Term, loss: Callable[..., Any], head: Head, pixels: Pixels) -> tuple[Tensor, Tensor]:
+    if pixels.summed is not None:
+        weight = pixels.summed.weight
+        return pixels.summed.loss, weight if term.normalize == "weights" else _normaliser(term, head, pixels, None)
     value, passed = _evaluated(term, loss, head, pixels)
     if isinstance(value, tuple):
         return _pair(value)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rayseg.errors import ConfigError
-from rayseg.kernels import Backend, Strips
+from rayseg.kernels import Backend, Native, Strips, compiled_backend
 from rayseg.losses import (
     Dice,
     DiceMmseg0x,
@@ -106,6 +106,64 @@ def test_pixelwise_losses_are_those_of_logits_at_full_size(backend: Backend, sam
         for (name, loss), weight in zip(PIXELWISE.items(), (None, WEIGHT, None, WEIGHT), strict=True)
     }
     assert_same(Head(terms, SAMPLERS[sampler]), backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("normalize", ["weights", "kept", "valid", "all", "all_weights"])
+@pytest.mark.parametrize("name", ["ce", "smooth"])
+@pytest.mark.parametrize("class_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_cross_entropy_alone_is_that_of_logits_at_full_size(
+    backend: Backend, normalize: Normalize, name: str, class_weight: Tensor | None
+) -> None:
+    term = Term(PIXELWISE[name], 1.5, normalize=normalize, class_weight=class_weight, returns_map=True)
+    assert_same(Head({"ce": term}, voids=(2,), weight=0.4), backend)
+    assert_same(Head({"ce": replace(term, scope="rank")}), backend)
+
+
+def test_only_cross_entropy_alone_and_only_for_a_gradient_takes_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = compiled_backend()
+    if backend is None:
+        pytest.skip("no C++ compiler")
+    taken: list[str] = []
+
+    def watched(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            taken.append(name)
+            return own(*given)
+
+        return call
+
+    for name in ("forward", "cross_entropy"):
+        monkeypatch.setattr(Native, name, watched(name, getattr(Native, name)))
+    logits, masks = batch()
+
+    def passes(head: Head, step: int = 0) -> str:
+        taken.clear()
+        Mix({"main": fused(head, backend)})({"main": logits.clone().requires_grad_()}, masks, step=step)
+        return " ".join(taken)
+
+    alone = Head({"ce": Term(PIXELWISE["smooth"], class_weight=WEIGHT)})
+    later = replace(alone, sampler=SAMPLERS["counted"], sampler_start=5)
+    assert passes(alone) == passes(later) == passes(later, step=4) == "cross_entropy"
+    assert passes(later, step=5) == passes(replace(alone, terms={**alone.terms, "dice": Term(Dice())})) == "forward"
+    assert passes(Head({"focal": Term(focal)})) == "forward"
+    with torch.no_grad():
+        assert passes(alone) == "forward"
+
+
+def test_parts_of_a_step_share_its_denominator_also_in_one_pass() -> None:
+    logits, masks = batch()
+    masks[0, :9] = VOID
+    head = Head({"ce": Term(PIXELWISE["smooth"], class_weight=WEIGHT, returns_map=True)})
+    mix = Mix({"main": fused(head, compiled_backend() or Strips())})
+    _, whole = value_and_gradient(mix, logits, masks)
+    assert mix.label_only(0)
+    normalisers = mix.label_normalisers([masks[:1], masks[1:]])
+    leaf = logits.clone().requires_grad_()
+    for one in (slice(0, 1), slice(1, 2)):
+        torch.autograd.backward([mix({"main": leaf[one]}, masks[one], step=0, normalisers=normalisers).total])
+    assert leaf.grad is not None
+    torch.testing.assert_close(leaf.grad, whole)
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)

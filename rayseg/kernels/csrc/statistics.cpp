@@ -2,13 +2,12 @@
 //
 // A task is a strip of rows of one image. Strips do not depend on the number of threads, and sums are added up in the order of
 // strips, so neither do the results.
+#include "cross_entropy.h"
 #include "maps.h"
-#include "tiles.h"
 
 namespace rayseg {
 namespace {
 
-constexpr int64_t kStripRows = 32;
 constexpr int kSums = 6;  // intersection, prediction, prediction squared, target; the second and third again for void
 
 struct Forward {
@@ -177,23 +176,6 @@ struct Backward {
   float* gradient;
 };
 
-// Rows of pixels between the same two rows of logits are done together: what they share is read and written once.
-constexpr int kMostRows = 4;
-
-struct BackwardState {
-  RowPair rows;
-  Buffer values, first, second;
-  float *upper, *lower;  // gradient at the two rows, (C, columns) each
-  const int columns;
-  bool touched = false;  // whether there is any
-  int32_t labels[kMostRows][kMostColumns];
-
-  BackwardState(const Geometry& geometry, const Axis& across, int columns)
-      : rows(geometry, across, columns), values(geometry.classes * std::max(columns, kMostRows * kLanes)),
-        first(geometry.classes * columns), second(geometry.classes * columns), upper(first.data()), lower(second.data()),
-        columns(columns) {}
-};
-
 // log of the sum of exponentials where there is no nll to tell it.
 Floats log_sum_of(const RowPair& rows, float share, float* values, int64_t classes, int columns, int x, const int32_t* labels) {
   Floats at_label, sum{}, unused{};
@@ -208,28 +190,9 @@ struct Slopes {
   float share;
 };
 
-// Logits of a class at both rows, and what is added to the gradient there.
-struct Between {
-  Floats top, difference, above{}, below{};
-  const int64_t at;
-
-  Between(const BackwardState& state, int64_t at) : top(load(state.rows.upper() + at)), at(at) {
-    difference = load(state.rows.lower() + at) - top;
-  }
-
-  Floats probability(const Slopes& slopes) const { return exponential(top + slopes.share * difference - slopes.log_sum); }
-
-  void add(Floats slope, float share) {
-    const Floats part = share * slope;
-    above += slope - part;
-    below += part;
-  }
-
-  void finish(BackwardState& state) const {
-    store(state.upper + at, load(state.upper + at) + above);
-    store(state.lower + at, load(state.lower + at) + below);
-  }
-};
+Floats probability_of(const Between& between, const Slopes& slopes) {
+  return exponential(between.logit(slopes.share) - slopes.log_sum);
+}
 
 // Without sums: p times `through`, less of_nll at the label, less the share of of_mean.
 template <int kRows, bool kMean>
@@ -237,7 +200,7 @@ void backward_of_pixels(BackwardState& state, const Slopes* slopes, int64_t clas
   for (int64_t c = 0; c < classes; c++) {
     Between between(state, c * state.columns + x);
     for (int row = 0; row < kRows; row++) {
-      Floats slope = slopes[row].through * between.probability(slopes[row]);
+      Floats slope = slopes[row].through * probability_of(between, slopes[row]);
       slope = slopes[row].label == (int32_t)c ? slope - slopes[row].of_nll : slope;
       if (kMean) slope -= slopes[row].of_mean * (1.0f / classes);
       between.add(slope, slopes[row].share);
@@ -260,7 +223,7 @@ void backward_of_sums(BackwardState& state, const Slopes* slopes, const float* o
   for (int64_t c = 0; c < classes; c++) {
     const Between between(state, c * state.columns + x);
     for (int row = 0; row < kRows; row++) {
-      const Floats probability = between.probability(slopes[row]);
+      const Floats probability = probability_of(between, slopes[row]);
       store(values + (c * kRows + row) * kLanes, probability);
       through[row] -= probability * slope_of_sums(c, probability, slopes[row].label);
     }
@@ -319,17 +282,18 @@ void backward_rows(const Backward& job, BackwardState& state, const Slopes* slop
   backward_of_sums<kRows, false>(state, slopes, of_sums, classes, x);
 }
 
-// The gradient of rows [y, y + count) of a tile.
-void backward_of_rows(const Backward& job, BackwardState& state, const Axis& down, const float* of_sums, int64_t image, int64_t y,
-                      int count, int64_t left, int used) {
+// The gradient of a part.
+void backward_of_rows(const Backward& job, BackwardState& state, const Axis& down, const Part& part) {
   const Geometry& geometry = job.geometry;
-  for (int x = 0; x < used; x += kLanes) {
+  const float* of_sums = job.of_sums == nullptr ? nullptr : job.of_sums + part.image * kSums * geometry.classes;
+  for (int x = 0; x < part.used; x += kLanes) {
     Slopes slopes[kMostRows];
     int needed = 0;
-    for (int row = 0; row < count; row++) {
-      const int64_t at = (image * geometry.height + y + row) * geometry.width + left + x;
+    for (int row = 0; row < part.count; row++) {
+      const int64_t at = (part.image * geometry.height + part.y + row) * geometry.width + part.left + x;
+      const int64_t inside = geometry.width - part.left - x;
       const int32_t* labels = state.labels[row] + x;
-      needed += slopes_of(job, state, labels, of_sums, down.share[y + row], x, at, geometry.width - left - x, slopes + needed);
+      needed += slopes_of(job, state, labels, of_sums, down.share[part.y + row], x, at, inside, slopes + needed);
     }
     state.touched |= needed > 0;
     const Slopes* next = slopes;
@@ -337,112 +301,6 @@ void backward_of_rows(const Backward& job, BackwardState& state, const Axis& dow
     if (needed >= 2) backward_rows<2>(job, state, next, of_sums, x), needed -= 2, next += 2;
     if (needed > 0) backward_rows<1>(job, state, next, of_sums, x);
   }
-}
-
-// The transpose of expansion: how much of each output goes to each of the kLanes inputs of its window.
-class Fold {
- public:
-  Fold(const Geometry& geometry, const Axis& across) : geometry_(geometry), across_(across) {
-    for (int64_t x = 0; x < geometry.width; x++) {
-      const int32_t start = across.window(x / kLanes * kLanes);
-      float weights[kLanes] = {};
-      if (start >= 0) {
-        weights[across.low[x] - start] += 1 - across.share[x];
-        weights[across.high[x] - start] += across.share[x];
-      }
-      weights_.insert(weights_.end(), weights, weights + kLanes);
-    }
-    weights_.resize((geometry.width + kLanes) * kLanes, 0.0f);
-  }
-
-  // Adds a row of a tile, (C, columns), to a row of the gradient, whose class 0 is at `to`, and sets it to 0.
-  void operator()(float* from, float* to, int64_t left, int used, int columns) const {
-    for (int x = 0; x < used; x += kLanes) {
-      const int32_t start = across_.window(left + x);
-      for (int64_t c = 0; c < geometry_.classes; c++) {
-        float* row = to + c * geometry_.height_in * geometry_.width_in;
-        const float* values = from + c * columns + x;
-        if (start >= 0) {
-          store(row + start, load(row + start) + mixed(values, &weights_[(left + x) * kLanes]));
-        } else {
-          add_each(row, values, left + x);
-        }
-      }
-    }
-    std::fill(from, from + geometry_.classes * columns, 0.0f);
-  }
-
- private:
-  static Floats mixed(const float* values, const float* weights) {
-    Floats even{}, odd{};
-    for (int lane = 0; lane < kLanes; lane += 2) {
-      even += values[lane] * load(weights + lane * kLanes);
-      odd += values[lane + 1] * load(weights + (lane + 1) * kLanes);
-    }
-    return even + odd;
-  }
-
-  void add_each(float* row, const float* values, int64_t x) const {
-    for (int lane = 0; lane < kLanes && x + lane < geometry_.width; lane++) {
-      const float right = across_.share[x + lane] * values[lane];
-      row[across_.low[x + lane]] += values[lane] - right;
-      row[across_.high[x + lane]] += right;
-    }
-  }
-
-  const Geometry& geometry_;
-  const Axis& across_;
-  std::vector<float> weights_;
-};
-
-Status backward_strip(const Backward& job, BackwardState& state, const Axis& down, const Fold& fold, int64_t image,
-                      int64_t first, int64_t last) {
-  const Geometry& geometry = job.geometry;
-  const int64_t classes = geometry.classes;
-  const float* of_sums = job.of_sums == nullptr ? nullptr : job.of_sums + image * kSums * classes;
-  for (int64_t left = 0; left < geometry.width; left += state.columns) {
-    const int used = (int)std::min<int64_t>(state.columns, (geometry.width - left + kLanes - 1) / kLanes * kLanes);
-    int64_t upper = down.low[first], lower = down.high[first];
-    const auto flush = [&](float* from, int64_t row) {
-      float* to = job.gradient + (image * classes * geometry.height_in + row) * geometry.width_in;
-      if (state.touched) fold(from, to, left, used, state.columns);
-    };
-    state.rows.start(job.logits + image * classes * geometry.height_in * geometry.width_in, left, used);
-    int count;
-    for (int64_t y = first; y < last; y += count) {
-      if (down.low[y] != upper) {
-        flush(state.upper, upper);
-        if (down.low[y] == lower) {
-          std::swap(state.upper, state.lower);
-        } else {
-          flush(state.lower, lower);
-        }
-        upper = down.low[y], lower = down.high[y];
-      }
-      state.rows.move_to(upper, lower);
-      for (count = 0; count < kMostRows && y + count < last && down.low[y + count] == upper; count++) {
-        const int64_t row = (image * geometry.height + y + count) * geometry.width;
-        if (!read_labels(state.labels[count], job.target + row, left, used, geometry)) return kNoClass;
-      }
-      backward_of_rows(job, state, down, of_sums, image, y, count, left, used);
-    }
-    flush(state.upper, upper);
-    flush(state.lower, lower);
-    state.touched = false;
-  }
-  return kFine;
-}
-
-// The fewest rows with which every second strip touches rows of the logits of its own.
-int64_t separate_strip_rows(const Geometry& geometry, const Axis& down) {
-  for (int64_t rows = kStripRows; rows < geometry.height; rows *= 2) {
-    bool separate = true;
-    for (int64_t first = 0; first + 2 * rows < geometry.height; first += rows) {
-      separate = separate && down.high[first + rows - 1] < down.low[first + 2 * rows];
-    }
-    if (separate) return rows;
-  }
-  return geometry.height;
 }
 
 constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits, kTables = 4;
@@ -504,24 +362,21 @@ int rayseg_forward(const Geometry* geometry, const float* logits, const int64_t*
 // gradient is (N, C, h, w); of_nll, of_mean (N, H, W) and of_sums (N, 6, C) may be null.
 int rayseg_backward(const Geometry* geometry, const float* logits, const int64_t* target, int void_sums, const float* nll,
                     const float* of_nll, const float* of_mean, const float* of_sums, float* gradient) try {
-  const int columns = columns_of_tile(geometry->classes);
-  const Axis down(geometry->height_in, geometry->height, geometry->align_corners, 0);
-  const Axis across(geometry->width_in, geometry->width, geometry->align_corners, kMostColumns);
-  const Fold fold(*geometry, across);
   const Backward job{*geometry, logits, target, of_sums != nullptr && void_sums, nll, of_nll, of_mean, of_sums, gradient};
-  const int64_t rows = separate_strip_rows(*geometry, down), strips = (geometry->height + rows - 1) / rows;
-  std::fill(gradient, gradient + geometry->images * geometry->classes * geometry->height_in * geometry->width_in, 0.0f);
-  Status status = kFine;
-  for (int64_t parity = 0; parity < 2 && status == kFine; parity++) {  // even strips, then odd ones: no two write one row
-    const int64_t each = (strips - parity + 1) / 2;
-    status = on_threads(
-        geometry->images * each, geometry->threads,
-        [&] { return std::make_unique<BackwardState>(*geometry, across, columns); },
-        [&](auto& state, int64_t task) {
-          const int64_t first = (2 * (task % each) + parity) * rows;
-          return backward_strip(job, *state, down, fold, task / each, first, std::min(geometry->height, first + rows));
-        });
-  }
+  return over_gradient(job, backward_of_rows);
+} catch (const std::exception&) {
+  return kNoMemory;
+}
+
+// Cross-entropy of labelled pixels, each times the weight of its label: the sum in sums[0], that of the weights in sums[1]. weights
+// is (C,); gradient, that of sums[0], is (N, C, h, w).
+int rayseg_cross_entropy(const Geometry* geometry, const float* logits, const int64_t* target, const float* weights, float smoothing,
+                         double* sums, float* gradient) try {
+  std::vector<double> of_strips(2 * most_strips(*geometry), 0.0);
+  const Summing job{*geometry, logits, target, weights, smoothing, gradient, of_strips.data()};
+  const Status status = over_gradient(job, sum_of_rows);
+  sums[0] = sums[1] = 0;
+  for (size_t i = 0; i < of_strips.size(); i++) sums[i % 2] += of_strips[i];
   return status;
 } catch (const std::exception&) {
   return kNoMemory;
