@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
+from types import FunctionType
 from typing import Any
 
 from rayseg.config import Spec, typed
@@ -172,7 +174,7 @@ def bind(
     before = len(problems.found)
     parameters = _own_parameters(target, given, num_positional)
     named = {p.name: p for p in parameters if p.kind in _NAMED}
-    hints = _hints(target)
+    hints = _looked_up(_hints, target)
     bound: dict[str, Any] = {}
     for key, value in spec.kwargs.items():
         if key in given:
@@ -199,7 +201,7 @@ def bind_some(target: Callable[..., Any], arguments: Mapping[str, Any], path: st
     """
     parameters = _own_parameters(target, (), 0)
     named = {p.name: p for p in parameters if p.kind in _NAMED}
-    hints = _hints(target)
+    hints = _looked_up(_hints, target)
     for key in arguments:
         if key not in named and not _open_ended(parameters):
             problems.add(f"{path}.{key}", f"no such argument; there are {', '.join(named)}.{nearest(key, named)}")
@@ -237,16 +239,28 @@ def _open_ended(parameters: Iterable[Parameter]) -> bool:
 
 def _own_parameters(target: Callable[..., Any], given: Collection[str], num_positional: int) -> list[Parameter]:
     """Parameters that are the user's to give; anything goes where a callable has no signature."""
-    try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):
-        return [Parameter("arguments", Parameter.VAR_KEYWORD)]
+    parameters = _looked_up(_signature, target)
     positional = [p for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
     passed = {p.name for p in positional[:num_positional]}
     return [p for p in parameters if p.name not in passed and p.name not in given]
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+def _looked_up(question: Any, target: Callable[..., Any]) -> Any:
+    """The answer of a remembered function for what is compared by identity; other things may be equal and differ."""
+    by_identity = isinstance(target, type | FunctionType | functools.partial)
+    return (question if by_identity else question.__wrapped__)(target)
+
+
+@functools.lru_cache(maxsize=512)
+def _signature(target: Callable[..., Any]) -> tuple[Parameter, ...]:
+    try:
+        return tuple(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):
+        return (Parameter("arguments", Parameter.VAR_KEYWORD),)
+
+
+@functools.lru_cache(maxsize=512)
+def _hints(target: Callable[..., Any]) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (NameError, TypeError, AttributeError):

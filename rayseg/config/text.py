@@ -12,6 +12,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as SafeLoader  # the same language, several times as fast
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 __all__ = ["from_yaml", "to_line", "to_yaml"]
 
 _CORE = {
@@ -25,7 +30,7 @@ _CORE = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """Safe, core schema, no repeated keys, and ``<<`` merges as everywhere."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {  # noqa: RUF012  # as the base class has it

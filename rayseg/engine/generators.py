@@ -62,4 +62,7 @@ def set_generators(word: int) -> None:
     """
     random.seed(word)
     np.random.seed(word)  # noqa: NPY002 - other people's code draws from it
-    torch.manual_seed(word)
+    # Not torch.manual_seed: it notes the whole stack of calls for each kind of device that is not there, at every step.
+    torch.default_generator.manual_seed(word)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(word)
