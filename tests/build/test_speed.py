@@ -47,11 +47,15 @@ def test_what_is_compiled_is_kept_where_the_next_trial_looks_unless_another_plac
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     with lent_process(), torch_settings(config()):
         assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
-    with lent_process(), torch_settings(config(compile=True)):
+    with torch_settings(config(compile=True)):
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/somewhere/compiled"
+    with torch_settings(config()):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = "/of_torch"  # as its compiler does when it is imported
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ, "the next run in this process would take it for the user's"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/mine")
     with torch_settings(config(compile=True)):
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"
 
 
 def test_what_is_to_be_measured_is_not_built_by_accident(tmp_path: Path) -> None:
