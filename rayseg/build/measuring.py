@@ -25,7 +25,7 @@ from rayseg.build.resolve import Problems
 from rayseg.build.settings import torch_settings
 from rayseg.build.speed import PLAIN, has_fused, open_choices, without_choices
 from rayseg.config import ExperimentConfig
-from rayseg.engine import LocalReporter, borrowed_generators, lent_process, set_generators, train_step, wrap
+from rayseg.engine import LocalReporter, borrowed_generators, kept_memory, lent_process, set_generators, train_step, wrap
 from rayseg.types import Batch
 
 __all__ = ["Comparison", "Decision", "accepts", "decide"]
@@ -197,7 +197,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def _compared(one: ExperimentConfig, other: ExperimentConfig, components: Components, scratch: Path) -> Comparison:
-    with _released():
+    with _released(), kept_memory(pick_device(one)):
         first, second = _Runner(one, components, scratch), _Runner(other, components, scratch)
         once = first.seconds(1) + second.seconds(1)
         steps = max(1, round(0.05 / once))

@@ -10,6 +10,7 @@ from rayseg.engine.generators import borrowed_generators, set_generators
 from rayseg.engine.guard import FiniteGuard
 from rayseg.engine.hooks import Hook
 from rayseg.engine.loop import Fit, fit, train_step
+from rayseg.engine.memory import kept_memory
 from rayseg.engine.meter import Meter
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.process import lent_process
@@ -39,6 +40,7 @@ __all__ = [
     "clip_gradients",
     "eager_reasons",
     "fit",
+    "kept_memory",
     "lent_process",
     "read_checkpoint",
     "read_manifest",

@@ -36,6 +36,8 @@ def clip_gradients(
         >>> clip_gradients([weight], max_norm=1.0)["grad_norm"].item(), round(weight.grad.norm().item(), 4)
         (5.0, 1.0)
     """
+    if max_norm is None and max_value is None:
+        return {}
     learned = [parameter for parameter in parameters if parameter.grad is not None]
     measured: dict[str, Tensor] = {}
     if max_norm is not None:

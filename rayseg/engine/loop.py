@@ -16,6 +16,7 @@ from rayseg.engine.clock import Clock
 from rayseg.engine.generators import borrowed_generators, seed_everything
 from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
+from rayseg.engine.memory import kept_memory
 from rayseg.engine.plan import Plan, Schedule
 from rayseg.engine.reporter import Reporter
 from rayseg.engine.saving import Saver, by_main
@@ -23,6 +24,7 @@ from rayseg.engine.scores import number, observe
 from rayseg.engine.state import TrainState
 from rayseg.engine.step import backward, broadcast_buffers, wrap
 from rayseg.engine.swa import renew_statistics
+from rayseg.engine.walking import is_training, which_learn
 from rayseg.errors import CheckpointError
 from rayseg.mix import Mix
 from rayseg.models import Freezing
@@ -74,6 +76,11 @@ class Fit:
         self.asked = self.asked or reason
 
     @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return next(self.state.model.parameters()).device
+
+    @property
     def ended(self) -> bool:
         """Whether no step comes after this one."""
         return self.state.stopped is not None or self.state.step >= self.plan.total_steps
@@ -90,7 +97,7 @@ def fit(run: Fit) -> dict[str, float]:
         CheckpointError: the checkpoint to resume from does not fit, or the storage cannot be written.
     """
     state = run.state
-    with borrowed_generators(), run.saver:
+    with borrowed_generators(), kept_memory(run.device), run.saver:
         _resume(run)
         call_hooks(state.hooks, "on_start", run)
         if not run.ended:
@@ -102,8 +109,7 @@ def fit(run: Fit) -> dict[str, float]:
 
 
 def _train(run: Fit) -> None:
-    state, plan, guard, clock = run.state, run.plan, FiniteGuard(), Clock()
-    device = next(state.model.parameters()).device
+    state, plan, device, guard, clock = run.state, run.plan, run.device, FiniteGuard(), Clock()
     model: nn.Module = state.model
     wrapped: list[bool] | None = None
     for micro_batches in run.batches(state.step, plan.total_steps):
@@ -113,7 +119,7 @@ def _train(run: Fit) -> None:
         if run.freezing is not None:
             run.freezing.apply(state.model, state.step)
         call_hooks(state.hooks, "before_step", run)
-        trainable = [parameter.requires_grad for parameter in state.model.parameters()]
+        trainable = which_learn(state.model)
         if trainable != wrapped:  # DDP adds up the gradients of what was trainable when it was made
             model, wrapped = wrap(state.model, batches[0], seed=plan.seed, compiled=run.compiled), trainable
         seed_everything(plan.seed, state.step)
@@ -135,7 +141,8 @@ def train_step(run: Fit, model: nn.Module, batches: Sequence[Batch]) -> dict[str
     state, plan = run.state, run.plan
     momentum = None if run.momentum_schedule is None else run.momentum_schedule(state.step, plan.total_steps)
     apply_schedule(state.optimizer, run.schedule(state.step, plan.total_steps), momentum)
-    model.train()
+    if not is_training(state.model):
+        model.train()
     if run.freezing is not None:
         run.freezing.hold_statistics(state.model, state.step)
     parts = backward(model, run.mix, batches, step=state.step, seed=plan.seed, autocast=plan.autocast, scaler=state.scaler)
@@ -186,9 +193,9 @@ def _publish(run: Fit, guard: FiniteGuard, clock: Clock) -> None:
 
 def _agreed_to_stop(run: Fit) -> bool:
     """Whether any rank has asked for the end; a collective, after which every rank knows the reason of the lowest of them."""
-    state, device = run.state, next(run.state.model.parameters()).device
+    state = run.state
     asking = 0 if run.asked is None else world_size() - rank()
-    first = int(all_max(torch.tensor(asking, device=device)))
+    first = int(all_max(torch.tensor(asking, device=run.device)))
     if first > 0 and state.stopped is None:
         state.stopped = broadcast_object(run.asked, source=world_size() - first)
     return state.stopped is not None
@@ -268,13 +275,12 @@ def _resume(run: Fit) -> None:
     latest = run.reporter.latest()
     if latest is None:
         return
-    device = next(run.state.model.parameters()).device
     if "train.pt" not in read_manifest(latest)["files"]:
         raise CheckpointError(
             f"{latest}: holds weights only (checkpoint.optimizer: {run.plan.resume_state}), so this run cannot go on; choose "
             "another tracking.name, and begin from its weights with init.checkpoint if you like"
         )
-    run.state.load_state_dict(read_checkpoint(latest, map_location=device), other_recipe=run.other_recipe)
+    run.state.load_state_dict(read_checkpoint(latest, map_location=run.device), other_recipe=run.other_recipe)
     run.last_good = str(latest)
     if run.plan.evaluates(run.state.step) or (run.state.stopped is not None and run.plan.eval_at_end):
         run.reporter.report(run.state.step, run.state.metrics, None)
