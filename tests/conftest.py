@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -110,6 +111,17 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """As pytest's, without the search for a free number and the link to the newest: they took as long as most tests."""
     name = re.sub(r"\W", "_", request.node.name)[:30]
     return tmp_path_factory.mktemp(f"{name}-{next(_numbers)}", numbered=False)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What rayseg warns of during the test."""
+    told: list[str] = []
+    logger, handler = logging.getLogger("rayseg"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    yield told
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ person 0.8, sign 0.2. Void is a line between surfaces, the bonnet of the camera'
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
@@ -22,6 +23,8 @@ from rayseg.types import Sample
 __all__ = ["SyntheticStreets"]
 
 _VERSION = 1
+#: Pixels of an image that is remembered.
+_SMALL = 2**15
 _LENGTHS = {"train": 1000, "val": 200, "test": 200}
 _PALETTE: Palette = (
     (70, 130, 180),
@@ -90,19 +93,29 @@ class SyntheticStreets:
         """Scene number ``index``."""
         if not 0 <= index < self._length:
             raise IndexError(f"{self._prefix}: no image {index}; there are {self._length}")
-        draws = Draws(np.random.default_rng([self._seed, self._split, index]))
-        street = draw_street(draws, *self._size)
-        canvas = paint_street(draws, street)
-        mask = np.asarray(canvas.labels, np.uint8)[canvas.regions]
-        image = _render(canvas, draws, street.horizon, self._seed, self._noise)
-        if self._void:
-            image, mask = _with_void(image, mask, draws, self._ignore_index)
-        return Sample(image, mask, f"{self._prefix}/{index}")
+        kept = self._size[0] * self._size[1] <= _SMALL
+        image, mask = (_scene if kept else _scene.__wrapped__)(
+            self._seed, self._split, index, *self._size, self._void, self._noise, self._ignore_index
+        )
+        return Sample(image.copy(), mask.copy(), f"{self._prefix}/{index}")
 
     def digest(self) -> str:
         """Digest of everything that the scenes depend on."""
         parts = (_VERSION, self._split, self._length, self._size, self._seed, self._void, self._noise, self._ignore_index)
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _scene(
+    seed: int, split: int, index: int, height: int, width: int, void: bool, noise: float, ignore_index: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image and mask of a scene. The last ones are remembered: to draw one takes longer than all that is done to it."""
+    draws = Draws(np.random.default_rng([seed, split, index]))
+    street = draw_street(draws, height, width)
+    canvas = paint_street(draws, street)
+    mask = np.asarray(canvas.labels, np.uint8)[canvas.regions]
+    image = _render(canvas, draws, street.horizon, seed, noise)
+    return _with_void(image, mask, draws, ignore_index) if void else (image, mask)
 
 
 def _render(canvas: Canvas, draws: Draws, horizon: int, seed: int, noise: float) -> NDArray[np.uint8]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 
@@ -29,12 +27,11 @@ def test_left_to_itself_a_gpu_has_triton_and_a_cpu_what_is_compiled(monkeypatch:
 
 
 def test_a_gpu_without_triton_is_plain_and_told_so_or_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
     monkeypatch.setattr(kernels, "why_no_triton", lambda _: "Triton is not installed")
-    with caplog.at_level(logging.WARNING):
-        assert backend_on(CUDA, "auto") is None
-    assert caplog.messages == ["losses are computed plainly, with logits at full size: Triton is not installed"]
+    assert backend_on(CUDA, "auto") is None
+    assert logged == ["losses are computed plainly, with logits at full size: Triton is not installed"]
     with pytest.raises(ConfigError, match=r"train\.kernels: triton, but Triton is not installed; write auto"):
         backend_on(CUDA, "triton")
 

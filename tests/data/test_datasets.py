@@ -17,6 +17,7 @@ from PIL import Image
 
 from rayseg.data import DATASETS, ConcatSegmentation, Dataset, FolderSegmentation, SyntheticStreets, check_sample, convert_split
 from rayseg.data._decode import decode_image, decode_mask
+from rayseg.data.synthetic import _scene
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -168,7 +169,11 @@ def test_a_street_depends_on_seed_split_and_index_alone() -> None:
     keys = [(0, "train", 0), (0, "train", 1), (0, "val", 0), (1, "train", 0)]
     images = [SyntheticStreets(split, seed=seed, length=9)[index].image.tobytes() for seed, split, index in keys]
     assert len(set(images)) == 4
-    assert images[1] == SyntheticStreets("train", length=500)[1].image.tobytes()
+    again = SyntheticStreets("train", length=500)
+    again[1].image[:] = 0  # a scene that is remembered is nobody's to change
+    assert images[1] == again[1].image.tobytes()
+    _scene.cache_clear()
+    assert images[1] == again[1].image.tobytes()
 
 
 def test_streets_without_void_are_labelled_everywhere_and_void_can_have_any_label() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,28 +68,29 @@ def test_half_a_library_is_compiled_again_and_not_opened(tiny: Path, left: int) 
 
 
 @needs_compiler
-def test_what_does_not_compile_is_told_and_leaves_nothing(tiny: Path, caplog: pytest.LogCaptureFixture, afresh: None) -> None:
+def test_what_does_not_compile_is_told_and_leaves_nothing(tiny: Path, logged: list[str], afresh: None) -> None:
     tiny.write_text("no C++")
     assert compiler.compiled_library(tiny) is None
-    assert "tiny.cpp cannot be compiled" in caplog.text
-    assert "error" in caplog.text
+    (told,) = logged
+    assert "tiny.cpp cannot be compiled" in told
+    assert "error" in told
     assert not (tiny.parent.parent / "kept").exists()
 
 
 def test_without_a_compiler_strips_are_used_and_one_line_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, afresh: None
+    monkeypatch: pytest.MonkeyPatch, logged: list[str], afresh: None
 ) -> None:
     pixel_library()  # which is remembered, and told of by a line of its own
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "")
-    with caplog.at_level(logging.WARNING):
-        run = built({})
+    logged.clear()
+    run = built({})
     fused = run.fit.mix.heads["main"].fused
     assert fused is not None
     assert fused.backend.name == "strips"
     assert isinstance(run.evaluator.scoring, StripScoring)
     compilers, remedy = "$CXX, c++, g++, clang++", "losses and scores are computed in strips, which is slower; install g++"
-    assert [line.getMessage() for line in caplog.records] == [f"no C++ compiler (looked for {compilers}): {remedy}"]
+    assert logged == [f"no C++ compiler (looked for {compilers}): {remedy}"]
     with pytest.raises(ConfigError, match=r"train\.kernels: fused, but nothing here compiles C\+\+"):
         built({"train.kernels": "fused"})
 

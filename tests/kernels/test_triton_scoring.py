@@ -65,10 +65,10 @@ def test_logits_at_full_size_are_left_to_others(device: str) -> None:
 
 
 def test_a_kernel_that_counts_wrongly_is_found_out_and_told(
-    device: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    device: str, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
     look, here = triton_scoring.__wrapped__, torch.device(device)
     assert look(here) == TritonScoring(device)
     monkeypatch.setattr(gpu_scoring, "launch", lambda *_: None)
     assert look(here) is None
-    assert caplog.messages == ["scores are counted plainly, with logits at full size: its kernel counts wrongly here"]
+    assert logged == ["scores are counted plainly, with logits at full size: its kernel counts wrongly here"]
