@@ -62,7 +62,7 @@ def write_checkpoint(directory: Path, tensors: Mapping[str, Any], texts: Mapping
     """
     staging = directory.parent / f".{directory.name}.{uuid.uuid4().hex[:8]}"
     try:
-        for left in directory.parent.glob(".step_*"):  # by a run that was killed while it wrote
+        for left in (*directory.parent.glob(".step_*"), *directory.parent.glob(".checkpoint_*")):  # by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         staging.mkdir(parents=True)
         for name, value in tensors.items():

@@ -186,9 +186,11 @@ def _publish(run: Fit, guard: FiniteGuard, clock: Clock) -> None:
             _log(run, clock)
     if evaluates or saves or run.ended:
         checkpoint = _save(run) if saves or run.ended else None
-        run.reporter.report(state.step, state.metrics if evaluates else {}, checkpoint)
-        if checkpoint is not None and (stored := getattr(run.reporter, "stored", None)) is not None:
-            run.saver.then(lambda: stored(checkpoint))
+        try:
+            run.reporter.report(state.step, state.metrics if evaluates else {}, checkpoint)
+        finally:  # it may end the run
+            if checkpoint is not None and (stored := getattr(run.reporter, "stored", None)) is not None:
+                run.saver.then(lambda: stored(checkpoint))
 
 
 def _agreed_to_stop(run: Fit) -> bool:
@@ -266,7 +268,9 @@ def _write(run: Fit, directory: Path | None) -> None:
     if run.plan.resume_state != "none":
         tensors["train.pt"] = state.state_dict()
     awaited = not hasattr(run.reporter, "stored") or any(hasattr(hook, "on_checkpoint") for hook in state.hooks.values())
-    run.saver.write(directory, tensors, run.texts, step=state.step, awaited=awaited)
+    written = run.saver.write(directory, tensors, run.texts, step=state.step, awaited=awaited)
+    if (pending := getattr(run.reporter, "pending", None)) is not None:
+        pending(written)
     run.last_good = str(directory)
 
 

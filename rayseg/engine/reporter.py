@@ -30,7 +30,8 @@ class Reporter(Protocol):
     """Three back ends: a Train worker, a Tune trial's own process, a plain process.
 
     One that has ``stored(checkpoint)`` too lets the loop go on while a checkpoint is written: ``report`` gets its path before
-    it is there, ``stored`` is called on rank 0, by another thread, when it is.
+    it is there, ``stored`` is called on rank 0, by another thread, when it is. If it also has ``pending(written)``, that is
+    called on rank 0 before the report with a future, which is done when the checkpoint is there or cannot be written.
     """
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:

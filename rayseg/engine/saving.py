@@ -37,8 +37,8 @@ class Saver:
     Example:
         >>> done = []
         >>> with Saver() as saver:
-        ...     saver.then(lambda: done.append("written"))
-        ...     saver.then(lambda: done.append("pruned"))
+        ...     first = saver.then(lambda: done.append("written"))
+        ...     second = saver.then(lambda: done.append("pruned"))
         >>> done
         ['written', 'pruned']
     """
@@ -66,7 +66,7 @@ class Saver:
 
     def write(
         self, directory: Path, tensors: Mapping[str, Any], texts: Mapping[str, str], *, step: int, awaited: bool = False
-    ) -> None:
+    ) -> Future[object]:
         """Copy, and go on: see :func:`rayseg.engine.write_checkpoint`.
 
         Args:
@@ -76,17 +76,21 @@ class Saver:
             step: optimizer steps done.
             awaited: return when it is there.
 
+        Returns:
+            Done when the checkpoint is whole; with the fault, where it cannot be written.
+
         Raises:
             CheckpointError: the one before could not be written; or this one, where it is awaited.
         """
         self.wait()
         if awaited:
-            self._write(directory, tensors, texts, step=step)
-            return
+            done = Future[object]()
+            done.set_result(self._write(directory, tensors, texts, step=step))
+            return done
         copied, told = snapshot(dict(tensors)), dict(texts)
-        self.then(lambda: self._write(directory, copied, told, step=step))
+        return self.then(lambda: self._write(directory, copied, told, step=step))
 
-    def then(self, work: Callable[[], object]) -> None:
+    def then(self, work: Callable[[], object]) -> Future[object]:
         """Do this after what was given before, unless that failed."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="rayseg-saver")
@@ -98,6 +102,7 @@ class Saver:
             return work()
 
         self._open.append(self._pool.submit(after))
+        return self._open[-1]
 
     def wait(self) -> None:
         """Until everything that was given is done.

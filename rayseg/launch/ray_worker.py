@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,7 @@ from rayseg.collective import broadcast_object, is_main
 from rayseg.config import CheckpointConfig
 from rayseg.engine.checkpoint import is_whole, newest_whole, step_of, strip_older
 from rayseg.engine.history import History
-from rayseg.engine.reporter import checkpoint_name
-from rayseg.errors import RaysegError
+from rayseg.errors import ConfigError, Problem, RaysegError
 from rayseg.launch.desk import DeskStore, DeskTold
 from rayseg.launch.groups import claim_group
 from rayseg.launch.keepers import place_here
@@ -29,7 +30,7 @@ from rayseg.launch.records import closing, own_trackers, run_tracker
 from rayseg.launch.run import RunInfo, StopRun, run_worker
 from rayseg.tracking import NullTracker, Tracker, TrackerGroup
 
-__all__ = ["SCORE", "TrainReporter", "fault_key", "train_worker"]
+__all__ = ["SCORE", "TrainReporter", "fault_key", "require_shared", "train_worker"]
 
 #: What Ray orders checkpoints by.
 SCORE = "checkpoint_score"
@@ -38,31 +39,50 @@ SCORE = "checkpoint_score"
 class TrainReporter:
     """The loop's back end in a Train worker: Ray keeps the checkpoints and brings the run back after a failure.
 
+    They are written in the run's directory by the loop's own thread. Ray is told of each at once, and waits on a thread of its
+    own until it is whole: only then is it the one to go on from.
+
     Args:
         tracker: where rank 0 records.
         history: file of evaluations in the run's directory.
         kept: what is kept of the run.
         gate: where a sweep's trial is asked whether to go on; None in a single run.
+        on_fault: is told, on another thread, that a checkpoint cannot be written, before Ray ends the workers for it.
     """
 
-    def __init__(self, tracker: Tracker, history: History, kept: CheckpointConfig, gate: Any = None) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        history: History,
+        kept: CheckpointConfig,
+        gate: Any = None,
+        on_fault: Callable[[RaysegError], object] = lambda _: None,
+    ) -> None:
         self._tracker = tracker
         self._history = history
         self._kept = kept
         self._gate = gate
+        self._on_fault = on_fault
         self._open = ExitStack()
         self._last: dict[str, float] = {}
+        self._written = Future[object]()
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record on rank 0."""
         self._tracker.log_metrics(step, metrics)
 
-    def staging(self, step: int) -> Path:
-        """A local directory that Ray uploads from."""
-        return Path(tempfile.mkdtemp(prefix="rayseg-")) / checkpoint_name(step)
+    def staging(self, step: int) -> Path:  # noqa: ARG002 - a run that repeats a step must not write into what Ray knows
+        """Its final name, in Ray's layout: the checkpoint is written there atomically."""
+        now = time.time_ns()
+        name = time.strftime("checkpoint_%Y-%m-%d_%H-%M-%S", time.localtime(now // 10**9))
+        return self._history.path.parent / f"{name}.{now % 10**9 // 1000:06d}"
+
+    def pending(self, written: Future[object]) -> None:
+        """What the checkpoint of the next report waits for."""
+        self._written = written
 
     def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
-        """Hand metrics and the checkpoint to Ray; a collective.
+        """Hand metrics to Ray, and the checkpoint when it is whole; a collective.
 
         Raises:
             StopRun: the search has decided that this trial ends here.
@@ -71,15 +91,21 @@ class TrainReporter:
             self._history.record(step, metrics)
             self._tracker.log_metrics(step, metrics)
         self._last = {**self._last, **metrics}
-        saved = None if checkpoint is None else ray.train.Checkpoint.from_directory(str(checkpoint))
         score = metrics.get(self._kept.best, math.nan)  # of this very step; Ray keeps the largest and takes NaN for the least
-        ray.train.report({"step": step, **self._last, SCORE: score}, checkpoint=saved)
-        if checkpoint is not None:
-            shutil.rmtree(checkpoint.parent, ignore_errors=True)
-            if self._kept.optimizer == "newest":
-                strip_older(self._history.path.parent, step)
+        ray.train.report(
+            {"step": step, **self._last, SCORE: score},
+            checkpoint=None if checkpoint is None else ray.train.Checkpoint.from_directory(str(checkpoint)),
+            checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,  # without a checkpoint, too: reports keep their order
+            checkpoint_upload_fn=partial(self._when_whole, self._written),
+            delete_local_checkpoint_after_upload=False,
+        )
         if self._gate is not None and metrics:
             self._ask(step, metrics)
+
+    def stored(self, checkpoint: Path) -> None:
+        """Keep what resuming needs in the newest alone, where that is asked for."""
+        if self._kept.optimizer == "newest":
+            strip_older(self._history.path.parent, step_of(checkpoint))
 
     def latest(self) -> Path | None:
         """The newest of what Ray resumes this attempt from and what the run's directory holds, such as from one process."""
@@ -91,6 +117,15 @@ class TrainReporter:
     def close(self) -> None:
         """Let go of downloaded checkpoints."""
         self._open.close()
+
+    def _when_whole(self, written: Future[object], checkpoint: ray.train.Checkpoint, _name: str) -> ray.train.Checkpoint:
+        """Instead of Ray's copying: the checkpoint is where it shall be."""
+        try:
+            written.result()
+        except RaysegError as fault:
+            self._on_fault(fault)
+            raise
+        return checkpoint
 
     def _ask(self, step: int, metrics: Mapping[str, float]) -> None:
         answer = None
@@ -116,19 +151,35 @@ def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
     info = replace(info, place=place_here(desk, info.place))
     try:
         with _recording(info, desk, loop_config["gate"]) as tracker:
-            return _train(info, tracker, loop_config["gate"])
+            return _train(info, tracker, desk, loop_config["gate"])
     except RaysegError as error:
-        ray.get(desk.post.remote(fault_key(info), error))
+        _leave(desk, info, error)
         raise
 
 
-def _train(info: RunInfo, tracker: Tracker, gate: Any) -> dict[str, float]:
-    history, kept = History(Path(info.directory) / "metrics.jsonl"), info.experiment_config().checkpoint
-    reporter = TrainReporter(tracker, history, kept, gate)
+def _train(info: RunInfo, tracker: Tracker, desk: Any, gate: Any) -> dict[str, float]:
+    directory, kept = Path(info.directory), info.experiment_config().checkpoint
+    require_shared(directory)
+    reporter = TrainReporter(tracker, History(directory / "metrics.jsonl"), kept, gate, partial(_leave, desk, info))
     try:
         return run_worker(info, reporter, tracker)
     finally:
         reporter.close()
+
+
+def require_shared(directory: Path) -> None:
+    """What the driver has written into the run's directory must be seen here.
+
+    Raises:
+        ConfigError: it is not: a worker would write where nobody looks.
+    """
+    if not (directory / "config.yaml").is_file():
+        message = f"{directory} of {socket.gethostname()} is not the driver's; choose a directory that every node sees"
+        raise ConfigError([Problem("tracking.storage", message)])
+
+
+def _leave(desk: Any, info: RunInfo, fault: RaysegError) -> None:
+    ray.get(desk.post.remote(fault_key(info), fault))
 
 
 def fault_key(info: RunInfo) -> str:

@@ -58,8 +58,9 @@ class Until:
         self._reporter = reporter
         self._step = step
         self.log, self.staging, self.latest = reporter.log, reporter.staging, reporter.latest
-        if (stored := getattr(reporter, "stored", None)) is not None:
-            self.stored = stored
+        for each in ("stored", "pending"):
+            if hasattr(reporter, each):
+                setattr(self, each, getattr(reporter, each))
 
     def report(self, step: int, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
         """Report, then end where it is time.

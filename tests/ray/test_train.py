@@ -19,8 +19,9 @@ from torch.nn import functional as F
 import rayseg
 from rayseg.config import ExperimentConfig, flatten
 from rayseg.engine.checkpoint import is_whole, step_of
-from rayseg.errors import ConfigError, DataError
+from rayseg.errors import CheckpointError, ConfigError, DataError
 from rayseg.launch import TrainResult
+from rayseg.launch.ray_worker import require_shared
 from tests.ray.parts import BEST, NAMES, scalars, troubled
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -124,6 +125,24 @@ def test_a_fault_is_raised_as_itself_and_once(mlflow: Any, tiny: Tiny, tmp_path:
     assert log.read_text().splitlines().count("0") <= 1
     run_id = (Path(config.tracking.storage) / "fault" / "mlflow_run_id").read_text()
     assert mlflow.get_run(run_id).info.status == "FAILED"
+
+
+def test_a_checkpoint_is_nobody_s_before_it_is_whole_and_one_that_cannot_be_written_is_told(
+    tiny: Tiny, storage: Path, tmp_path: Path
+) -> None:
+    late = {"type": "tests.ray.parts:WritesLate", "file": str(tmp_path / "seen")}
+    with pytest.raises(CheckpointError, match=r"^the disk is full; make room$"):
+        rayseg.train(tiny("late", **{"scaling.workers": 2, "hooks.late": late}))
+    assert (tmp_path / "seen").read_text() == "None None"
+    assert [step_of(path) for path in (storage / "late").glob("checkpoint_2*")] == [3]
+    assert not list((storage / "late").glob(".checkpoint*"))
+
+
+def test_a_worker_that_does_not_see_the_run_s_directory_does_not_begin(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"tracking\.storage: .* is not the driver's; choose a directory that every node sees"
+    ):
+        require_shared(tmp_path)
 
 
 @pytest.fixture(scope="module")
