@@ -31,8 +31,9 @@ __all__ = ["NativeScoring", "Scored", "Scoring", "StripScoring", "compiled_scori
 _SOURCE = Path(__file__).parent / "csrc" / "evaluation.cpp"
 _INSTEAD = "scores are computed in strips, which is slower; install g++"
 _NOT_FINITE = 3
-#: Elements of a strip at full size, which should stay in a cache.
-_STRIP_ELEMENTS = 1 << 20
+#: Elements of a strip at full size: few, so that they stay in a cache; but every strip upsamples the rows beside it too, and wherever
+#: torch's threads wait for each other they turn, which costs most where other work has their cores.
+_STRIP_ELEMENTS = 1 << 22
 
 
 class Scored(NamedTuple):
@@ -141,14 +142,14 @@ class StripScoring:
         logits, target = inputs.logits, inputs.target
         classes = logits.shape[1]
         counts = torch.zeros(classes, classes, dtype=torch.int64, device=logits.device)
-        labels = torch.empty_like(target) if prediction else None
+        labels = torch.empty_like(target if prediction else target[:1])
         for image in range(len(target)):
-            for rows, full in _strips(logits[image : image + 1], target.shape[1], target.shape[2]):
-                best = full.max(1).indices  # the same as argmax, which takes three times as long
-                counts += confusion_counts(best, target[image : image + 1, rows], classes, inputs.ignore_index)
-                if labels is not None:
-                    labels[image : image + 1, rows] = best
-        return Scored(counts, labels)
+            here = slice(image, image + 1)
+            best = labels[here] if prediction else labels
+            for rows, full in _strips(logits[here], target.shape[1], target.shape[2]):
+                best[:, rows] = full.max(1).indices  # the same as argmax, which takes three times as long
+            counts += confusion_counts(best, target[here], classes, inputs.ignore_index)
+        return Scored(counts, labels if prediction else None)
 
 
 def _strips(logits: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor]]:
