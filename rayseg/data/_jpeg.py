@@ -31,11 +31,13 @@ def _buffer(data: Any) -> _Bytes:
 
 
 def _header(library: Any, data: _Bytes) -> tuple[int, int, int] | None:
-    """Height, width and number of places; None for a file that is not read here."""
+    """Height, width and number of places; None for a file that is not read here, or that Pillow refuses for its size."""
     found = np.zeros(3, np.int64)
     if not library.rayseg_jpeg_header(pointer(data), ctypes.c_int64(len(data)), pointer(found)):
         return None
-    return int(found[0]), int(found[1]), int(found[2])
+    height, width, places = found.tolist()
+    most = Image.MAX_IMAGE_PIXELS
+    return None if most is not None and height * width > 2 * most else (height, width, places)
 
 
 def _library() -> Any | None:

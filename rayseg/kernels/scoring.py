@@ -31,8 +31,8 @@ __all__ = ["NativeScoring", "Scored", "Scoring", "StripScoring", "compiled_scori
 _SOURCE = Path(__file__).parent / "csrc" / "evaluation.cpp"
 _INSTEAD = "scores are computed in strips, which is slower; install g++"
 _NOT_FINITE = 3
-#: Elements of a strip at full size: few, so that they stay in a cache; but every strip upsamples the rows beside it too, and wherever
-#: torch's threads wait for each other they turn, which costs most where other work has their cores.
+#: Elements of a strip at full size. Few stay in a cache; but every strip upsamples the rows beside it too, and wherever torch's
+#: threads wait for each other they turn, which costs most where other work has their cores.
 _STRIP_ELEMENTS = 1 << 22
 
 

@@ -27,7 +27,7 @@ from rayseg.data import (
 from rayseg.data._decode import decode_mask, encode_png
 from rayseg.data._jpeg import jpeg_places, jpeg_region, jpeg_size
 from rayseg.data._masks import packed
-from rayseg.data.picture import Encoded
+from rayseg.data.picture import Encoded, encoded_picture
 from rayseg.errors import DataError
 from rayseg.types import Sample
 
@@ -110,6 +110,63 @@ def test_a_damaged_jpeg_gives_nothing_and_never_reads_beyond_its_end() -> None:
         if size is not None and size[0] * size[1] < 10**6:
             jpeg_region(bytes(spoiled), jpeg_places(bytes(spoiled)), (0, size[0], 0, size[1]))
             jpeg_region(bytes(spoiled), jpeg_places(whole), (size[0] // 2, size[0], 0, size[1]))
+
+
+def tables(data: bytes) -> list[int]:
+    """Where the counts of the codes of each Huffman table are."""
+    places, at = [], 2
+    while data[at + 1] != 0xDA:
+        length = int.from_bytes(data[at + 2 : at + 4])
+        if data[at + 1] == 0xC4:
+            first = at + 5
+            while first < at + 2 + length:
+                places.append(first)
+                first += 17 + sum(data[first : first + 16])
+        at += 2 + length
+    return places
+
+
+def test_just_the_tables_of_codes_that_pillow_refuses_are_left_to_it() -> None:
+    needs_compiler()
+    whole = jpeg(24, 40)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        spoiled = bytearray(whole)
+        at = int(rng.choice(tables(whole)))
+        lengths = [length for length in range(16) if whole[at + length]]
+        if rng.random() < 0.8:  # as many codes, of other lengths
+            spoiled[at + int(rng.choice(lengths))] -= 1
+            spoiled[at + int(rng.integers(16))] += 1
+        else:
+            spoiled[at + 16 + int(rng.integers(sum(whole[at : at + 16])))] = rng.integers(256)
+        try:
+            decoded(bytes(spoiled))
+        except OSError:
+            refused += 1
+            assert jpeg_size(bytes(spoiled)) is None
+        else:
+            assert jpeg_size(bytes(spoiled)) == (24, 40)
+    assert 20 < refused < 130
+
+
+def test_a_size_that_the_file_cannot_hold_and_one_that_pillow_refuses_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_compiler()
+    whole = jpeg(16, 24)
+    at = whole.index(b"\xff\xc0") + 5
+    vast = whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :]
+    with pytest.raises(DataError, match="decompression bomb"):
+        encoded_picture(vast, np.broadcast_to(np.uint8(0), (65535, 65535)), "a.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert jpeg_size(vast) is None
+    assert jpeg_places(vast) is None
+    flat = io.BytesIO()
+    Image.new("L", (800, 800)).save(flat, "JPEG", optimize=True)  # of few bits: two for each block
+    assert jpeg_size(flat.getvalue()) == (800, 800)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 191)
+    assert jpeg_size(whole) is None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 192)
+    assert jpeg_size(whole) == (16, 24)
 
 
 def streets(root: Path) -> FolderSegmentation:

@@ -27,7 +27,8 @@ struct Huffman {
   Code ahead[1 << kAhead];
   int32_t last[18], shift[17];  // of each length: one past its last code, left-aligned to 16 bits; symbol = code + shift
 
-  // `goes_on`: symbols hold how many zeros come before the value, as those of all but the first place do.
+  // `goes_on`: symbols hold how many zeros come before the value, as those of all but the first place do. False for what libjpeg
+  // refuses: more codes than there is room for, a code of ones alone, a first place of more than 15 bits.
   bool build(const uint8_t* counts, const uint8_t* values, int total, bool goes_on) {
     std::memcpy(symbols, values, total);
     std::memset(ahead, 0, sizeof ahead);
@@ -37,9 +38,9 @@ struct Huffman {
     for (int length = 1; length <= 16; length++) {
       shift[length] = number - code;
       for (int i = 0; i < counts[length - 1]; i++, code++, number++) {
+        if (code + 1 >= 1 << length || (!goes_on && symbols[number] > 15)) return false;
         if (length > kAhead) continue;
         const int place = code << (kAhead - length);
-        if (place + (1 << (kAhead - length)) > 1 << kAhead) return false;
         for (int j = 0; j < 1 << (kAhead - length); j++) ahead[place + j] = with_value(symbols[number], length, j);
       }
       last[length] = code << (16 - length);
@@ -51,7 +52,7 @@ struct Huffman {
 
   Code meant_by(int symbol, int bits) const {
     const int size = symbol & 15;
-    if (!steps) return symbol > 15 ? Code::of(0, 0, 0, bits) : Code::of(0, 1, size, bits);
+    if (!steps) return Code::of(0, 1, size, bits);
     if (size == 0) return Code::of(0, symbol == 0xf0 ? 16 : Code::kEnd, 0, bits);
     return Code::of(0, (symbol >> 4) + 1, size, bits);
   }
@@ -150,6 +151,13 @@ inline bool is_luma(const Header& header) {
   return !(header.component[0].id == 'R' && header.component[1].id == 'G' && header.component[2].id == 'B');
 }
 
+// Whether the pixels can be all there: a block has two codes at least, of one bit at least. A damaged size would cost any memory.
+inline bool can_be_whole(const Header& header) {
+  int64_t bits = 0;
+  for (int i = 0; i < header.components; i++) bits += 2 * header.component[i].across * header.component[i].down;
+  return header.units_across() * header.units_down() * bits <= 8 * (header.end - header.scan);
+}
+
 // False for whatever is not the common kind: progressive, arithmetic, 12 bits, CMYK, several scans.
 inline bool read_header(const uint8_t* data, int64_t size, Header& header) {
   const uint8_t *at = data + 2, *end = data + size;
@@ -170,7 +178,7 @@ inline bool read_header(const uint8_t* data, int64_t size, Header& header) {
     else if (marker == 0xee && length >= 14 && !std::memcmp(body, "Adobe", 5)) header.adobe = body[11];
     else if (marker == 0xda) {
       header.scan = next, header.end = end;
-      return read_scan(header, body, next) && is_luma(header);
+      return read_scan(header, body, next) && is_luma(header) && can_be_whole(header);
     } else if (marker >= 0xc0 && marker <= 0xcf) return false;
     if (!fine) return false;
     at = next;
