@@ -2,13 +2,15 @@
 
 Where the weight of a pixel is that of its label, the gradient at the logits is known up to one factor as soon as the softmax
 is: so it is made forward, and backward only multiplied. That spares the second exponential of each element, and every map of
-pixels. It is kept from forward to backward, as large as the logits at their own stride.
+pixels. It is kept from forward to backward, as large as the logits at their own stride, and given away there: who goes back
+again through a graph that was retained pays for it again.
 
 Letters: N images, C classes, H x W pixels of the labels, h x w pixels of the logits.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -46,8 +48,9 @@ class _Summed(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, inputs: Inputs, class_weight: Tensor, label_smoothing: float, backend: SumsCrossEntropy
     ) -> tuple[Tensor, Tensor]:
-        sums, gradient = backend.cross_entropy(inputs, class_weight, label_smoothing)
-        ctx.save_for_backward(gradient)
+        ctx.compute = partial(backend.cross_entropy, inputs, class_weight, label_smoothing)
+        sums, ctx.gradient = ctx.compute()
+        ctx.save_for_backward(logits)
         loss, weight = (each.to(logits.dtype) for each in sums)
         ctx.mark_non_differentiable(weight)
         return loss, weight
@@ -55,8 +58,11 @@ class _Summed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad_outputs[0], None, None, None, None
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:  # an earlier pass back had it; this is also proof that the logits are still the same
+            (_,) = ctx.saved_tensors
+            _, gradient = ctx.compute()
+        return gradient.mul_(grad_outputs[0]), None, None, None, None
 
 
 def summed_cross_entropy(

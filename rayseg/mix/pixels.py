@@ -40,7 +40,6 @@ class Pixels:
 
     logits: Tensor  # (N, K, H, W)
     target: Tensor  # (N, H, W)
-    valid: Tensor  # (N, H, W) bool
     log_probs: Tensor | None  # (N, C, H, W); None where the head is fused
     nll: Tensor  # (N, H, W), 0 where ignored
     ignore_index: int
@@ -51,6 +50,11 @@ class Pixels:
     class_sums: ClassSums | None = None  # (N, C) each; the same
     summed: SummedCrossEntropy | None = None  # all that the head's only term is made of
     sampled: Tensor | None = None  # (N, H, W) weights of the sampler, 0 where ignored; bool where fused; None: all labelled
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """``(N, H, W)`` bool: what is labelled."""
+        return self.target != self.ignore_index
 
     @cached_property
     def kept(self) -> Tensor:
@@ -141,16 +145,16 @@ def shared_pixels(
         raise ShapeError(
             f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}; expected (N, C, h, w) and (N, H, W)"
         )
-    valid = target != head.ignore_index
     if head.fused is not None and head.fused.takes(logits):
         summed = None if choosing else _summed(head, head.fused, logits, target)
-        shared = _fused_pixels(head, head.fused, logits, target, valid, masks, summed)
+        shared = _fused_pixels(head, head.fused, logits, target, masks, summed)
         return replace(shared, images=images, alone=alone)
     full = _full_size(logits, target.shape[-2:])
     log_probs = log_probabilities(full)
+    valid = target != head.ignore_index
     safe = target.where(valid, torch.zeros_like(target))
     nll = -log_probs.gather(1, safe[:, None])[:, 0].masked_fill(~valid, 0.0)
-    return Pixels(full, target, valid, log_probs, nll, head.ignore_index, masks, images, alone=alone)
+    return Pixels(full, target, log_probs, nll, head.ignore_index, masks, images, alone=alone)
 
 
 def _summed(head: Head, fused: Fused, logits: Tensor, target: Tensor) -> SummedCrossEntropy | None:
@@ -165,13 +169,13 @@ def _summed(head: Head, fused: Fused, logits: Tensor, target: Tensor) -> SummedC
 
 
 def _fused_pixels(
-    head: Head, fused: Fused, logits: Tensor, target: Tensor, valid: Tensor, masks: Tensor, summed: SummedCrossEntropy | None
+    head: Head, fused: Fused, logits: Tensor, target: Tensor, masks: Tensor, summed: SummedCrossEntropy | None
 ) -> Pixels:
     """The statistics of the logits ``(N, K, h, w)`` instead of logits at full size, unless there is the sum already."""
     void = head.ignore_index
     nan = torch.full((), torch.nan, dtype=torch.float32, device=logits.device)
     nowhere = nan.expand(*logits.shape[:2], *target.shape[1:])
     if summed is not None:
-        return Pixels(nowhere, target, valid, None, nan.expand(target.shape), void, masks, summed=summed)
+        return Pixels(nowhere, target, None, nan.expand(target.shape), void, masks, summed=summed)
     found = pixel_statistics(logits, target, ignore_index=void, wanted=fused.wanted, backend=fused.backend)
-    return Pixels(nowhere, target, valid, None, found.nll, void, masks, mean_nll=found.mean_nll, class_sums=found.sums)
+    return Pixels(nowhere, target, None, found.nll, void, masks, mean_nll=found.mean_nll, class_sums=found.sums)

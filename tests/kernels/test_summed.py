@@ -148,6 +148,11 @@ def test_the_gradient_may_be_taken_again_but_has_none_itself(backend: Any) -> No
     assert not torch.autograd.grad(loss * 0, leaf, retain_graph=True)[0].any()
     first, again = (torch.autograd.grad(loss * 3, leaf, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, again)
+    (freed,) = torch.autograd.grad(loss, leaf)
+    torch.testing.assert_close(3 * freed, again)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(loss, leaf)
+    loss = summed_cross_entropy(leaf, target, ignore_index=VOID, backend=backend).loss
     (twice,) = torch.autograd.grad(loss.square(), leaf, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         torch.autograd.backward([twice.sum()])
