@@ -267,7 +267,7 @@ def test_a_search_and_a_run_do_not_share_a_name(tmp_path: Path) -> None:
 
 
 def test_before_its_end_a_search_or_a_confirmation_stays_where_it_began(tmp_path: Path) -> None:
-    """Trials that Tune begins after a move would write where it began, and fail there."""
+    """Its open runs lie in a store that may lie beside it, and writes down where."""
     request, old, new = _request(tmp_path), tmp_path / "old", tmp_path / "new"
     asked, recipes = ConfirmRequest(), [Recipe("baseline", {})]
     old.mkdir()

@@ -16,21 +16,19 @@ from typing import Any
 
 from ray.tune.search import Searcher as TuneSearcher
 
-import ray
 from rayseg.engine.checkpoint import newest_whole, step_of
 from rayseg.engine.history import History
 from rayseg.engine.reporter import checkpoint_name
 from rayseg.launch.desk import DeskStore, desk_of
+from rayseg.launch.ledger import Ledger
 from rayseg.launch.lineage import LINEAGE
+from rayseg.launch.parts import newest_of
 from rayseg.launch.population import Population, Segment
+from rayseg.launch.recipes import BASELINE
 from rayseg.launch.trial import fault_of, trial_directory
 from rayseg.launch.watch import say_beside
-from rayseg.launch.whereabouts import Here
 
 __all__ = ["Breeder"]
-
-#: Everything that is known of the population, for a sweep that goes on.
-_STATE = "population.state"
 
 
 class Breeder(TuneSearcher):
@@ -39,45 +37,68 @@ class Breeder(TuneSearcher):
     Args:
         population: at its beginning.
         first: the point of the baseline, which is no member and runs to its end.
-        directory: of the sweep.
-        tune: name of Tune's directory in it.
+        ledger: of the sweep.
         metric: the score.
         grouped: whether trials have workers of their own, whose checkpoints lie in the trial's directory.
     """
 
-    def __init__(
-        self, population: Population, first: Mapping[str, Any], directory: str, tune: str, metric: str, *, grouped: bool
-    ) -> None:
+    def __init__(self, population: Population, first: Mapping[str, Any], ledger: Ledger, metric: str, *, grouped: bool) -> None:
         super().__init__(metric=metric, mode=population.rules.mode)
+        self._ledger = ledger
+        self._directory = ledger.directory
+        self._grouped = grouped
         self._population = population
         self._first: Mapping[str, Any] | None = first
-        self._directory = Here(directory)
-        self._tune = tune
-        self._grouped = grouped
-        self._running: dict[str, Segment] = {}
+        self._given: dict[str, dict[str, Any]] = {}
         self._trials: dict[str, Segment] = {}
+        self._running: dict[str, Segment] = {}
+        self._names: dict[str, str] = {}
+
+    def go_on(self) -> None:
+        """Believe what was kept; segments without an end are handed out again."""
+        self.__dict__.update(self._ledger.kept())
+        if BASELINE in self._given and not self._ledger.has_ended(BASELINE):
+            self._first = self._given[BASELINE]
+        for name in self._given.keys() - set(self._trials):
+            if name != BASELINE or self._first is not None:
+                self._ledger.reopen(name, trial_directory(self._directory, self._given[name]))
+        self._keep()
+
+    @property
+    def over(self) -> bool:
+        """Whether no segment is left to be trained."""
+        return self._first is None and self._population.over
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next segment; None while those of the present interval run."""
         if self._first is not None:
             point, self._first = self._first, None
-            return {"point": dict(point)}
-        given = {(each.member, each.interval) for each in self._running.values()} | set(self._population.scores)
+            return self._told(trial_id, {**point, "trial": BASELINE})
+        taken = {(each.member, each.interval) for each in self._running.values()} | set(self._population.scores)
         for segment in self._population.segments:
-            if (segment.member, segment.interval) not in given:
+            if (segment.member, segment.interval) not in taken:
                 self._running[trial_id] = segment
-                return {"point": {**segment.recipe, "segment": self._told(segment)}}
+                told = {"trial": _name(segment), "segment": self._about(segment)}
+                return self._told(trial_id, {**segment.recipe, **told})
         return str(self.FINISHED) if self._population.over else None
+
+    def _told(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
+        """What a trial is told, written down before it begins."""
+        self._names[trial_id] = point["trial"]
+        self._given[point["trial"]] = point
+        self._keep()
+        return {"point": point}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Only ends count."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002
         """A segment has ended; after the last of an interval the next begins."""
-        segment = self._running.pop(trial_id, None)
+        name, segment = self._names[trial_id], self._running.pop(trial_id, None)
+        self._ledger.end(name, failed=error)
         if segment is None:
             return
-        self._trials[trial_id] = segment
+        self._trials[name] = segment
         self._population.ended(segment, None if error else self._score(segment))
         begun = [each for each in self._population.segments if each.interval == len(self._population.past)]
         if begun and not any((each.member, each.interval) in self._population.scores for each in begun):
@@ -87,21 +108,13 @@ class Breeder(TuneSearcher):
         self._drop_older()
 
     def save(self, checkpoint_path: str) -> None:
-        """Keep everything, so that an interrupted sweep goes on."""
-        Path(checkpoint_path).write_bytes(ray.cloudpickle.dumps(self.__dict__))
+        """Nothing: the ledger has it."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Go on: what has ended is known from the newest record, which trials there are from Tune's."""
-        old = ray.cloudpickle.loads(Path(checkpoint_path).read_bytes())
-        newest = Path(self._directory) / _STATE
-        self.__dict__.update(old)
-        if newest.is_file():
-            self.__dict__.update(ray.cloudpickle.loads(newest.read_bytes()) | {"_first": old["_first"]})
-        open_ones = {(each.member, each.interval) for each in self._population.segments} - set(self._population.scores)
-        self._running = {trial: each for trial, each in old["_running"].items() if (each.member, each.interval) in open_ones}
+        """Nothing: see :meth:`go_on`."""
 
     def _place(self, run: str) -> Path:
-        return trial_directory(self._directory, "", {"segment": {"run": run}})
+        return trial_directory(self._directory, {"segment": {"run": run}})
 
     def _score(self, segment: Segment) -> float | None:
         """At the segment's very end, of weights that can be gone on with; None otherwise."""
@@ -112,11 +125,11 @@ class Breeder(TuneSearcher):
         return rows.get(segment.until, {}).get(self.metric) if whole and not failed else None
 
     def _checkpoint(self, segment: Segment) -> Path | None:
-        """The last one of a segment that has ended."""
+        """The last one of a segment that has ended; it may have been written before a stop, and was put away then."""
+        run = self._place(segment.run)
         if self._grouped:
-            return newest_whole(self._place(segment.run))
-        trials = [trial for trial, each in self._trials.items() if each == segment]
-        return newest_whole(Path(self._directory) / self._tune / trials[-1]) if trials else None
+            return newest_whole(run)
+        return newest_of(self._ledger.place(_name(segment)), run / "checkpoints" / checkpoint_name(segment.until))
 
     def _before(self, segment: Segment) -> Segment | None:
         """Whose weights a segment begins with."""
@@ -137,13 +150,15 @@ class Breeder(TuneSearcher):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, staged)
         staged.replace(target)
-        say_beside(self._directory, f"step {segment.start}: {segment.run} takes over {segment.donor}, {segment.replaces} ends")
+        say_beside(
+            str(self._directory), f"step {segment.start}: {segment.run} takes over {segment.donor}, {segment.replaces} ends"
+        )
         ended = self._run_id(segment.replaces)
         if ended is not None:
             tags = {"rayseg.replaced_by": segment.run, "rayseg.replaced_at": str(segment.start)}
-            DeskStore(desk_of(self._directory)).set_tags(ended, tags)
+            DeskStore(desk_of(str(self._directory))).set_tags(ended, tags)
 
-    def _told(self, segment: Segment) -> dict[str, Any]:
+    def _about(self, segment: Segment) -> dict[str, Any]:
         """What a trial is told of its segment."""
         before = self._before(segment)
         own = before is not None and segment.donor is None and not self._grouped
@@ -173,26 +188,27 @@ class Breeder(TuneSearcher):
 
     def _keep(self) -> None:
         """Write what is known: first for the sweep itself, then for people and programs."""
-        trials = {each: trial for trial, each in ((trial, (s.member, s.interval)) for trial, s in self._trials.items())}
+        self._ledger.keep({key: self.__dict__[key] for key in ("_population", "_first", "_given", "_trials")})
+        names, scores = {_name(each): each for each in self._trials.values()}, self._population.scores
         rows = [
-            {**asdict(each), "score": self._population.scores.get((each.member, each.interval)), "trial": trials.get(place)}
+            {**asdict(each), "score": scores.get((each.member, each.interval)), "trial": name if name in names else None}
             for each in self._everything()
-            for place in [(each.member, each.interval)]
+            for name in [_name(each)]
         ]
-        _replace(Path(self._directory) / _STATE, ray.cloudpickle.dumps(self.__dict__))
-        _replace(Path(self._directory) / LINEAGE, json.dumps(rows, indent=1).encode())
+        staged = self._directory / f".{LINEAGE}"
+        staged.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        staged.replace(self._directory / LINEAGE)
 
     def _drop_older(self) -> None:
         """Checkpoints of intervals that nobody begins with any more: all but those of the last two."""
         if self._grouped:
             return
-        for trial, segment in self._trials.items():
+        for name, segment in self._trials.items():
             if segment.interval < len(self._population.past) - 2:
-                for left in (Path(self._directory) / self._tune / trial).glob("checkpoint_*"):
+                for left in self._ledger.place(name).glob("checkpoint_*"):
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    staged = path.with_name(f".{path.name}")
-    staged.write_bytes(data)
-    staged.replace(path)
+def _name(segment: Segment) -> str:
+    """Of the trial in which a segment is trained."""
+    return f"{segment.run}-part{segment.interval}"

@@ -52,13 +52,11 @@ class Spent:
         seconds: of wall time while trials ran.
         device_seconds: of all trials together.
         out: whether the budget was spent when the last call ended.
-        unfinished: trials that were not at their end then.
     """
 
     seconds: float = 0.0
     device_seconds: float = 0.0
     out: bool = False
-    unfinished: tuple[str, ...] = ()
 
 
 def read_seconds(written: float | str) -> float:
@@ -92,4 +90,4 @@ def read_spent(directory: Path) -> Spent:
     if not path.is_file():
         return Spent()
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return Spent(**{**kept, "unfinished": tuple(kept["unfinished"])})
+    return Spent(kept["seconds"], kept["device_seconds"], kept["out"])

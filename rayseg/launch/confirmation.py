@@ -202,7 +202,7 @@ def _same_confirmation(request: ConfirmRequest, recipes: list[Recipe], directory
         changed = ", ".join(f"{key} {before.get(key)}, now {asked[key]}" for key in asked if asked[key] != before.get(key))
         text = f"{directory} was begun with {changed}; put it back, or remove that directory to begin a new one"
         raise ConfigError([Problem("confirm", text)], where="confirmation")
-    if place != str(directory) and not (directory / "confirmation.json").is_file():  # Tune begins runs where it began
+    if place != str(directory) and not (directory / "confirmation.json").is_file():
         text = f"{directory} was begun in {place} and has not ended; move the sweep back to go on, or remove that directory"
         raise ConfigError([Problem("confirm", text)], where="confirmation")
     directory.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,6 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 from rayseg.engine.history import History
 from rayseg.engine.plan import Plan
 from rayseg.launch.request import Scheduler
-from rayseg.launch.whereabouts import Here
 
 __all__ = ["make_scheduler"]
 
@@ -43,23 +42,33 @@ class _Halving(ASHAScheduler):
 
     def __init__(self, directory: str | None, **more: Any) -> None:
         super().__init__(**more)
-        self._seen_in = None if directory is None else Here(directory)
+        self._seen_in = directory
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What trials are compared by; then those that have run are compared."""
         ok = bool(super().set_search_properties(metric, mode, **spec))
         for trial, results in _seen(self._seen_in):
-            if trial.trial_id == "baseline" and results[-1]["step"] < self._max_t:
-                continue  # it goes on, under the name that Tune gave it
-            self.on_trial_add(None, trial)
+            super().on_trial_add(None, trial)
             for result in results:
                 super().on_trial_result(None, trial, result)
         return ok
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """A trial begins or goes on."""
+        super().on_trial_add(tune_controller, _Seen(_name(trial)))
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Whether a trial goes on."""
-        decision = str(super().on_trial_result(tune_controller, trial, result))
+        decision = str(super().on_trial_result(tune_controller, _Seen(_name(trial)), result))
         return str(TrialScheduler.CONTINUE) if _is_baseline(trial) else decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """A trial has ended."""
+        super().on_trial_complete(tune_controller, _Seen(_name(trial)), result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """A trial was ended before it began."""
+        super().on_trial_remove(tune_controller, _Seen(_name(trial)))
 
 
 class _Median(MedianStoppingRule):
@@ -72,7 +81,7 @@ class _Median(MedianStoppingRule):
 
     def __init__(self, directory: str | None, **more: Any) -> None:
         super().__init__(**more)
-        self._seen_in = None if directory is None else Here(directory)
+        self._seen_in = directory
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """What trials are compared by; then those that have run are kept."""
@@ -123,11 +132,12 @@ def make_scheduler(
 
 
 def _is_baseline(trial: Any) -> bool:
-    return not isinstance(trial, _Seen) and bool(trial.config["point"].get("baseline"))
+    return bool(trial.config["point"].get("baseline"))
 
 
 def _name(trial: Any) -> str:
-    return "baseline" if _is_baseline(trial) else str(trial.trial_id)
+    """A trial that goes on has its name and another id."""
+    return str(trial.config["point"]["trial"])
 
 
 def _seen(directory: str | None) -> Iterator[tuple[_Seen, list[dict[str, Any]]]]:

@@ -28,7 +28,6 @@ from ray.util.placement_group import (
 
 import ray
 from rayseg.launch.desk import desk_of
-from rayseg.launch.whereabouts import Here
 
 __all__ = ["TRIAL_BUNDLE", "GroupKeeper", "claim_group", "give_back_groups", "groups_of_this_job"]
 
@@ -70,7 +69,7 @@ class GroupKeeper(ray.tune.Callback):
     """
 
     def __init__(self, directory: str) -> None:
-        self._directory = Here(directory)
+        self._directory = directory
         self._next = 0.0
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
@@ -81,7 +80,9 @@ class GroupKeeper(ray.tune.Callback):
         groups = {group for group, bundles in _groups().items() if bundles != [TRIAL_BUNDLE]}
         groups -= ray.get(desk_of(self._directory).look.remote("before"))
         if groups:
-            give_back_groups(self._orphans(groups, [trial.trial_id for trial in trials if trial.status == "RUNNING"]))
+            give_back_groups(
+                self._orphans(groups, [trial.config["point"]["trial"] for trial in trials if trial.status == "RUNNING"])
+            )
 
     def _orphans(self, groups: set[str], running: list[str]) -> set[str]:
         desk = desk_of(self._directory)

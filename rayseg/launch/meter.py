@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 import ray.tune
 
 from rayseg.launch.budget import Budget, Spent, read_spent
-from rayseg.launch.whereabouts import Here
 
 __all__ = ["Meter", "limited"]
 
@@ -35,7 +34,7 @@ def limited(directory: Path, budget: Budget, devices: float) -> Iterator[None]:
     """
     spent = read_spent(directory)
     if spent.out and not budget.spent_by(spent):
-        _keep(directory, replace(spent, out=False, unfinished=()))
+        _keep(directory, replace(spent, out=False))
     _LIMITS[str(directory)] = budget, devices
     try:
         yield
@@ -51,13 +50,9 @@ class Meter(ray.tune.Callback):
     """
 
     def __init__(self, directory: str) -> None:
-        self._directory = Here(directory)
+        self._directory = directory
         self._last: float | None = None
         self._next = 0.0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune keeps it in a file; clocks of another process mean nothing."""
-        return {"_directory": self._directory, "_last": None, "_next": 0.0}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         """Time has passed."""
@@ -70,13 +65,9 @@ class Meter(ray.tune.Callback):
         running = sum(trial.status == "RUNNING" for trial in trials)
         spent = Spent(before.seconds + passed, before.device_seconds + passed * running * devices)
         if budget.spent_by(spent):
-            spent = replace(spent, out=True, unfinished=_unfinished(trials))
+            spent = replace(spent, out=True)
             signal.raise_signal(signal.SIGUSR1)  # Tune keeps the state of every trial and returns
         _keep(Path(self._directory), spent)
-
-
-def _unfinished(trials: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(trial.trial_id for trial in trials if trial.status not in {"TERMINATED", "ERROR"})
 
 
 def _keep(directory: Path, spent: Spent) -> None:

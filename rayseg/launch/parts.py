@@ -31,8 +31,9 @@ __all__ = [
     "steps_done",
 ]
 
-#: What a point says besides overrides: trial 0; a recipe that is confirmed; a member of a population; recipes by step.
-MARKS = ("baseline", "recipe", "segment", "schedule")
+#: What a point says besides overrides: the trial's name; trial 0; a recipe that is confirmed; a member of a population; recipes
+#: by step.
+MARKS = ("trial", "baseline", "recipe", "segment", "schedule")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory
 
 
 def _place_problems(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> list[Problem]:
-    """Tune keeps where it begins trials that are still to come, and they would fail elsewhere."""
+    """Runs that are open lie in a store that may lie beside the search, and writes down where."""
     place = before.get("place", str(directory))
     ended = has_ended(directory) and not _has_new_budget(request, directory)
     if ended or place == str(directory):

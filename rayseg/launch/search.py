@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import ray.tune
 import ray
 from rayseg.build import worker_counts
 from rayseg.config import ExperimentConfig
-from rayseg.engine.checkpoint import newest_whole
 from rayseg.engine.plan import Plan
 from rayseg.launch.breeding import Breeder
 from rayseg.launch.breeding_request import is_population, population_rules
@@ -21,17 +19,18 @@ from rayseg.launch.budget import read_spent
 from rayseg.launch.cluster import can_grow, fitting_workers, worker_resources
 from rayseg.launch.ending import make_scheduler
 from rayseg.launch.groups import TRIAL_BUNDLE, GroupKeeper, give_back_groups, groups_of_this_job
+from rayseg.launch.ledger import Ledger
 from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.meter import Meter, limited
+from rayseg.launch.parts import newest_of
 from rayseg.launch.population import Population
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, tell_ended
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch, ended_row
-from rayseg.launch.whereabouts import working_in
 from rayseg.report.live import LiveRow
-from rayseg.space import KnownTrial, OptunaAsker, flat
+from rayseg.space import KnownTrial, Listed, OptunaAsker, flat
 
 __all__ = ["max_concurrent", "run_points", "run_trials"]
 
@@ -49,9 +48,7 @@ def run_trials(request: SweepRequest, plan: TrialPlan, lengths: Plan, known: Seq
             first = until
             if read_spent(directory).out:
                 break
-    spent = read_spent(directory)
-    if spent.out:
-        ended = [_unfinished(trial) if trial.trial_id in spent.unfinished else trial for trial in ended]
+    if read_spent(directory).out:
         ended = [trial for trial in ended if trial.directory.is_dir()]
     return last_of_runs(ended) if is_population(request) else ended
 
@@ -66,35 +63,32 @@ def _run_part(
 ) -> list[EndedTrial]:
     """Trials from the first number up to the second; the baseline comes before the first of all."""
     first, until = part
-    name = f"tune-{first}" if first else "tune"
-
-    def new(trainable: Any) -> ray.tune.Tuner:
-        base, (metrics, modes) = request.base, zip(*request.objectives, strict=True)
-        points = make_points(request.searcher, request.space, until, base.seed, request.baseline)[first and first + 1 :]
+    numbers = range(first and first + 1, until + 1)
+    ledger = Ledger(plan.directory, f"tune-{first}" if first else "tune")
+    base, (metrics, modes) = request.base, zip(*request.objectives, strict=True)
+    points = make_points(request.searcher, request.space, until, base.seed, request.baseline)[numbers.start :]
+    search: AskedSearch | Breeder
+    if is_population(request):
+        rules = population_rules(request, lengths)
+        population, segments = Population(rules, flat(request.space), points[1:]), 1 + until * len(rules.ends)
+        search = Breeder(population, points[0], ledger, request.metric, grouped=on_workers(base))
+    else:
         asker = make_asker(request.searcher, request.space, base.seed + first, modes, known)
         if isinstance(asker, OptunaAsker):
             for each in before:
                 tell_ended(asker, request.space, each, metrics, lengths.total_steps)
-        search = asker and AskedSearch(
-            points[0] if points else None, asker, metrics, request.mode, lengths.total_steps, plan.directory
-        )
-        num_trials = segments = len(points) if search is None else until - first + (not first)
-        if is_population(request):
-            rules = population_rules(request, lengths)
-            population = Population(rules, flat(request.space), points[1:])
-            search = Breeder(population, points[0], plan.directory, "tune", request.metric, grouped=on_workers(base))
-            segments = 1 + until * len(rules.ends)
-        config = ray.tune.TuneConfig(
-            num_samples=1 if search is None else segments,
-            search_alg=search,
-            scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps, plan.directory),
-            max_concurrent_trials=max_concurrent(request, num_trials),
-            **_how(request),
-        )
-        rows = [ended_row(each, request.metric, lengths.total_steps) for each in before]
-        return _tuner(trainable, plan, request, name, config, points if search is None else None, num_trials, rows)
-
-    return _run(request, plan, name, new)
+        numbers = range(numbers.start, numbers.start + len(points)) if asker is None else numbers  # a grid has its own
+        then, segments = asker or Listed(points[1:]), len(numbers)
+        search = AskedSearch(points[0] if points else None, then, metrics, request.mode, lengths.total_steps, ledger, numbers)
+    search.go_on()
+    config = ray.tune.TuneConfig(
+        num_samples=segments,
+        search_alg=search,
+        scheduler=make_scheduler(request.scheduler, lengths, request.grace_steps, plan.directory),
+        max_concurrent_trials=max_concurrent(request, len(numbers)),
+        **_how(request),
+    )
+    return _run(request, plan, ledger, search, config, len(numbers), before)
 
 
 def run_points(request: SweepRequest, plan: TrialPlan, points: Sequence[Point], name: str) -> list[EndedTrial]:
@@ -106,37 +100,43 @@ def run_points(request: SweepRequest, plan: TrialPlan, points: Sequence[Point], 
         points: overrides of the base.
         name: of Tune's directory.
     """
-
-    def new(trainable: Any) -> ray.tune.Tuner:
-        at_a_time = max_concurrent(request, len(points))
-        config = ray.tune.TuneConfig(num_samples=1, max_concurrent_trials=at_a_time, **_how(request))
-        return _tuner(trainable, plan, request, name, config, points, len(points))
-
-    return _run(request, plan, name, new, resume_errored=True)
+    ledger, numbers = Ledger(plan.directory, name), range(len(points))
+    search = AskedSearch(None, Listed(points), (request.metric,), request.mode, plan.total_steps, ledger, numbers)
+    search.go_on(failed_too=True)
+    at_a_time = max_concurrent(request, len(points))
+    config = ray.tune.TuneConfig(num_samples=len(points), search_alg=search, max_concurrent_trials=at_a_time, **_how(request))
+    return _run(request, plan, ledger, search, config, len(points))
 
 
 def _run(
-    request: SweepRequest, plan: TrialPlan, name: str, new: Callable[[Any], ray.tune.Tuner], *, resume_errored: bool = False
+    request: SweepRequest,
+    plan: TrialPlan,
+    ledger: Ledger,
+    search: AskedSearch | Breeder,
+    config: ray.tune.TuneConfig,
+    num_trials: int,
+    before: Sequence[EndedTrial] = (),
 ) -> list[EndedTrial]:
-    before = groups_of_this_job()
-    ray.get(plan.desk.post.remote("before", before))
-    trainable = ray.tune.with_resources(as_function(plan), _trial_resources(request.base))
-    where = str(Path(plan.directory) / name)
-    with working_in(plan.directory):
-        if ray.tune.Tuner.can_restore(where):
-            tuner = ray.tune.Tuner.restore(where, trainable=trainable, resume_unfinished=True, resume_errored=resume_errored)
-        else:
-            tuner = new(trainable)
+    """Run what has no end yet."""
+    groups = groups_of_this_job()
+    ray.get(plan.desk.post.remote("before", groups))
+    if not search.over:
+        trainable = ray.tune.with_resources(as_function(plan), _trial_resources(request.base))
+        have_ended = [*before, *(each for each in _trials(ledger) if not each.unfinished and "segment" not in each.point)]
+        rows = [ended_row(each, request.metric, plan.total_steps) for each in have_ended]
+        tuner = _tuner(trainable, plan, request, ledger.name, config, num_trials + len(before), rows)
         try:
-            return [_ended(plan, result) for result in tuner.fit()]
+            tuner.fit()
         finally:
             _end_trials(plan)
-            give_back_groups(groups_of_this_job() - before)
+            give_back_groups(groups_of_this_job() - groups)
+    out = read_spent(ledger.directory).out
+    return [each if out or not each.unfinished else _without_end(each) for each in _trials(ledger)]
 
 
 def _how(request: SweepRequest) -> dict[str, Any]:
     """Of every search; reused processes also give the workers of a trial that is ended early the time to end by themselves."""
-    return {"metric": request.metric, "mode": request.mode, "reuse_actors": True, "trial_dirname_creator": _trial_id}
+    return {"metric": request.metric, "mode": request.mode, "reuse_actors": True, "trial_dirname_creator": _directory_name}
 
 
 def _tuner(
@@ -145,15 +145,12 @@ def _tuner(
     request: SweepRequest,
     name: str,
     config: ray.tune.TuneConfig,
-    points: Sequence[Point] | None,
     num_trials: int,
-    before: Sequence[LiveRow] = (),
+    before: Sequence[LiveRow],
 ) -> ray.tune.Tuner:
-    num_all = num_trials + len(before)
-    watch, meter = Watch(plan.directory, request.metric, num_all, plan.total_steps, before), Meter(plan.directory)
+    watch, meter = Watch(plan.directory, request.metric, num_trials, plan.total_steps, before), Meter(plan.directory)
     return ray.tune.Tuner(
         trainable,
-        param_space=None if points is None else {"point": ray.tune.grid_search(list(points))},
         tune_config=config,
         run_config=ray.tune.RunConfig(
             name=name,
@@ -170,39 +167,35 @@ def _tuner(
     )
 
 
-def _unfinished(trial: EndedTrial) -> EndedTrial:
-    """One that was at work when the budget was spent: no fault of its own."""
-    return replace(trial, fault=None, unfinished=True)
-
-
 def _devices(config: ExperimentConfig) -> float:
     """GPUs of a trial, or its workers where they have none."""
     each = worker_resources(config)
     return worker_counts(config)[-1] * each.get("GPU", 1.0)
 
 
-def _trial_id(trial: Any) -> str:
-    return str(trial.trial_id)
+def _directory_name(trial: Any) -> str:
+    """Of a trial in Tune's directory: its name, since its id is another one when it goes on."""
+    return str(trial.config["point"]["trial"])
 
 
-def _ended(plan: TrialPlan, result: ray.tune.Result) -> EndedTrial:
+def _trials(ledger: Ledger) -> list[EndedTrial]:
+    """What became of every trial that a part has, those of earlier calls among them."""
+    return [_ended(ledger, name, point) for name, point in ledger.kept()["_given"].items()]
+
+
+def _ended(ledger: Ledger, name: str, point: dict[str, Any]) -> EndedTrial:
     """What became of a trial."""
-    trial_id, point = Path(result.path).name, _point(result)
-    directory = trial_directory(plan.directory, trial_id, point)
-    fault = fault_of(directory)
-    if fault is None and result.error is not None:
-        fault = f"{type(result.error).__name__}: {result.error}"
-    if fault is None and not (directory / "metrics.jsonl").is_file():
+    directory = trial_directory(ledger.directory, point)
+    fault, unfinished = fault_of(directory) or ledger.death(name), not ledger.has_ended(name)
+    if fault is None and not unfinished and not (directory / "metrics.jsonl").is_file():
         fault = "it did not come to its first evaluation"
-    checkpoint = newest_whole(directory if result.checkpoint is None else Path(result.path))
-    return EndedTrial(trial_id, point, directory, fault, checkpoint)
+    checkpoint = newest_of(ledger.place(name), directory)
+    return EndedTrial(name, point, directory, fault, checkpoint, unfinished=unfinished)
 
 
-def _point(result: ray.tune.Result) -> dict[str, Any]:
-    """What the trial was told. Tune has it from the trial's reports, of which there may be none; one never started has none."""
-    written = Path(result.path) / "params.json"
-    told = json.loads(written.read_text(encoding="utf-8")) if not result.config and written.is_file() else result.config
-    return dict((told or {}).get("point", {}))
+def _without_end(trial: EndedTrial) -> EndedTrial:
+    """One that Tune did not bring to an end, though it ran to its own."""
+    return replace(trial, unfinished=False, fault=trial.fault or "Tune left it without an end; the same call goes on with it")
 
 
 def _end_trials(plan: TrialPlan) -> None:

@@ -8,16 +8,15 @@ from typing import Any
 
 from ray.tune.search import Searcher as TuneSearcher
 
-import ray
 from rayseg.config import read_config_file
 from rayseg.engine.history import History
+from rayseg.launch.ledger import Ledger, trial_name
 from rayseg.launch.objectives import derived
 from rayseg.launch.request import LEARNING, Searcher
 from rayseg.launch.run import stopped_by
 from rayseg.launch.spans import SPANS, loop_seconds
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
-from rayseg.launch.whereabouts import Here
 from rayseg.space import Asker, KnownTrial, OptunaAsker, Space, grid_points, random_points, recovered
 
 __all__ = ["AskedSearch", "Point", "make_asker", "make_points", "tell_ended"]
@@ -42,7 +41,7 @@ def make_asker(
 
 
 class AskedSearch(TuneSearcher):
-    """One given point, then those that are asked for.
+    """One given point, then those that are asked for, each with a name that is written down before its trial begins.
 
     Args:
         first: the point; whatever its score says, nothing is learnt from it. None: there is none.
@@ -50,50 +49,101 @@ class AskedSearch(TuneSearcher):
         metrics: what it is told, in its order.
         mode: of the first.
         total_steps: of a trial that was not ended early.
-        directory: of the sweep, with what its trials wrote.
+        ledger: of this part of the sweep.
+        numbers: of its trials in the sweep.
     """
 
     def __init__(
-        self, first: Point | None, then: Asker, metrics: Sequence[str], mode: str, total_steps: int, directory: str
+        self,
+        first: Point | None,
+        then: Asker,
+        metrics: Sequence[str],
+        mode: str,
+        total_steps: int,
+        ledger: Ledger,
+        numbers: range,
     ) -> None:
         super().__init__(metric=metrics[0], mode=mode)
-        self._first = first
-        self._then = then
         self._metrics = tuple(metrics)
         self._total_steps = total_steps
-        self._directory = Here(directory)
-        self._numbers: dict[str, int] = {}
+        self._ledger = ledger
+        self._numbers = numbers
+        self._first = first
+        self._then = then
+        self._given: dict[str, Point] = {}
+        self._asked: dict[str, int] = {}  # of those whose ends were not told yet, the asker's own numbers
+        self._finished = False
+        self._again: list[str] = []
+        self._names: dict[str, str] = {}
+
+    def go_on(self, *, failed_too: bool = False) -> None:
+        """Believe what was kept; trials without an end are handed out again.
+
+        Args:
+            failed_too: also those whose process died for good.
+        """
+        self.__dict__.update(self._ledger.kept())
+        died = {name for name in self._given if self._ledger.death(name) is not None} if failed_too else set()
+        self._again = [name for name in self._given if name in died or not self._ledger.has_ended(name)]
+        for name in self._again:
+            self._ledger.reopen(name, trial_directory(self._ledger.directory, self._given[name]))
+        for name in self._asked.keys() - set(self._again):
+            self._tell(name)
+        self._keep()
+
+    @property
+    def over(self) -> bool:
+        """Whether no trial is left to be run."""
+        return not self._again and (self._finished or len(self._given) >= len(self._numbers))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next point, or that there is none."""
-        if self._first is not None:
-            point, self._first = self._first, None
-            return {"point": point}
-        found = self._then.ask()
-        if found is None:
+        name = self._again.pop(0) if self._again else self._next()
+        if name is None:
             return str(self.FINISHED)
-        self._numbers[trial_id], point = found
-        return {"point": point}
+        self._names[trial_id] = name
+        return {"point": self._given[name]}
+
+    def _next(self) -> str | None:
+        """The name of a new trial; None where there is none."""
+        number = None
+        point, self._first = self._first, None
+        if point is None and not self.over:
+            number, point = self._then.ask() or (None, None)
+        self._finished = point is None
+        name = None
+        if point is not None:
+            name = trial_name(self._ledger.directory.name, self._numbers[len(self._given)], point)
+            self._given[name] = {**point, "trial": name}
+            self._asked.update({} if number is None else {name: number})
+        self._keep()
+        return name
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """An evaluation: the last one counts."""
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002
         """The end of a trial; one with a fault or without a score has failed, one that stopped itself is whole."""
-        number = self._numbers.pop(trial_id, None)
-        if number is None:
-            return
-        last, place = result or {}, trial_directory(self._directory, trial_id, {})
-        scores, step = _judged(place, last, self._metrics, self._total_steps)
-        self._then.tell(number, None if error else scores, step=step)
+        name = self._names[trial_id]
+        self._ledger.end(name, failed=error)
+        self._tell(name)
+        self._keep()
+
+    def _tell(self, name: str) -> None:
+        number = self._asked.pop(name, None)
+        if number is not None:
+            place = trial_directory(self._ledger.directory, self._given[name])
+            scores, step = _judged(place, self._metrics, self._total_steps)
+            self._then.tell(number, None if self._ledger.death(name) is not None else scores, step=step)
+
+    def _keep(self) -> None:
+        self._ledger.keep({key: self.__dict__[key] for key in ("_first", "_then", "_given", "_asked", "_finished")})
 
     def save(self, checkpoint_path: str) -> None:
-        """Keep everything, so that an interrupted sweep goes on."""
-        Path(checkpoint_path).write_bytes(ray.cloudpickle.dumps(self.__dict__))
+        """Nothing: the ledger has it."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Go on from what was kept."""
-        self.__dict__.update(ray.cloudpickle.loads(Path(checkpoint_path).read_bytes()))
+        """Nothing: see :meth:`go_on`."""
 
 
 def tell_ended(asker: OptunaAsker, space: Space, trial: EndedTrial, metrics: Sequence[str], total_steps: int) -> None:
@@ -106,20 +156,18 @@ def tell_ended(asker: OptunaAsker, space: Space, trial: EndedTrial, metrics: Seq
         metrics: what it is told, in its order.
         total_steps: of a trial that was not ended early.
     """
-    written, rows = trial.directory / "config.yaml", History(trial.directory / "metrics.jsonl").rows()
+    written = trial.directory / "config.yaml"
     found = recovered(space, read_config_file(written)) if written.is_file() else None
     if trial.point.get("baseline") or found is None:
         return
-    last = {"step": rows[-1][0], **rows[-1][1]} if rows else {}
-    scores, step = _judged(trial.directory, last, metrics, total_steps)
+    scores, step = _judged(trial.directory, metrics, total_steps)
     asker.learn(found[1], None if trial.fault else scores, step=step)
 
 
-def _judged(
-    place: Path, last: Mapping[str, Any], metrics: Sequence[str], total_steps: int
-) -> tuple[list[float] | None, int | None]:
+def _judged(place: Path, metrics: Sequence[str], total_steps: int) -> tuple[list[float] | None, int | None]:
     """Scores of a trial's last evaluation, None where it failed or lacks one; and at which step it was ended early."""
-    step = last.get("step", 0)
+    rows = History(place / "metrics.jsonl").rows()
+    step, last = rows[-1] if rows else (0, {})
     told = {**last, **derived(last, step, loop_seconds(place / SPANS))}
     scored = fault_of(place) is None and all(metric in told for metric in metrics)
     whole = step >= total_steps or stopped_by(place) is not None

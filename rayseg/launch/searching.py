@@ -112,9 +112,9 @@ def closing_children(plan: TrialPlan, run: Callable[[], list[EndedTrial]]) -> li
         status = "KILLED"
         raise
     finally:
-        ended: dict[str, RunStatus] = {trial.trial_id: "FAILED" if trial.fault else "FINISHED" for trial in trials}
-        for trial_id, note in ray.get(plan.desk.notes.remote("trial/")).items():
-            finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial_id, status))
+        ended: dict[str, RunStatus] = {each.trial: "FAILED" if each.fault else "FINISHED" for each in trials}
+        for trial, note in ray.get(plan.desk.notes.remote("trial/")).items():
+            finisher(DeskStore(plan.desk), note["run_id"])(ended.get(trial, status))
 
 
 def _share_view(

@@ -45,16 +45,16 @@ class EndedTrial:
     """A trial that will not go on.
 
     Args:
-        trial_id: Tune's.
+        trial: its name; of each segment of a run of a population another one.
         point: overrides of the base.
         directory: what it wrote.
         fault: why it failed, or None.
         checkpoint: its newest, or None.
         replaced: its weights were given up for those of another member of a population.
-        unfinished: it was at work when the budget of the search was spent; it may go on.
+        unfinished: it has no end yet, as when the budget of the search was spent before; it may go on.
     """
 
-    trial_id: str
+    trial: str
     point: dict[str, Any]
     directory: Path
     fault: str | None

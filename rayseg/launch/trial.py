@@ -89,11 +89,9 @@ def on_workers(config: ExperimentConfig) -> bool:
     return worker_counts(config)[-1] > 1
 
 
-def trial_directory(directory: str, trial_id: str, point: Mapping[str, Any]) -> Path:
-    """Where a trial of the sweep in a directory writes; its last part is the trial's name."""
-    name = "baseline" if point.get("baseline") else point.get("segment", {}).get("run", trial_id)
-    if "recipe" in point:
-        name = f"{point['recipe']}-seed{point['seed']}"
+def trial_directory(directory: str | Path, point: Mapping[str, Any]) -> Path:
+    """Where a trial of the sweep in a directory writes; the segments of a run of a population share it."""
+    name = point["segment"]["run"] if "segment" in point else point["trial"]
     return Path(directory) / f"{Path(directory).name}-{name}"
 
 
@@ -109,7 +107,7 @@ def as_function(plan: TrialPlan) -> Any:
     def rayseg_trial(chosen: dict[str, Any]) -> None:
         _prepare_process(plan)
         with lent_process():
-            Trial(plan, ray.tune.get_context().get_trial_id(), chosen["point"]).run()
+            Trial(plan, chosen["point"]).run()
 
     return rayseg_trial
 
@@ -131,18 +129,17 @@ class Trial:
 
     Args:
         plan: of the sweep.
-        trial_id: Tune's.
-        point: overrides of the base; ``baseline: True`` marks trial 0, ``recipe`` names what is confirmed with a ``seed``,
-            ``segment`` tells a member of a population where it begins and ends, ``schedule`` which recipe it has when.
+        point: overrides of the base; ``trial`` is its name, ``baseline: True`` marks trial 0, ``recipe`` names what is
+            confirmed with a ``seed``, ``segment`` tells a member of a population where it begins and ends, ``schedule`` which
+            recipe it has when.
     """
 
     plan: TrialPlan
-    trial_id: str
     point: Mapping[str, Any]
 
     def run(self) -> None:
         """Run to the end, or to where Tune ends it."""
-        directory = trial_directory(self.plan.directory, self.trial_id, self.point)
+        directory = trial_directory(self.plan.directory, self.point)
         try:
             config = self.plan.config(overrides_of(self.point), directory.name)
             prepare_directory(config)
@@ -161,7 +158,7 @@ class Trial:
             run_id = open_record(store, config, directory, tags=tags, parent_run_id=parent, owner=owner, searched=searched)
         actor = ray.cloudpickle.dumps(ray.get_runtime_context().current_actor)  # the desk would import what a trial does
         note = {"run_id": run_id, "directory": str(directory), "actor": actor}
-        ray.get(self.plan.desk.post.remote(f"trial/{self.trial_id}", note))
+        ray.get(self.plan.desk.post.remote(f"trial/{self.point['trial']}", note))
         return run_id
 
     def _train(self, config: ExperimentConfig, directory: Path, run_id: str | None) -> None:
@@ -193,7 +190,7 @@ class Trial:
         return own_trackers(config, directory, group=Path(self.plan.directory).name)
 
     def _train_here(self, parts: list[Part], infos: list[RunInfo], tracker: Tracker, last: _LastStep) -> None:
-        kept = Path(self.plan.directory) / ray.tune.get_context().get_experiment_name() / self.trial_id
+        kept = Path(self.plan.directory) / ray.tune.get_context().get_experiment_name() / self.point["trial"]
         strips = kept if parts[0].config.checkpoint.optimizer == "newest" else None
         begins = self.point.get("segment", {}).get("begins")
         history = History(Path(infos[0].directory) / "metrics.jsonl")
@@ -233,7 +230,7 @@ class Trial:
         text = changed_text({key: value for key, value in changed if not key.startswith("tracking.")})
         is_baseline = bool(self.point.get("baseline"))
         return {
-            "rayseg.trial": self.trial_id,
+            "rayseg.trial": self.point["trial"],
             "rayseg.changed": text or "nothing",
             "mlflow.note.content": f"Changed: {text or 'nothing'}",
             "rayseg.baseline": str(is_baseline).lower(),

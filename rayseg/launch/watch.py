@@ -15,7 +15,6 @@ from rayseg.launch.parts import overrides_of
 from rayseg.launch.run import stopped_by
 from rayseg.launch.summary import EndedTrial
 from rayseg.launch.trial import fault_of, trial_directory
-from rayseg.launch.whereabouts import Here
 from rayseg.report import shortest_endings
 from rayseg.report.live import Board, LiveRow, LiveState, SearchView, shown_search
 
@@ -41,7 +40,7 @@ class Watch(ray.tune.Callback):
     def __init__(
         self, directory: str, metric: str, num_trials: int | None, total_steps: int, before: Sequence[LiveRow] = ()
     ) -> None:
-        self._directory = Here(directory)
+        self._directory = directory
         self._metric = metric
         self._num_trials = num_trials
         self._total_steps = total_steps
@@ -75,7 +74,7 @@ class Watch(ray.tune.Callback):
     def _row(self, trial: Any, ended: LiveState | None) -> LiveRow:
         """A trial; Tune calls its end before it has that status."""
         point, last = trial.config["point"], trial.last_result or {}
-        directory = trial_directory(self._directory, trial.trial_id, point)
+        directory = trial_directory(self._directory, point)
         state, step = ended or _STATES.get(trial.status, "waiting"), int(last.get("step", 0))
         fault = fault_of(directory) if state in ("done", "failed") else None
         if fault is not None:

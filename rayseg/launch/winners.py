@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rayseg.config import ExperimentConfig, read_config_file
-from rayseg.engine.checkpoint import best_whole, is_whole, newest_whole
+from rayseg.engine.checkpoint import best_whole, is_whole
 from rayseg.engine.history import History
 from rayseg.errors import CheckpointError
 from rayseg.launch.confirmed import read_stage
 from rayseg.launch.lineage import read_lineage
+from rayseg.launch.parts import newest_of
 
 __all__ = ["Winner", "winner_of"]
 
@@ -90,7 +91,7 @@ def _ranked_first(directory: Path) -> Winner | None:
         return None
     row = json.loads(kept.read_text(encoding="utf-8"))["table"][0]
     run = directory / Path(row["directory"]).name
-    checkpoint = newest_whole(_tune_directory(directory, row)) or newest_whole(run)
+    checkpoint = newest_of(_tune_directory(directory, row), run)
     return (
         None
         if checkpoint is None
@@ -101,11 +102,13 @@ def _ranked_first(directory: Path) -> Winner | None:
 def _tune_directory(directory: Path, row: Mapping[str, Any]) -> Path:
     """Where Tune keeps the checkpoints of a trial of one worker.
 
-    It calls the baseline by a name of its own, and a member of a population by one for each of its segments: the last counts.
+    A member of a population has a name for each of its segments: the last counts. Earlier versions called the baseline by
+    a name of its own there.
     """
     segments = [each["trial"] for each in read_lineage(directory) if each["run"] == row["trial"] and each["trial"] is not None]
-    if row["trial"] != "baseline":
-        return next(directory.glob(f"tune*/{[row['trial'], *segments][-1]}"), directory)
+    found = next(directory.glob(f"tune*/{[row['trial'], *segments][-1]}"), None)
+    if found is not None or row["trial"] != "baseline":
+        return found or directory
     told = (directory / "tune").glob("*/params.json")
     return next((each.parent for each in told if _is_baseline(each)), directory)
 

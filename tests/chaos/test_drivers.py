@@ -123,18 +123,19 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
 
     with driver("sweep", tmp_path) as first:
         first.wait_until(some_are_done)
-        time.sleep(2.5)  # longer than the time between two snapshots
         first.process.send_signal(signal.SIGKILL)
         assert not first.left_after(END_S)
     shown = first.log.read_text()
     before = _trials(tmp_path)
     done = [name for name, step in before.items() if step == 12]
-    files = {name: (tmp_path / "sweep" / name / "metrics.jsonl").stat().st_mtime_ns for name in done}
+    files = {name: (tmp_path / "sweep" / name / "metrics.jsonl").read_text() for name in done}  # with the time of each step
     with driver("sweep", tmp_path) as second:
         assert second.process.wait(timeout=START_S) == 0, second.log.read_text()
         assert not second.left_after(END_S)
         text = second.log.read_text()
-    assert {name: (tmp_path / "sweep" / name / "metrics.jsonl").stat().st_mtime_ns for name in done} == files
+    assert {name: (tmp_path / "sweep" / name / "metrics.jsonl").read_text() for name in done} == files
+    assert before.keys() <= _trials(tmp_path).keys()
+    assert len(_trials(tmp_path)) == 4, "nothing is proposed again under another name"
     assert len(re.findall(r"\bfull\b", text)) == 4, text
     use = (r"\d+ trials? in .* an hour, .* at a time", r"training \d+% of that time, .*")
     ours = (r"", r"(MLflow|trials)  http\S+.*", r"trial +\d+/4  val/mIoU .*", r"rank .*", r" +\d+  .*", *use)

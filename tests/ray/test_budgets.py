@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,36 @@ import pytest
 
 import rayseg
 from rayseg.config import ExperimentConfig
-from rayseg.launch.budget import Budget
+from rayseg.launch.budget import Budget, Spent, read_spent
+from rayseg.launch.meter import Meter, limited
+from rayseg.launch.summary import has_ended
 from rayseg.report import on_front
 from rayseg.space import Space, log_uniform, ohem, random_points
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 Tiny = Callable[..., ExperimentConfig]
 SPACE: Space = {"optim.lr": log_uniform(1e-4, 1e-2), "sampling": ohem(min_kept=0.1)}
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What the meter wants of a trial."""
+
+    status: str
+
+
+def test_time_is_counted_while_trials_run_and_the_search_is_stopped_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops: list[int] = []
+    monkeypatch.setattr("signal.raise_signal", stops.append)
+    meter = Meter(str(tmp_path))
+    with limited(tmp_path, Budget(seconds=4.0), 2.0):
+        for now in (10.0, 12.0, 12.5, 15.0):
+            monkeypatch.setattr("time.monotonic", lambda now=now: now)
+            meter.on_step_end(1, [_Trial("RUNNING"), _Trial("TERMINATED"), _Trial("PENDING")])
+    assert read_spent(tmp_path) == Spent(5.0, 10.0, out=True)
+    assert len(stops) == 1
 
 
 def test_trials_out_of_budget_have_scores_and_go_on_with_a_larger_budget(
@@ -43,6 +67,7 @@ def test_trials_out_of_budget_have_scores_and_go_on_with_a_larger_budget(
     assert first.table[0]["run_id"] == runs["baseline"].info.run_id
     written = {path: path.stat().st_mtime_ns for path in directory.glob("budget-*/metrics.jsonl")}
     grown = rayseg.sweep(base, SPACE, time_budget="1h", **{**asked, "num_samples": 2})
+    assert has_ended(directory)
     assert {path: path.stat().st_mtime_ns for path in written} == written, "what has ended is not run again"
     assert {row["run_id"] for row in whole.table} < {row["run_id"] for row in grown.table}
     points = [row["point"] for row in grown.table if row["trial"] != "baseline"]

@@ -32,7 +32,7 @@ def _begun(scheduler: Any, directory: Path) -> Any:
 
 def _last_step(judge: Any, name: str, score: float, **point: Any) -> int:
     """At which step a trial of this score ends."""
-    trial = _Trial(name, {"point": point})
+    trial = _Trial(f"tune calls it {name}", {"point": {"trial": "baseline" if point else name, **point}})
     judge.on_trial_add(None, trial)
     for step in range(1, 9):
         if judge.on_trial_result(None, trial, {"step": step, "val/mIoU": score}) == "STOP":

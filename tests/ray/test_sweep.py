@@ -112,7 +112,7 @@ def test_the_values_that_were_sampled_are_those_that_were_built(result: SweepRes
     built = {row["trial"]: Path(row["directory"]) / "applied.json" for row in result.table if row["trial"] != "baseline"}
     assert len(chosen) == 5
     for trial, point in chosen.items():
-        assert json.loads(built[trial].read_text()) == point
+        assert json.loads(built[trial].read_text()) | {"trial": trial} == point
     runs = {row["trial"]: row["run_id"] for row in result.table}
     assert "applied.json" in {each.path for each in mlflow.list_artifacts(runs[next(iter(chosen))])}
 
