@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rayseg.collective import rank, world_size
 from rayseg.data import step_keys
 from rayseg.engine import LossScaler, backward, clip_gradients, wrap
+from rayseg.kernels import Strips, compiled_backend
 from rayseg.losses import (
     Boundary,
     Dice,
@@ -29,7 +30,7 @@ from rayseg.losses import (
     boundaries,
     cross_entropy,
 )
-from rayseg.mix import Head, Mix, Term
+from rayseg.mix import Head, Mix, Term, fused
 from rayseg.models import Freeze, Freezing, NormKind, mmseg, prepare
 from rayseg.sampling import Ramp, ohem, ohem_mmseg, top_k
 from rayseg.types import Batch
@@ -81,6 +82,7 @@ class Case:
     scaler: Callable[[], LossScaler] | None = None
     channels: int = NUM_CLASSES
     network: Callable[[], nn.Module] | None = None
+    fused: bool = False
 
 
 CE = Term(cross_entropy, class_weight=CLASS_WEIGHT, returns_map=True)
@@ -177,6 +179,8 @@ CASES = {
     ),
     "cross-entropy over all pixels": Case({"ce": Term(cross_entropy, normalize="all", class_weight=CLASS_WEIGHT)}),
     "cross-entropy in two micro-batches": Case({"ce": CE}, num_micro=2, dtypes=BOTH),
+    "cross-entropy in one pass": Case({"ce": CE}, auxiliary=SMOOTH, fused=True, dtypes=BOTH),
+    "cross-entropy in one pass, in two micro-batches": Case({"ce": CE}, fused=True, num_micro=2, dtypes=BOTH),
     "region losses per image": Case({"tversky": Term(Tversky(per_image=True)), "jaccard": Term(Jaccard(classes="all"))}),
     "every Dice": Case(
         {
@@ -290,7 +294,9 @@ def make_mix(case: Case) -> Mix:
     main = Head(case.terms, case.sampler, sampler_schedule=case.schedule, target=foreground if case.channels == 1 else None)
     auxiliary = main if case.auxiliary is None else Head(case.auxiliary, case.auxiliary_sampler)
     detail = {"detail": Head(case.detail, target=boundaries)} if case.detail else {}
-    return Mix({"main": main, "auxiliary": replace(auxiliary, weight=0.4), **detail})
+    heads = {"main": main, "auxiliary": replace(auxiliary, weight=0.4), **detail}
+    backend = (compiled_backend() or Strips()) if case.fused else None
+    return Mix(heads if backend is None else {name: fused(head, backend) for name, head in heads.items()})
 
 
 def three_steps(case: Case, dtype: torch.dtype, device: str = "cpu") -> Values:
