@@ -52,6 +52,7 @@ def open_record(
     parent_run_id: str | None = None,
     owner: Mapping[str, str] | None = None,
     searched: Sequence[str] = (),
+    begun: bool = False,
 ) -> str | None:
     """Start the MLflow run of a directory, or continue the one that it belongs to; its source is what was called here.
 
@@ -64,6 +65,7 @@ def open_record(
         owner: tags of the process whose death ends the run; None: this one.
         searched: keys that also become parameters ``Searched/...``, before all others: MLflow's parallel coordinates and its
             other charts begin with the first that differ.
+        begun: a process may have started it and been killed before it wrote the id down.
     """
     if store is None:
         return None
@@ -76,6 +78,7 @@ def open_record(
         parent_run_id=parent_run_id,
         run_id=known,
         owner={**owner_tags(), **source_tags()} if owner is None else owner,
+        begun=begun,
     )
     if known is None:
         path.write_text(run_id, encoding="utf-8")

@@ -142,20 +142,22 @@ class Trial:
         directory = trial_directory(self.plan.directory, self.point)
         try:
             config = self.plan.config(overrides_of(self.point), directory.name)
+            begun = directory.is_dir()
             prepare_directory(config)
-            self._train(config, directory, self._open(config, directory))
+            self._train(config, directory, self._open(config, directory, begun=begun))
         except RaysegError as fault:
             directory.mkdir(exist_ok=True)
             (directory / "fault.txt").write_text(f"{type(fault).__name__}: {fault}\n", encoding="utf-8")
 
-    def _open(self, config: ExperimentConfig, directory: Path) -> str | None:
+    def _open(self, config: ExperimentConfig, directory: Path, *, begun: bool) -> str | None:
         """Start or continue the child run, and say at the desk that this process has this trial now."""
         run_id = None
         store = DeskStore(self.plan.desk)
         if self.plan.parent_run_id is not None:
             parent, owner = self.plan.parent_run_id, self.plan.owner
             searched, tags = self.plan.searched, self._tags(config)
-            run_id = open_record(store, config, directory, tags=tags, parent_run_id=parent, owner=owner, searched=searched)
+            told: dict[str, Any] = {"tags": tags, "parent_run_id": parent, "owner": owner, "searched": searched, "begun": begun}
+            run_id = open_record(store, config, directory, **told)
         actor = ray.cloudpickle.dumps(ray.get_runtime_context().current_actor)  # the desk would import what a trial does
         note = {"run_id": run_id, "directory": str(directory), "actor": actor}
         ray.get(self.plan.desk.post.remote(f"trial/{self.point['trial']}", note))

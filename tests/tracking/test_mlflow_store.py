@@ -91,6 +91,22 @@ def test_a_continued_run_is_running_again_with_its_parameters_and_new_tags(store
     assert owner_is_alive(run.data.tags)
 
 
+def test_a_child_whose_id_was_not_written_down_before_a_kill_is_found_by_its_name(store: MlflowStore) -> None:
+    parent, other = started(store, "sweep"), started(store, "other sweep")
+    elsewhere = started(store, "ohem-1", parent_run_id=other)
+    lost = started(store, "ohem-1", parent_run_id=parent, params={"optim.lr": 0.01})
+    store.finish(lost, "KILLED")
+    again = {"parent_run_id": parent, "params": {"optim.lr": 0.01, "seed": 1}, "tags": {"rayseg.kind": "trial"}, "begun": True}
+    assert started(store, "ohem-1", **again) == lost
+    assert started(store, "ohem-2", **again) not in {lost, elsewhere}
+    run = run_of(store, lost)
+    assert (run.info.status, run.data.params, run.data.tags["rayseg.kind"]) == (
+        "RUNNING",
+        {"optim.lr": "0.01", "seed": "1"},
+        "trial",
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second", "last"),
     [("FINISHED", "KILLED", "FINISHED"), ("FAILED", "KILLED", "FAILED"), ("KILLED", "FINISHED", "FINISHED"), ("FINISHED",) * 3],

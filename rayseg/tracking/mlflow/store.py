@@ -14,12 +14,12 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
 
 from rayseg.errors import TrackingError
 from rayseg.tracking.calls import told
 from rayseg.tracking.mlflow.opening import opened
-from rayseg.tracking.mlflow.reading import all_runs, stored_trial
+from rayseg.tracking.mlflow.reading import PARENT_TAG, all_runs, child_called, stored_sweep
 from rayseg.tracking.mlflow.registry import add_version, find_version
 from rayseg.tracking.naming import chunks, clean_names, newest_path, param_text, picture_path, short_tags, shorten
 from rayseg.tracking.owner import PID_TAG, user_name
@@ -32,7 +32,6 @@ from rayseg.tracking.uri import check_reachable, without_password
 
 __all__ = ["MlflowStore"]
 
-_PARENT_TAG: Final = "mlflow.parentRunId"
 _MAX_PARAM_CHARS: Final = 6000
 _METRICS_PER_CALL: Final = 1000
 _PARAMS_PER_CALL: Final = 100
@@ -98,6 +97,7 @@ class MlflowStore:
         parent_run_id: str | None = None,
         run_id: str | None = None,
         owner: Mapping[str, str] | None = None,
+        begun: bool = False,
     ) -> str:
         """Start a run, or continue one.
 
@@ -111,15 +111,21 @@ class MlflowStore:
             parent_run_id: the sweep's run.
             run_id: of the run to continue.
             owner: tags of the process whose death means that the run is dead, as ``owner_tags`` gives them.
+            begun: it may be there under its name: who began it may have been killed before its id was written down.
 
         Returns:
             The run's id.
         """
-        labels = {**tags, **(owner or {}), **({_PARENT_TAG: parent_run_id} if parent_run_id else {})}
+        labels = {**tags, **(owner or {}), **({PARENT_TAG: parent_run_id} if parent_run_id else {})}
         with self._using(f"start run {name!r}") as client:
             if run_id is not None:
                 self._continue(client, run_id, labels)
                 return run_id
+            found = child_called(client, self._experiment_id, name, parent_run_id) if begun and parent_run_id else None
+            if found is not None:  # its parameters may be half there
+                self._continue(client, found, labels)
+                self._log_params(client, found, params)
+                return found
             first = {"mlflow.user": user_name(), **short_tags(labels)}
             created: str = client.create_run(self._experiment_id, tags=first, run_name=name).info.run_id
             self._steps[created] = LastSteps()
@@ -251,7 +257,7 @@ class MlflowStore:
         """Runs of the experiment that say RUNNING and have all tags of ``tag_filter``."""
         wanted = dict(tag_filter or {}).items()
         with self._using("list the open runs") as client:
-            runs = self._search(client, "attributes.status = 'RUNNING'")
+            runs = all_runs(client, self._experiment_id, "attributes.status = 'RUNNING'")
         return [stored_run(run) for run in runs if wanted <= run.data.tags.items()]
 
     def close_stale_runs(self, is_alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
@@ -277,7 +283,7 @@ class MlflowStore:
             ``status``, and the last value of every metric, under its own name.
         """
         with self._using(f"read the children of run {parent_run_id}") as client:
-            runs = self._search(client, f"tags.`{_PARENT_TAG}` = '{parent_run_id}'")
+            runs = all_runs(client, self._experiment_id, f"tags.`{PARENT_TAG}` = '{parent_run_id}'")
         return child_rows(runs)
 
     def earlier_sweep(self, name: str) -> StoredSweep | None:
@@ -287,12 +293,4 @@ class MlflowStore:
             name: of its run, of which the newest is meant, or its id.
         """
         with self._using(f"read sweep {name!r}") as client:
-            sweeps = [stored_run(run) for run in self._search(client, "tags.`rayseg.kind` = 'sweep'")]
-            own = next((run for run in reversed(sweeps) if name in {run.run_id, run.name}), None)
-            if own is None:
-                return None
-            trials = self._search(client, f"tags.`{_PARENT_TAG}` = '{own.run_id}' and tags.`rayseg.kind` = 'trial'")
-            return StoredSweep(own, [stored_trial(client, run) for run in trials])
-
-    def _search(self, client: Any, query: str) -> list[Run]:
-        return all_runs(client, self._experiment_id, query)
+            return stored_sweep(client, self._experiment_id, name)
