@@ -10,7 +10,9 @@ no network lies between. So the three numbers that decide about it are set high 
                          unless this is as much
 
 They are those of the process and cannot be read. Before they are set for the first time they slide with what is freed, up to
-32 MiB and twice that; there they are put at the end, and what is free is given back.
+32 MiB and twice that; there they are put at the end, and what is free is given back. glibc before 2.35 refuses a
+``M_MMAP_THRESHOLD`` above that, and any of the three ends the sliding, at 128 KiB if nothing was freed yet: so what is refused
+is set to where it could have slid.
 """
 
 from __future__ import annotations
@@ -80,4 +82,5 @@ def _glibc() -> Any:
 
 def _set(libc: Any, thresholds: Mapping[int, int]) -> None:
     for number, size_bytes in thresholds.items():
-        libc.mallopt(number, size_bytes)
+        if not libc.mallopt(number, size_bytes):
+            libc.mallopt(number, _USUAL[number])

@@ -21,13 +21,16 @@ PAGES = TENSORS * 9 * 2**22 // resource.getpagesize()
 
 
 class FakeLibc:
-    """Remembers what it was told."""
+    """Remembers what it was told; does not put more than ``largest`` bytes on the heap, as glibc before 2.35."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = 2**31) -> None:
         self.told: dict[int, int] = {}
         self.trimmed = 0
+        self.largest = largest
 
     def mallopt(self, number: int, value: int) -> int:
+        if number == memory._MMAP_THRESHOLD and value > self.largest:
+            return 0
         self.told[number] = value
         return 1
 
@@ -106,6 +109,12 @@ def test_memory_of_a_card_is_not_of_the_c_library(libc: FakeLibc) -> None:
     with pytest.raises(KeyError), kept_memory(CPU, {}):
         raise KeyError
     assert libc.trimmed == 1, "a run that fails gives its memory back"
+
+
+def test_a_c_library_that_refuses_so_large_blocks_keeps_those_it_can(libc: FakeLibc) -> None:
+    libc.largest = 32 * 2**20
+    with kept_memory(CPU, {}):
+        assert libc.told == memory._KEEPING | {memory._MMAP_THRESHOLD: libc.largest}, "nothing stays at 128 KiB"
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
