@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rayseg.imports import importing
+
 if TYPE_CHECKING:
     from rayseg.build import adopt, evaluate, export, predict
     from rayseg.config import ExperimentConfig
@@ -52,7 +54,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'rayseg' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+    with importing():
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from rayseg.build.resolve import Problems, Resolved, bind_some, call_hidden, cau
 from rayseg.build.speed import check_fused, fused_arguments
 from rayseg.config import ExperimentConfig, GroupRule
 from rayseg.errors import ConfigError, Problem
+from rayseg.imports import importing
 from rayseg.models.torch_files import what_is_refused
 from rayseg.optim import Rule, apply_schedule, parameter_groups
 
@@ -82,6 +84,8 @@ def _over(config: ExperimentConfig, optimizer: Resolved, groups: Sequence[Mappin
     base = {key: value for key, value in given.items() if takes(optimizer.target, key)} | fused_arguments(config, optimizer)
     if "lr" not in base and call_hidden(optimizer.target) and config.optim.lr is not None:
         base["lr"] = config.optim.lr
+    with importing():
+        import_module("torch._dynamo")  # by every optimizer of torch, and by its first step
     try:
         made = optimizer([dict(group) for group in groups], **base)
     except (TypeError, ValueError, RuntimeError) as error:

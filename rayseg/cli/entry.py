@@ -11,6 +11,7 @@ from importlib import import_module
 from rayseg.cli.output import complain
 from rayseg.cli.parser import parse
 from rayseg.errors import RaysegError
+from rayseg.imports import importing
 
 __all__ = ["main"]
 
@@ -38,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = parse(sys.argv[1:] if argv is None else argv)
     try:
-        status: int = import_module(f"rayseg.cli.{args.command}").run(args)
+        with importing():
+            command = import_module(f"rayseg.cli.{args.command}")
+        status: int = command.run(args)
     except RaysegError as error:
         complain(str(error))
         return _WRONG

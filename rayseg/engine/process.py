@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from rayseg.engine.generators import borrowed_generators
+from rayseg.imports import importing
 
 __all__ = ["lent_process"]
 
@@ -169,7 +170,8 @@ def _compiler_settings() -> dict[str, dict[str, Any]]:
     The import names a place for what is compiled; if nobody has, the run may still choose one.
     """
     chosen = _PLACE in os.environ
-    modules = {name: importlib.import_module(name) for name in _COMPILER}
+    with importing():
+        modules = {name: importlib.import_module(name) for name in _COMPILER}
     if not chosen:
         os.environ.pop(_PLACE, None)
     return {name: module.get_config_copy() for name, module in modules.items() if hasattr(module, "get_config_copy")}

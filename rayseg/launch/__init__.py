@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rayseg.imports import importing
+
 if TYPE_CHECKING:
     from rayseg.launch.confirmation import confirm, report
     from rayseg.launch.confirmed import Confirmation
@@ -48,4 +50,5 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'rayseg.launch' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"rayseg.launch.{_HOME[name]}"), name)
+    with importing():
+        return getattr(import_module(f"rayseg.launch.{_HOME[name]}"), name)

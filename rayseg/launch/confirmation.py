@@ -11,6 +11,7 @@ from typing import Any
 from rayseg.build import Components, check
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
+from rayseg.imports import importing
 from rayseg.launch.alone import alone
 from rayseg.launch.confirmed import Confirmation, read_confirmation
 from rayseg.launch.interrupt import calm_interrupt
@@ -93,7 +94,8 @@ def _confirmed(
     if done is not None:
         write_report(directory, done)  # a search that went on since has written one without it
         return done
-    from rayseg.launch.confirming import run_confirmation  # noqa: PLC0415  ray takes seconds to import
+    with importing():
+        from rayseg.launch.confirming import run_confirmation  # noqa: PLC0415  ray takes seconds to import
 
     return run_confirmation(base, directory, request.rules(len(recipes) - 1), recipes, components, max_concurrent)
 

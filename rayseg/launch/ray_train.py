@@ -29,7 +29,8 @@ from rayseg.launch.deciding import decided, measured_here
 from rayseg.launch.desk import DeskStore, Echo, asked, opened_desk, require_store
 from rayseg.launch.groups import give_back_groups, groups_of_this_job
 from rayseg.launch.parts import Part, info_of, keep_schedule, left_of, parts_of, steps_done
-from rayseg.launch.ray_worker import SCORE, fault_key, train_worker
+from rayseg.launch.processes import for_workers, worker_function
+from rayseg.launch.ray_worker import SCORE, fault_key
 from rayseg.launch.records import closing, finisher, open_record
 from rayseg.launch.run import RunInfo, TrainResult, prepare_directory, stopped_by
 from rayseg.launch.telling import Telling, telling
@@ -141,8 +142,8 @@ def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, gate: Any =
     directory = Path(info.directory)
     keep = config.checkpoint
     return _Trainer(
-        train_worker,
-        train_loop_config={"info": info, "desk": desk, "gate": gate},
+        worker_function,
+        train_loop_config=for_workers(info, desk, gate),
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.scaling.workers, use_gpu=use_gpu(config), resources_per_worker=worker_resources(config)
         ),

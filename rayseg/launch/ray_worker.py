@@ -135,23 +135,21 @@ class TrainReporter:
             raise StopRun
 
 
-def train_worker(loop_config: dict[str, Any]) -> dict[str, float]:
-    """Entry point of every worker of a ``TorchTrainer``.
+def train_worker(info: RunInfo, desk: Any, gate: Any) -> dict[str, float]:
+    """One worker of a run.
 
     A fault that would come again (a wrong config, a broken image, a loss that is not finite) is left at the desk, so that the
     attempt that Ray starts next ends at once and the driver raises the fault itself.
     """
     logging.getLogger(train_context.__file__).setLevel(logging.WARNING)
-    info: RunInfo = loop_config["info"]
-    desk = loop_config["desk"]
     if ray.get(desk.look.remote(fault_key(info))) is not None:
         return {}
-    if is_main() and loop_config["gate"] is not None:
+    if is_main() and gate is not None:
         claim_group(desk, info.directory)
     info = replace(info, place=place_here(desk, info.place))
     try:
-        with _recording(info, desk, loop_config["gate"]) as tracker:
-            return _train(info, tracker, desk, loop_config["gate"])
+        with _recording(info, desk, gate) as tracker:
+            return _train(info, tracker, desk, gate)
     except RaysegError as error:
         _leave(desk, info, error)
         raise

@@ -24,10 +24,11 @@ from rayseg.launch.lineage import last_of_runs
 from rayseg.launch.meter import Meter, limited
 from rayseg.launch.parts import newest_of
 from rayseg.launch.population import Population
+from rayseg.launch.processes import trial_function
 from rayseg.launch.request import SweepRequest
 from rayseg.launch.searchers import AskedSearch, Point, make_asker, make_points, tell_ended
 from rayseg.launch.summary import EndedTrial
-from rayseg.launch.trial import TrialPlan, as_function, fault_of, on_workers, trial_directory
+from rayseg.launch.trial import TrialPlan, fault_of, on_workers, trial_directory
 from rayseg.launch.watch import Watch, ended_row
 from rayseg.report.live import LiveRow
 from rayseg.space import KnownTrial, Listed, OptunaAsker, flat
@@ -121,7 +122,7 @@ def _run(
     groups = groups_of_this_job()
     ray.get(plan.desk.post.remote("before", groups))
     if not search.over:
-        trainable = ray.tune.with_resources(as_function(plan), _trial_resources(request.base))
+        trainable = ray.tune.with_resources(trial_function(plan), _trial_resources(request.base))
         have_ended = [*before, *(each for each in _trials(ledger) if not each.unfinished and "segment" not in each.point)]
         rows = [ended_row(each, request.metric, plan.total_steps) for each in have_ended]
         tuner = _tuner(trainable, plan, request, ledger.name, config, num_trials + len(before), rows)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rayseg.build import Components, Decision, read_weight_files, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.errors import ConfigError, Problem
+from rayseg.imports import importing
 from rayseg.launch.alone import alone
 from rayseg.launch.budget import Budget, read_seconds, read_spent
 from rayseg.launch.confirmation import confirm as confirm_sweep
@@ -179,13 +180,15 @@ def _as_many_as_there_are(request: SweepRequest) -> int:
 
 
 def _measured_on_cluster(config: ExperimentConfig, components: Components) -> Decision:
-    from rayseg.launch.ray_train import measured_on_cluster  # noqa: PLC0415  ray takes seconds to import
+    with importing():
+        from rayseg.launch.ray_train import measured_on_cluster  # noqa: PLC0415  ray takes seconds to import
 
     return measured_on_cluster(config, components)
 
 
 def _searched(request: SweepRequest, directory: Path) -> SweepResult:
-    from rayseg.launch.searching import run_sweep  # noqa: PLC0415  ray takes seconds to import
+    with importing():
+        from rayseg.launch.searching import run_sweep  # noqa: PLC0415  ray takes seconds to import
 
     return run_sweep(request, directory)
 

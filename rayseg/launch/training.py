@@ -9,6 +9,7 @@ from rayseg.build import Components, check, keeping, plan_of, with_weight_files
 from rayseg.config import ExperimentConfig, read_config_file
 from rayseg.engine import LocalReporter
 from rayseg.errors import ConfigError, Problem
+from rayseg.imports import importing
 from rayseg.launch.deciding import decided
 from rayseg.launch.interrupt import calm_interrupt
 from rayseg.launch.lineage import read_schedule
@@ -56,7 +57,8 @@ def train(
             parts = parts_of(point, decided(config, components or {}), 0)
             with telling(parts[-1].config, components or {}) as told:
                 return _train_here(parts, components or {}, told)
-        from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
+        with importing():
+            from rayseg.launch.ray_train import train_on_ray  # noqa: PLC0415  ray takes seconds to import
 
         return train_on_ray(config, point, components or {})
 

@@ -38,7 +38,7 @@ from rayseg.report import changed_values
 from rayseg.report.live import changed_text
 from rayseg.tracking import NullTracker, Tracker
 
-__all__ = ["Trial", "TrialPlan", "as_function", "fault_of", "on_workers", "trial_directory"]
+__all__ = ["Trial", "TrialPlan", "fault_of", "on_workers", "run_trial", "trial_directory"]
 
 #: In every chart of MLflow, on white and on black; the colours of others are its own.
 _BASELINE_COLOUR = "#4a4f57"
@@ -101,15 +101,16 @@ def fault_of(directory: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def as_function(plan: TrialPlan) -> Any:
-    """A plain function of ``{"point": overrides}``, which is what Tune runs in a process that it uses again."""
+def run_trial(plan: TrialPlan, point: Mapping[str, Any]) -> None:
+    """One trial in the process that Tune gave it.
 
-    def rayseg_trial(chosen: dict[str, Any]) -> None:
-        _prepare_process(plan)
-        with lent_process():
-            Trial(plan, chosen["point"]).run()
-
-    return rayseg_trial
+    Args:
+        plan: of the sweep.
+        point: overrides of the base, and marks; see :class:`Trial`.
+    """
+    _prepare_process(plan)
+    with lent_process():
+        Trial(plan, point).run()
 
 
 def _prepare_process(plan: TrialPlan) -> None:
