@@ -108,7 +108,7 @@ def searched(table: Surrogate, searcher: Any, scheduler: Any, seed: int, budget:
     while spent < budget * steps[-1] and (asked := asker.ask()) is not None:
         number, point = asked
         curve = table.curve(point)
-        step, score = tried(judge, Trial(str(number), {"point": point}), curve)
+        step, score = tried(judge, Trial(str(number), {"point": {"trial": str(number), **point}}), curve)
         asker.tell(number, [score], step=step if step < steps[-1] else None)
         spent += step
         if score > best:
