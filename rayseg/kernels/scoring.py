@@ -34,6 +34,8 @@ _NOT_FINITE = 3
 #: Elements of a strip at full size. Few stay in a cache; but every strip upsamples the rows beside it too, and wherever torch's
 #: threads wait for each other they turn, which costs most where other work has their cores.
 _STRIP_ELEMENTS = 1 << 22
+#: Where height and width together are no more than this, torch upsamples in another way, which rounds otherwise.
+_SMALL = 128
 
 
 class Scored(NamedTuple):
@@ -159,9 +161,12 @@ def _strips(logits: Tensor, height: int, width: int) -> Iterator[tuple[slice, Te
         yield slice(0, height), F.interpolate(logits, size=(height, width), mode="bilinear")
         return
     step = max(1, _STRIP_ELEMENTS // (logits.shape[1] * scale * width))
+    fewest = -(-(_SMALL + 1 - width) // scale)  # with which a strip is not small where the whole is not
     for first in range(0, low_rows, step):
         last = min(first + step, low_rows)
-        before, after = max(first - 1, 0), min(last + 1, low_rows)  # what the rows at both ends lie between
+        after = min(last + 1, low_rows)  # the rows at both ends lie between these and their neighbours
+        before = max(min(first - 1, after - fewest), 0)
+        after = max(after, min(before + fewest, low_rows))
         full = logits[:, :, before:after]
         if logits.shape[-2:] != (height, width):
             full = F.interpolate(full, size=((after - before) * scale, width), mode="bilinear")

@@ -53,7 +53,14 @@ def test_every_pixel_is_counted_once_under_a_class_that_is_largest(
 
 @pytest.mark.parametrize("scoring", SCORINGS, ids=lambda each: each.name)
 @pytest.mark.parametrize(
-    "sizes", [(2, 4, 12, 15, 97, 131), (1, 19, 16, 32, 64, 128), (1, 5, 100, 90, 80, 60), (2, 6, 70, 71, 70, 71)]
+    "sizes",
+    [
+        (2, 4, 12, 15, 97, 131),
+        (1, 19, 16, 32, 64, 128),
+        (1, 5, 100, 90, 80, 60),
+        (2, 6, 70, 71, 70, 71),
+        (1, 6, 43, 16, 172, 64),  # the last strip is small, the picture is not
+    ],
 )
 def test_the_counts_are_those_of_torch_to_the_bit(
     sizes: tuple[int, ...], scoring: Scoring, monkeypatch: pytest.MonkeyPatch
