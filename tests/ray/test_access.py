@@ -49,7 +49,7 @@ def test_a_search_is_recorded_and_its_password_is_nowhere(
     server: str, named: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = experiment(server, tmp_path, "guarded")
-    found = rayseg.sweep(base, {"optim.lr": choice([0.01])}, searcher="grid", scheduler=None)
+    found = rayseg.sweep(base, {"optim.lr": choice([0.01])}, searcher="grid", scheduler=None, max_concurrent=1)
     assert found.run_id is not None
     store = MlflowStore(server, "kept")
     rows = store.leaderboard(found.run_id)

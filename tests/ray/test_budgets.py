@@ -79,6 +79,7 @@ def test_a_search_for_two_things_marks_its_front_and_is_what_the_next_one_begins
     pytest.importorskip("optuna")
     metrics = ["val/mIoU", "val/worst_IoU", "perf/step_s"]
     asked: dict[str, Any] = {"searcher": "optuna", "scheduler": None, "metric": metrics, "baseline": {"optim.lr": 0.005}}
+    asked |= {"max_concurrent": 1}  # another process takes longer to start than these trials to run
     began = rayseg.sweep(tiny("two", **{"train.steps": 3}), SPACE, num_samples=1, **asked)
     found = rayseg.sweep(tiny("two", **{"train.steps": 3}), SPACE, num_samples=2, **asked)
     assert len(found.table) == 3, found

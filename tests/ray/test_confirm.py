@@ -47,7 +47,7 @@ def base(tiny: Tiny, folder: Path) -> ExperimentConfig:
 @pytest.fixture(scope="module")
 def found(ray_cluster: None, base: ExperimentConfig) -> SweepResult:
     """A search, then a confirmation of which a process dies, then the same call again."""
-    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "confirm": RULES}
+    asked: dict[str, Any] = {"searcher": "grid", "scheduler": None, "max_concurrent": 1, "confirm": RULES}
     with pytest.raises(RaysegError, match=r"1 of 8 runs died \(confirm-.*-seed1: .*call it again, and they go on"):
         rayseg.sweep(base, SPACE, **asked)
     return rayseg.sweep(base, SPACE, **asked)

@@ -133,7 +133,7 @@ def _scores(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def test_a_recipe_that_changed_is_confirmed_as_it_changed(result: SweepResult) -> None:
-    found = rayseg.confirm(result.directory, top=1, seeds=2, max_seeds=2)
+    found = rayseg.confirm(result.directory, top=1, seeds=2, max_seeds=2, max_concurrent=1)
     told = {row["trial"]: len(lineage_of(read_lineage(result.directory), row["trial"])) for row in result.table}
     changed = [each.name for each in found.candidates if told[each.name] > 1]
     assert changed
