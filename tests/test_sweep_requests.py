@@ -219,6 +219,37 @@ def test_a_search_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "sweep.json").read_text())["exact"] == {"optim.lr": {"log_uniform": [0.0001, 0.01]}}
 
 
+def test_the_answer_of_an_earlier_version_stays_where_its_trials_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    first = _request(tmp_path, num_samples=3)
+    same_search(first, tmp_path)
+    (tmp_path / "tune").mkdir()
+    (tmp_path / "tune" / "tuner.pkl").touch()
+    with pytest.raises(ConfigError, match=r"tracking.name: .* of an earlier version .*; choose another name"):
+        same_search(first, tmp_path)
+    (tmp_path / "summary.json").touch()
+    before = (tmp_path / "sweep.json").read_text()
+    with pytest.raises(ConfigError, match=r"tracking.name: .* of an earlier version"):
+        same_search(replace(first, num_samples=5), tmp_path)
+    assert has_ended(tmp_path)
+    assert (tmp_path / "sweep.json").read_text() == before
+    assert same_search(first, tmp_path).parts == (3,), "the same call has its answer"
+
+
+def test_a_search_that_has_another_name_now_does_not_lose_its_trials(tmp_path: Path) -> None:
+    """They are looked for by the name that they have."""
+    first, was, now = _request(tmp_path, num_samples=3), tmp_path / "was", tmp_path / "now"
+    was.mkdir()
+    same_search(first, was)
+    (was / "summary.json").touch()
+    was.rename(now)
+    assert same_search(first, now).parts == (3,), "what has ended has its answer under any name"
+    with pytest.raises(ConfigError, match=r"tracking.name: .*now holds a sweep that was begun as was, .* name it so again"):
+        same_search(replace(first, num_samples=5), now)
+    (tmp_path / "else").mkdir()
+    moved = now.rename(tmp_path / "else" / "was")
+    assert same_search(replace(first, num_samples=5), moved).parts == (3, 5)
+
+
 def test_a_search_that_goes_on_otherwise_is_told_in_what_also_where_something_is_left_out(tmp_path: Path) -> None:
     first = _request(tmp_path, scheduler="pbt", perturb_every=3)
     same_search(first, tmp_path)

@@ -16,7 +16,8 @@ from typing import Any
 import ray
 from rayseg.engine.checkpoint import is_whole, step_of
 from rayseg.engine.reporter import checkpoint_name
-from rayseg.errors import ConfigError, Problem
+from rayseg.errors import ConfigError
+from rayseg.launch.same import version_problems
 
 __all__ = ["Ledger", "trial_name"]
 
@@ -50,7 +51,7 @@ class Ledger:
         part: name of Tune's directory in it.
 
     Raises:
-        ConfigError: Tune's directory is that of an earlier version, which believed Tune.
+        ConfigError: trials there are those of an earlier version, which believed Tune.
 
     Example:
         >>> ledger = Ledger("runs/ohem", "tune")  # doctest: +SKIP
@@ -63,11 +64,8 @@ class Ledger:
         self.directory = Path(directory)
         self._part = self.directory / part
         self._state = self.directory / f"{part}.state"
-        if (self._part / "tuner.pkl").is_file() and not self._state.is_file():
-            text = (
-                f"{directory} holds trials of an earlier version of rayseg, which cannot be gone on with; choose another name"
-            )
-            raise ConfigError([Problem("tracking.name", text)], where="sweep")
+        if problems := version_problems(self.directory):
+            raise ConfigError(problems, where="sweep")
 
     @property
     def name(self) -> str:
@@ -113,11 +111,14 @@ class Ledger:
     def reopen(self, trial: str, run: Path) -> None:
         """A trial goes on. Tune counts its checkpoints from 0 again, so those that are there go to the trial's own directory.
 
+        A fault that it had left before its end was written is forgotten: it comes again, or was mended meanwhile.
+
         Args:
             trial: its name.
             run: its directory, where it looks for them.
         """
         self._end(trial).unlink(missing_ok=True)
+        (run / "fault.txt").unlink(missing_ok=True)
         for found in self.place(trial).glob("checkpoint_*"):
             if is_whole(found):
                 target = run / "checkpoints" / checkpoint_name(step_of(found))

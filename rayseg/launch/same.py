@@ -17,7 +17,7 @@ from rayseg.launch.request import SweepRequest
 from rayseg.launch.summary import GROWING, has_ended
 from rayseg.space import Part, Rule, function_digests, keys_of, written
 
-__all__ = ["as_many_as_before", "same_search"]
+__all__ = ["as_many_as_before", "same_search", "version_problems"]
 
 #: What is compared in a way of its own.
 _APART = ("space", "exact", "keys", "num_samples", "parts", "place", "components")
@@ -39,18 +39,22 @@ def same_search(request: SweepRequest, directory: Path) -> SweepRequest:
     """
     path = directory / "sweep.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    parts = [request.num_samples]
+    parts, place = [request.num_samples], str(directory)
     if before is not None:
         problems = [*_differences(before, _asked(request), directory), *_growth_problems(before, request, directory)]
-        if problems := [*problems, *_place_problems(before, request, directory)]:
+        goes_on = _goes_on(before, request, directory)
+        if goes_on:
+            problems += [*_place_problems(before, directory), *version_problems(directory)]
+        if problems:
             raise ConfigError(problems, where="sweep")
+        place = place if goes_on else before.get("place", place)
         parts = before.get("parts", [before["num_samples"]])
         request = replace(request, space={key: request.space[key] for key in before["space"]})
         if request.num_samples > parts[-1]:
             parts = [*parts, request.num_samples]
             (directory / GROWING).touch()
     staged = directory / ".sweep.json"
-    staged.write_text(json.dumps({**_asked(request), "parts": parts, "place": str(directory)}, indent=2), encoding="utf-8")
+    staged.write_text(json.dumps({**_asked(request), "parts": parts, "place": place}, indent=2), encoding="utf-8")
     staged.replace(path)
     return replace(request, parts=tuple(parts))
 
@@ -88,14 +92,35 @@ def _growth_problems(before: Mapping[str, Any], request: SweepRequest, directory
     return [Problem("num_samples" if now > had else "time_budget" if request.budget.seconds else "gpu_hours", text)]
 
 
-def _place_problems(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> list[Problem]:
-    """Runs that are open lie in a store that may lie beside the search, and writes down where."""
-    place = before.get("place", str(directory))
-    ended = has_ended(directory) and not _has_new_budget(request, directory)
-    if ended or place == str(directory):
+def _place_problems(before: Mapping[str, Any], directory: Path) -> list[Problem]:
+    """Open runs lie in a store that may lie beside the search, and writes down where; trials are called as the search was."""
+    place = Path(before.get("place", directory))
+    if not has_ended(directory) and place != directory:
+        text = f"{directory} holds a sweep that was begun in {place} and has not ended; move it back there to go on"
+        return [Problem("tracking.storage", text)]
+    if place.name != directory.name:
+        text = f"{directory} holds a sweep that was begun as {place.name}, as its trials are called; name it so again to go on"
+        return [Problem("tracking.name", text)]
+    return []
+
+
+def version_problems(directory: Path) -> list[Problem]:
+    """Why a search, or a confirmation, cannot go on: its trials are known to Tune alone.
+
+    Args:
+        directory: of the search or of the confirmation.
+    """
+    kept = (each.parent for each in directory.glob("*/tuner.pkl"))
+    if all((directory / f"{each.name}.state").is_file() for each in kept):
         return []
-    text = f"{directory} holds a sweep that was begun in {place} and has not ended; move it back there to go on"
-    return [Problem("tracking.storage", text)]
+    text = f"{directory} holds trials of an earlier version of rayseg, which cannot be gone on with; choose another name"
+    return [Problem("tracking.name", text)]
+
+
+def _goes_on(before: Mapping[str, Any], request: SweepRequest, directory: Path) -> bool:
+    """Whether trials are run: some have not ended, or more were asked for, or a larger budget is there."""
+    more = request.num_samples > before["num_samples"] or _has_new_budget(request, directory)
+    return more or not has_ended(directory)
 
 
 def _has_new_budget(request: SweepRequest, directory: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 import ray
 from rayseg.engine.checkpoint import write_checkpoint
 from rayseg.engine.history import History
+from rayseg.engine.plan import Plan
 from rayseg.errors import ConfigError
 from rayseg.launch.breeding import Breeder
+from rayseg.launch.ending import make_scheduler
 from rayseg.launch.ledger import Ledger
 from rayseg.launch.lineage import read_lineage
 from rayseg.launch.population import Population, PopulationRules
@@ -124,6 +127,8 @@ def test_an_end_that_was_written_before_a_kill_is_told_to_the_searcher_after_it(
 def test_checkpoints_that_tune_would_write_over_are_in_the_directory_of_a_trial_that_goes_on(tmp_path: Path) -> None:
     point = _point(_search(tmp_path, Listed([])), "t0")
     ledger = Ledger(str(tmp_path), "tune")
+    History(_own(tmp_path, point) / "metrics.jsonl").record(6, {"val/mIoU": 0.5})
+    (_own(tmp_path, point) / "fault.txt").write_text("CheckpointError: the disk is full")  # and then its driver was killed
     for number, step in enumerate((3, 6, 9)):
         write_checkpoint(ledger.place("baseline") / f"checkpoint_{number:06d}", {}, {"config.yaml": ""}, step=step)
     (ledger.place("baseline") / "checkpoint_000002" / "manifest.json").unlink()
@@ -132,6 +137,36 @@ def test_checkpoints_that_tune_would_write_over_are_in_the_directory_of_a_trial_
     own = _own(tmp_path, point) / "checkpoints"
     assert sorted(each.name for each in own.iterdir()) == ["step_00000003", "step_00000006"]
     assert _trials(ledger)[0].checkpoint == own / "step_00000006"
+    assert _trials(ledger)[0].fault is None, "which may have been mended: it is seen again otherwise"
+
+
+def test_a_search_that_was_moved_when_it_had_ended_grows_where_it_lies_now(tmp_path: Path) -> None:
+    """The searcher, the scheduler and the table look into no directory that was."""
+    pytest.importorskip("optuna")
+    was, now = tmp_path / "was" / "ohem", tmp_path / "now" / "ohem"
+    was.mkdir(parents=True)
+    space: FlatSpace = {"optim.lr": uniform(0.0, 1.0)}
+    search = _search(was, OptunaAsker(space, ["max"], 0), num_trials=5)
+    for number in range(4):
+        point = _point(search, f"t{number}")
+        for step in (1, 2, 3):
+            History(_own(was, point) / "metrics.jsonl").record(step, {"val/mIoU": 0.5})
+        if number < 3:  # the last one's end was not written any more
+            search.on_trial_complete(f"t{number}")
+    was.parent.rename(now.parent)
+    told = _Told()
+    again = _search(now, told, num_trials=5)
+    assert _point(again, "t3") == point
+    again._then = told
+    again.on_trial_complete("t3")
+    assert told.told == [([0.5], 3)]
+    assert {each.directory for each in _trials(again._ledger)} == {_own(now, each) for each in again._given.values()}
+    for scheduler in ("asha", "median"):
+        judge: Any = make_scheduler(scheduler, Plan(total_steps=9, eval_every=1), None, str(now))
+        judge.set_search_properties("val/mIoU", "max")
+        new = SimpleNamespace(trial_id="9", config={"point": {"trial": "new"}})
+        judge.on_trial_add(None, new)
+        assert "STOP" in [judge.on_trial_result(None, new, {"step": step, "val/mIoU": 0.1}) for step in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("word", ["none", "torn", "whole"])
