@@ -4,7 +4,9 @@
 MMSegmentation, and with ours, plainly, fused, and fused with channels last and torch's fused SGD. ``no loss`` is the last of
 these with the mean of the logits as a loss, which costs nothing: no loss can be quicker. ``loop`` is ``rayseg.engine.fit`` with
 batches in memory and the bare loop under DistributedDataParallel on the same network, batches and loss, in one process and in
-two, of which the first is shown; their steps take turns, and their losses are equal after each:
+two, of which the first is shown. Their steps take turns in one process, where both have the memory that rayseg keeps for its
+own, and their losses are equal after each: the ratio is what rayseg's loop does besides. In ``a process each`` the bare loop
+has memory as Python hands it out: each round starts both, and has the medians of their steps:
 
     python experiments/benchmarks/step.py --reference /path/to/packages --out step.json --png step.png
 """
@@ -12,9 +14,11 @@ two, of which the first is shown; their steps take turns, and their losses are e
 from __future__ import annotations
 
 import copy
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rayseg.build import assemble
 from rayseg.collective import rank, world_size
-from rayseg.engine import LocalReporter, fit
+from rayseg.engine import Fit, LocalReporter, fit
 from rayseg.kernels import compiled_backend
 from rayseg.models import named_logits, torchvision_lraspp_mobilenet_v3_large
 from rayseg.testing import run_distributed, tiny_experiment
@@ -39,10 +43,13 @@ SMOKE = {"smoke": (2, 5, 64, 96, 8)}
 SYNTHETIC_CLASSES = 9
 FASTER, OVERHEAD = 2.0, 1.02
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+#: Steps of a loop that has a process of its own.
+ALONE = 11
 #: How far two sums of gradients drift apart in a few steps.
 TOLERANCE = 1e-3
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+LOOPS = ("bare DDP", "rayseg")
 
 
 def stepper(network: nn.Module, loss: Loss, case: tuple[int, ...], *, last: bool) -> Callable[[], float]:
@@ -90,16 +97,76 @@ def loop(name: str, case: tuple[int, ...], steps: int, workers: int) -> list[Row
     case = (case[0], SYNTHETIC_CLASSES, *case[2:])
     with tempfile.TemporaryDirectory() as folder:
         taken = run_distributed(turns_of_loops, workers, case, steps, Path(folder) / "run", timeout_s=1800)[0]
-    for each in taken.values():  # the first steps warm up; the last of rayseg ends with a checkpoint, and is not recorded
-        each.cpu_s, each.wall_s = each.cpu_s[2 : steps - 1], each.wall_s[2 : steps - 1]
-    return rows_of(f"loop, {name}" if workers == 1 else f"loop, {name}, {workers} processes", taken)
+    return rows_of(titled(name, workers), {way: shown(each, steps) for way, each in taken.items()})
+
+
+def alone(name: str, case: tuple[int, ...], steps: int, workers: int, rounds: int) -> list[Row]:
+    """Rows of both loops, each in processes of its own, which start anew in every round."""
+    case = (case[0], SYNTHETIC_CLASSES, *case[2:])
+    taken = {way: Taken() for way in LOOPS}
+    for _ in range(rounds):
+        for way, medians in taken.items():
+            with tempfile.TemporaryDirectory() as folder:
+                each = run_distributed(steps_of_one, workers, way, case, steps, Path(folder) / "run", timeout_s=1800)[0]
+            medians.cpu_s.append(statistics.median(shown(each, steps).cpu_s))
+            medians.wall_s.append(statistics.median(shown(each, steps).wall_s))
+    return rows_of(f"{titled(name, workers)}, a process each", taken)
+
+
+def titled(name: str, workers: int) -> str:
+    """Of a case of loops."""
+    return f"loop, {name}" if workers == 1 else f"loop, {name}, {workers} processes"
+
+
+def shown(taken: Taken, steps: int) -> Taken:
+    """The first steps warm up; the last of rayseg ends with a checkpoint, and is not recorded."""
+    return Taken(taken.cpu_s[2 : steps - 1], taken.wall_s[2 : steps - 1])
 
 
 def turns_of_loops(case: tuple[int, ...], steps: int, folder: Path) -> dict[str, Taken]:
     """Seconds of the steps of both in this process: before the loop of rayseg gets a batch, the bare loop makes its step."""
+    run, batches = prepared(case, steps, folder)
+    bare = bare_step(run, batches[0])
+    taken = {way: Taken() for way in LOOPS}
+    found: dict[str, list[float]] = {way: [] for way in LOOPS}
+
+    def both(first: int, last: int) -> Iterator[Sequence[Batch]]:
+        for _ in range(first, last):
+            with recorded(taken["bare DDP"]):
+                found["bare DDP"].append(bare())
+            with recorded(taken["rayseg"]):
+                yield batches
+
+    run.batches = both
+    run.state.hooks["losses"] = _Remember(found["rayseg"])
+    fit(run)
+    torch.testing.assert_close(found["rayseg"], found["bare DDP"], rtol=TOLERANCE, atol=0)
+    return taken
+
+
+def steps_of_one(way: str, case: tuple[int, ...], steps: int, folder: Path) -> Taken:
+    """Seconds of the steps of one of them, with nothing of the other."""
+    run, batches = prepared(case, steps, folder)
+    taken = Taken()
+
+    def one(first: int, last: int) -> Iterator[Sequence[Batch]]:
+        for _ in range(first, last):
+            with recorded(taken):
+                yield batches
+
+    if way == "rayseg":
+        run.batches = one
+        fit(run)
+        return taken
+    bare = bare_step(run, batches[0])
+    for _ in one(0, steps):
+        bare()
+    return taken
+
+
+def prepared(case: tuple[int, ...], steps: int, folder: Path) -> tuple[Fit, list[Batch]]:
+    """A run of rayseg that scores nothing, and this process's share of the batch that all its steps have."""
     mine = slice(rank(), None, world_size())
-    batches = [Batch(images_of(case)[mine], batch(case)[1][mine], torch.arange(case[0])[mine])]
-    taken = {"bare DDP": Taken(), "rayseg": Taken()}
     config = tiny_experiment(
         model={"type": "torchvision_lraspp_mobilenet_v3_large"},
         **{"losses.dice": {"type": "dice", "weight": 3.0}, "sampling": {"type": "ohem"}, "schedule": {"type": "constant"}},
@@ -108,31 +175,22 @@ def turns_of_loops(case: tuple[int, ...], steps: int, folder: Path) -> dict[str,
     )
     run = assemble(config, LocalReporter(folder)).fit
     run.evaluate = lambda _: {"val/mIoU": 0.0}
+    return run, [Batch(images_of(case)[mine], batch(case)[1][mine], torch.arange(case[0])[mine])]
+
+
+def bare_step(run: Fit, batch: Batch) -> Callable[[], float]:
+    """One step of a loop that somebody writes by hand, with a copy of a run's network, and its loss; returns that."""
     model = DistributedDataParallel(copy.deepcopy(run.state.model).train())
     optimizer = torch.optim.SGD(model.parameters(), **SGD)
-    found: dict[str, list[float]] = {"bare DDP": [], "rayseg": []}
 
-    def bare() -> None:
+    def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        total, _ = run.mix(named_logits(model(batches[0].images)), batches[0].masks, step=0)
+        total, _ = run.mix(named_logits(model(batch.images)), batch.masks, step=0)
         (total * world_size()).backward()
         optimizer.step()
-        found["bare DDP"].append(total.item())
+        return total.item()
 
-    def both(first: int, last: int) -> Iterator[Sequence[Batch]]:
-        for _ in range(first, last):
-            began = time.process_time(), time.perf_counter()
-            bare()
-            record(taken["bare DDP"], began)
-            began = time.process_time(), time.perf_counter()
-            yield batches
-            record(taken["rayseg"], began)
-
-    run.batches = both
-    run.state.hooks["losses"] = _Remember(found["rayseg"])
-    fit(run)
-    torch.testing.assert_close(found["rayseg"], found["bare DDP"], rtol=TOLERANCE, atol=0)
-    return taken
+    return step
 
 
 class _Remember:
@@ -146,10 +204,13 @@ class _Remember:
         self.found.append(parts["loss"].item())
 
 
-def record(taken: Taken, began: tuple[float, float]) -> None:
-    """Add the time since."""
-    taken.cpu_s.append(time.process_time() - began[0])
-    taken.wall_s.append(time.perf_counter() - began[1])
+@contextmanager
+def recorded(taken: Taken) -> Iterator[None]:
+    """Add the time that it takes."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield
+    taken.cpu_s.append(time.process_time() - cpu)
+    taken.wall_s.append(time.perf_counter() - wall)
 
 
 def goals(rows: list[Row]) -> list[dict[str, Any]]:
@@ -177,8 +238,10 @@ def main() -> None:
     for name, case in (SMOKE if options.smoke else CASES).items():
         rows += losses(name, case, options.reference, rounds)
     for name, case in (SMOKE if options.smoke else {"camvid": CASES["camvid"]}).items():
-        for workers in (1, 2):
+        for workers in (2,) if options.smoke else (1, 2):
             rows += loop(name, case, steps, workers)
+        for workers in (1,) if options.smoke else (1, 2):
+            rows += alone(name, case, min(steps, ALONE), workers, -(-rounds // 2))
     finish(result("step", rows, [] if options.smoke else goals(rows)), options)
 
 
