@@ -27,13 +27,14 @@ class FiniteGuard:
 
     def observe(self, step: int, parts: Mapping[str, Tensor]) -> None:
         """Look at the loss of one step, without a transfer to the host."""
-        bad = ~torch.stack([torch.isfinite(value) for value in parts.values()]).all()
-        first = torch.full_like(bad, -1, dtype=torch.int64) if self._first is None else self._first
-        newly = bad & (first < 0)
+        values = torch.stack([value.detach().double() for value in parts.values()])
+        first = torch.full_like(values[0], -1, dtype=torch.int64) if self._first is None else self._first
+        none_before = first < 0
+        newly = none_before & ~torch.isfinite(values).all()
         self._first = torch.where(newly, torch.full_like(first, step), first)
         self._parts = {
-            name: torch.where(newly | (first < 0), value.detach().double(), self._parts.get(name, value.detach().double()))
-            for name, value in parts.items()
+            name: torch.where(none_before, value, self._parts.get(name, value))
+            for name, value in zip(parts, values.unbind(), strict=True)
         }
 
     def check(self, last_good: str | None) -> None:

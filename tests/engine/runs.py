@@ -107,6 +107,7 @@ def stop(config: ExperimentConfig, directory: Path, after: int, logged: Log | No
     try:
         fit(start(config, directory, into({} if logged is None else logged), {"stop": StopAfter(after)}))
     except Stopped:
+        barrier()  # rank 0 has waited for its last checkpoint, which others would look for too early
         return
     raise AssertionError("the run was not stopped")
 

@@ -97,7 +97,8 @@ def test_start_checkpoint_and_record_are_measured() -> None:
 
 def test_both_loops_make_the_same_steps() -> None:
     printed = run("step", "--smoke")
-    assert "| loop, smoke | rayseg | 1 |" in printed
+    assert "| loop, smoke, 2 processes | rayseg | 1 |" in printed
+    assert "| loop, smoke, a process each | rayseg | 1 |" in printed
     assert "| losses, smoke | plain | 1 |" in printed
 
 
