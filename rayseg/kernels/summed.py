@@ -50,7 +50,7 @@ class _Summed(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.compute = partial(backend.cross_entropy, inputs, class_weight, label_smoothing)
         sums, ctx.gradient = ctx.compute()
-        ctx.save_for_backward(logits)
+        ctx.save_for_backward(logits, inputs.target, class_weight)
         loss, weight = (each.to(logits.dtype) for each in sums)
         ctx.mark_non_differentiable(weight)
         return loss, weight
@@ -59,8 +59,8 @@ class _Summed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None]:
         gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None:  # an earlier pass back had it; this is also proof that the logits are still the same
-            (_,) = ctx.saved_tensors
+        if gradient is None:  # an earlier pass back had it; these are also proof that nobody wrote into them meanwhile
+            _, _, _ = ctx.saved_tensors
             _, gradient = ctx.compute()
         return gradient.mul_(grad_outputs[0]), None, None, None, None
 

@@ -150,6 +150,22 @@ def test_just_the_tables_of_codes_that_pillow_refuses_are_left_to_it() -> None:
     assert 20 < refused < 130
 
 
+@pytest.mark.parametrize(
+    ("mode", "marker", "at", "value"),
+    [("RGB", 0xC0, 12, 4), ("RGB", 0xC0, 18, 5), ("L", 0xC0, 11, 0x51), ("L", 0xC0, 11, 0x10), ("RGB", 0xE0, 1, 0x02)],
+    ids=["a table of steps", "that of another component", "five blocks across", "none down", "a part that nobody knows"],
+)
+def test_a_number_in_the_header_that_pillow_refuses_is_left_to_it(mode: str, marker: int, at: int, value: int) -> None:
+    needs_compiler()
+    whole = jpeg(24, 40, mode=mode)
+    assert jpeg_size(whole) == (24, 40)
+    spoiled = bytearray(whole)
+    spoiled[whole.index(bytes([0xFF, marker])) + at] = value
+    with pytest.raises(OSError, match="image"):
+        decoded(bytes(spoiled))
+    assert jpeg_size(bytes(spoiled)) is None
+
+
 def test_a_size_that_the_file_cannot_hold_and_one_that_pillow_refuses_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     needs_compiler()
     whole = jpeg(16, 24)

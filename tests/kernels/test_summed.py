@@ -159,6 +159,19 @@ def test_the_gradient_may_be_taken_again_but_has_none_itself(backend: Any) -> No
 
 
 @summing
+@pytest.mark.parametrize("changed", ["logits", "labels", "weights"])
+def test_the_gradient_is_not_taken_again_of_what_was_written_into_meanwhile(backend: Any, changed: str) -> None:
+    leaf, target = batch(6, 1, 3, 4, 4, 16, 16)
+    logits, weight = leaf.requires_grad_() * 1, torch.ones(3)
+    loss = summed_cross_entropy(logits, target, ignore_index=VOID, backend=backend, class_weight=weight).loss
+    torch.autograd.backward([loss], retain_graph=True)
+    with torch.no_grad():
+        {"logits": logits, "labels": target, "weights": weight}[changed].zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.backward([loss])
+
+
+@summing
 def test_what_does_not_fit_is_refused(backend: Native) -> None:
     logits, target = torch.zeros(1, 3, 4, 4), torch.zeros(1, 8, 8).long()
     with pytest.raises(ShapeError, match=r"class weights \(2,\) for logits of 3 classes; expected \(3,\)"):

@@ -123,7 +123,8 @@ inline bool read_frame(Header& header, const uint8_t* at, const uint8_t* end) {
   if ((header.components != 1 && header.components != 3) || end - at < 6 + 3 * header.components) return false;
   for (int i = 0; i < header.components; i++) {
     const uint8_t* one = at + 6 + 3 * i;
-    header.component[i] = {one[0], one[1] >> 4, one[1] & 15, one[2] & 3, 0, 0};
+    if (one[2] > 3 || one[1] >> 4 == 0 || one[1] >> 4 > 4 || (one[1] & 15) == 0 || (one[1] & 15) > 4) return false;
+    header.component[i] = {one[0], one[1] >> 4, one[1] & 15, one[2], 0, 0};
   }
   Component& first = header.component[0];
   if (header.components == 1) first.across = first.down = 1;
@@ -179,7 +180,7 @@ inline bool read_header(const uint8_t* data, int64_t size, Header& header) {
     else if (marker == 0xda) {
       header.scan = next, header.end = end;
       return read_scan(header, body, next) && is_luma(header) && can_be_whole(header);
-    } else if (marker >= 0xc0 && marker <= 0xcf) return false;
+    } else if (marker >> 4 != 0xe && marker != 0xfe) return false;  // neither of an application nor a comment
     if (!fine) return false;
     at = next;
   }
