@@ -17,6 +17,7 @@ import torch
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 
 import ray
 from rayseg.build import Components, Decision, keeping, open_choices, pick_device
@@ -164,9 +165,13 @@ def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, gate: Any =
 def run_trainer(trainer: TorchTrainer, info: RunInfo, desk: Any) -> ray.train.Result:
     """``fit``, with a fault of the user's own raised as itself.
 
+    Ray writes what it knows of checkpoints over what it knew, and a kill may leave half of it, with which it begins no run; so
+    the workers tell it anew which there are.
+
     Raises:
         RaysegError: the fault that a worker left at the desk.
     """
+    (Path(info.directory) / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
     try:
         result = trainer.fit()
     except ray.train.TrainingFailedError as error:

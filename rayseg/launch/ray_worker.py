@@ -107,6 +107,22 @@ class TrainReporter:
         if self._kept.optimizer == "newest":
             strip_older(self._history.path.parent, step_of(checkpoint))
 
+    def recall(self) -> None:
+        """Tell Ray of whole checkpoints in the run's directory that it does not know, which it keeps or drops; a collective.
+
+        It is told of each when it is whole, and a kill may come between the two; what it was told in an earlier call is not
+        believed (see ``run_trainer``).
+        """
+        known = ray.train.get_checkpoint()
+        after, scores = -1 if known is None else step_of(Path(known.path)), dict(self._history.rows())
+        for step, place in broadcast_object(_whole_after(self._history.path.parent, after) if is_main() else None):
+            row = scores.get(step, {})
+            ray.train.report(
+                {"step": step, **row, SCORE: row.get(self._kept.best, math.nan)},
+                checkpoint=ray.train.Checkpoint.from_directory(place) if is_main() else None,
+                checkpoint_upload_mode=ray.train.CheckpointUploadMode.NO_UPLOAD,
+            )
+
     def latest(self) -> Path | None:
         """The newest of what Ray resumes this attempt from and what the run's directory holds, such as from one process."""
         checkpoint = ray.train.get_checkpoint()
@@ -160,9 +176,16 @@ def _train(info: RunInfo, tracker: Tracker, desk: Any, gate: Any) -> dict[str, f
     require_shared(directory)
     reporter = TrainReporter(tracker, History(directory / "metrics.jsonl"), kept, gate, partial(_leave, desk, info))
     try:
+        reporter.recall()
         return run_worker(info, reporter, tracker)
     finally:
         reporter.close()
+
+
+def _whole_after(run: Path, step: int) -> list[tuple[int, str]]:
+    """Checkpoints in Ray's layout, by step."""
+    later = ((step_of(each.parent), each.parent) for each in run.glob("checkpoint_*/manifest.json"))
+    return sorted((at, str(place)) for at, place in later if at > step and is_whole(place))
 
 
 def require_shared(directory: Path) -> None:

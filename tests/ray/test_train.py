@@ -138,6 +138,22 @@ def test_a_checkpoint_is_nobody_s_before_it_is_whole_and_one_that_cannot_be_writ
     assert not list((storage / "late").glob(".checkpoint*"))
 
 
+def test_a_checkpoint_that_ray_was_not_told_of_is_dropped_like_others_and_half_of_what_it_knew_ends_no_run(
+    runs: dict[int, TrainResult],
+) -> None:
+    """The driver was killed before a checkpoint was registered, or while Ray wrote down that it was."""
+    before = runs[1]
+    kept = sorted(before.directory.glob("checkpoint_2*"))
+    lost = shutil.copytree(kept[-1], before.directory / "checkpoint_2026-01-01_00-00-00.000000")
+    manifest = json.loads((lost / "manifest.json").read_text())
+    (lost / "manifest.json").write_text(json.dumps({**manifest, "step": 5}))
+    (known,) = before.directory.glob("checkpoint_manager*")
+    known.write_text(known.read_text()[:20])
+    again = rayseg.train(before.config)
+    assert (again.last_checkpoint, again.metrics) == (before.last_checkpoint, before.metrics)
+    assert sorted(before.directory.glob("checkpoint_2*")) == kept
+
+
 def test_a_worker_that_does_not_see_the_run_s_directory_does_not_begin(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"tracking\.storage: .* is not the driver's; choose a directory that every node sees"
