@@ -18,7 +18,7 @@ from rayseg.engine.guard import FiniteGuard, check_weights
 from rayseg.engine.hooks import call_hooks
 from rayseg.engine.memory import kept_memory
 from rayseg.engine.plan import Plan, Schedule
-from rayseg.engine.reporter import Reporter
+from rayseg.engine.reporter import Reporter, StopRun
 from rayseg.engine.saving import Saver, by_main
 from rayseg.engine.scores import number, observe
 from rayseg.engine.state import TrainState
@@ -101,7 +101,11 @@ def fit(run: Fit) -> dict[str, float]:
         _resume(run)
         call_hooks(state.hooks, "on_start", run)
         if not run.ended:
-            _train(run)
+            try:
+                _train(run)
+            except StopRun:  # on every rank
+                by_main(run.saver.wait)
+                raise
         by_main(run.saver.wait)
         call_hooks(state.hooks, "on_end", run)
     barrier()  # what rank 0 has written is there for all

@@ -13,7 +13,11 @@ from rayseg.collective import barrier, is_main
 from rayseg.engine.checkpoint import ResumeState, newest_whole, strip_older
 from rayseg.engine.history import History
 
-__all__ = ["LocalReporter", "Reporter", "checkpoint_name"]
+__all__ = ["LocalReporter", "Reporter", "StopRun", "checkpoint_name"]
+
+
+class StopRun(Exception):
+    """Raised on every rank by a reporter: the run ends here, with what it has."""
 
 
 def checkpoint_name(step: int) -> str:

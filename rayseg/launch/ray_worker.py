@@ -22,12 +22,13 @@ from rayseg.collective import broadcast_object, is_main
 from rayseg.config import CheckpointConfig
 from rayseg.engine.checkpoint import is_whole, newest_whole, step_of, strip_older
 from rayseg.engine.history import History
+from rayseg.engine.reporter import StopRun
 from rayseg.errors import ConfigError, Problem, RaysegError
 from rayseg.launch.desk import DeskStore, DeskTold
 from rayseg.launch.groups import claim_group
 from rayseg.launch.keepers import place_here
 from rayseg.launch.records import closing, own_trackers, run_tracker
-from rayseg.launch.run import RunInfo, StopRun, run_worker
+from rayseg.launch.run import RunInfo, run_worker
 from rayseg.tracking import NullTracker, Tracker, TrackerGroup
 
 __all__ = ["SCORE", "TrainReporter", "fault_key", "require_shared", "train_worker"]

@@ -16,13 +16,14 @@ from rayseg.collective import is_main
 from rayseg.config import ExperimentConfig, flatten, plain, read_config_file, to_yaml
 from rayseg.data import KeepingPlace, LabelCounts
 from rayseg.engine import Reporter, borrowed_generators, fit, set_generators
+from rayseg.engine.reporter import StopRun
 from rayseg.errors import ConfigError, Problem
 from rayseg.launch.eager import told_eager
 from rayseg.launch.pictures import Pictures
 from rayseg.launch.spans import SPANS, recorded_span
 from rayseg.tracking import Tracker
 
-__all__ = ["RunInfo", "StopRun", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
+__all__ = ["RunInfo", "TrainResult", "check_same_run", "named", "prepare_directory", "run_worker", "stopped_by"]
 
 #: Leaves that may change between the parts of one run: they do not change what is computed.
 _FREE = (
@@ -40,10 +41,6 @@ _FREE = (
 
 #: Of a tag that says more than a name.
 _TAG_CHARACTERS = 500
-
-
-class StopRun(Exception):
-    """Raised on every rank by a reporter: the run ends here, with what it has."""
 
 
 class Until:

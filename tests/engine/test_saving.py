@@ -17,6 +17,7 @@ from rayseg.engine import Fit, LocalReporter, fit, read_checkpoint, write_checkp
 from rayseg.engine.checkpoint import is_whole
 from rayseg.engine.saving import Saver, snapshot
 from rayseg.errors import CheckpointError
+from rayseg.launch.run import Until
 from rayseg.testing import tiny_experiment
 from tests.engine.runs import differences
 
@@ -89,6 +90,21 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_where_the_next_is_due_
     assert made.state.step == min(fails + 2, 6)
     whole = [path.name for path in tmp_path.glob("checkpoints/*")]
     assert sorted(whole) == [f"step_{step:08d}" for step in (2, 4) if step < fails]
+
+
+def test_a_part_of_a_run_whose_last_checkpoint_cannot_be_written_has_not_ended_well(tmp_path: Path) -> None:
+    """The next part, of another recipe, would go on from the one before."""
+
+    def write(directory: Path, tensors: Any, texts: Any, *, step: int) -> Path:
+        if step == 4:
+            raise CheckpointError("the disk is full")
+        return write_checkpoint(directory, tensors, texts, step=step)
+
+    made = run(tmp_path, write)
+    made.reporter = Until(made.reporter, 4)
+    with pytest.raises(CheckpointError, match="the disk is full"):
+        fit(made)
+    assert made.state.step == 4
 
 
 def test_a_full_disk_is_told_as_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
