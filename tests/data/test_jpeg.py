@@ -314,3 +314,14 @@ def test_a_damaged_mask_is_told_with_its_name() -> None:
     for spoiled in (data[:-3], data[:12], data[:8] + b"\xff" * 4 + data[12:], data[:8] + b"\xff" * 8 + data[16:]):
         with pytest.raises(DataError, match=r"street7: mask of .* cannot be unpacked"):
             decode_mask(spoiled, "street7")
+
+
+def test_a_jpeg_with_more_than_padding_before_a_restart_is_left_to_pillow() -> None:
+    """Whether such a byte was read already depended on how far ahead codes are read."""
+    needs_compiler()
+    data = jpeg(24, 60, restart_marker_blocks=2)
+    assert jpeg_region(data, None, (0, 24, 0, 60)) is not None
+    at = data.index(b"\xff\xd0")
+    damaged = data[:at] + b"\x12" + data[at:]
+    assert jpeg_size(damaged) == (24, 60)
+    assert jpeg_region(damaged, None, (0, 24, 0, 60)) is None

@@ -32,7 +32,7 @@ class Bits {
         return;
       }
     }
-    fill_slowly();
+    *this = filled(*this);
   }
 
   uint32_t peek(int bits) const { return uint32_t(held_ >> (64 - bits)); }
@@ -41,8 +41,9 @@ class Bits {
   int64_t count() const { return count_; }
   bool ran_out() const { return 8 * zeros_ > count_; }
 
-  // Skips a restart marker; the bits before it are padding.
+  // Skips a restart marker; the bits before it, fewer than eight, are padding.
   bool restart() {
+    if (count_ - 8 * zeros_ > 7) return false;
     held_ = 0, count_ = 0, zeros_ = 0;
     if (end_ - at_ < 2 || at_[0] != 0xff || (at_[1] & 0xf8) != 0xd0) return false;
     at_ += 2;
@@ -63,8 +64,10 @@ class Bits {
   }
 
  private:
-  __attribute__((noinline)) void fill_slowly() {
-    while (count_ <= 56) held_ |= uint64_t(next()) << (56 - count_), count_ += 8;
+  // By value: one whose address is taken would not stay in registers.
+  __attribute__((noinline)) static Bits filled(Bits bits) {
+    while (bits.count_ <= 56) bits.held_ |= uint64_t(bits.next()) << (56 - bits.count_), bits.count_ += 8;
+    return bits;
   }
 
   uint8_t next() {
@@ -79,18 +82,27 @@ class Bits {
   int64_t count_ = 0, zeros_ = 0;  // no int32_t, of which coefficients are: writing those must not seem to change these
 };
 
-inline Code longer(Bits& bits, const Huffman& codes) {
-  const int32_t code = int32_t(bits.peek(16));
+// A code, and how long it is.
+struct Long {
+  Code code;
+  int length;
+};
+
+// Of more bits than are looked up, at the begin of sixteen.
+__attribute__((noinline)) inline Long longer(int32_t sixteen, const Huffman& codes) {
   int length = Huffman::kAhead + 1;
-  while (length <= 16 && code >= codes.last[length]) length++;
-  if (length > 16) return Code::of(0, 0, 0, 0);
-  bits.drop(length);
-  return codes.meant_by(codes.symbols[((code >> (16 - length)) + codes.shift[length]) & 255], 0);
+  while (length <= 16 && sixteen >= codes.last[length]) length++;
+  if (length > 16) return {Code::of(0, 0, 0, 0), 0};
+  return {codes.meant_by(codes.symbols[((sixteen >> (16 - length)) + codes.shift[length]) & 255], 0), length};
 }
 
 inline Code next(Bits& bits, const Huffman& codes) {
   const Code code = codes.ahead[bits.peek(Huffman::kAhead)];
-  if (__builtin_expect(code.bits() == 0, false)) return longer(bits, codes);
+  if (__builtin_expect(code.bits() == 0, false)) {
+    const Long found = longer(int32_t(bits.peek(16)), codes);
+    bits.drop(found.length);
+    return found.code;
+  }
   bits.drop(code.bits());
   return code;
 }
@@ -102,10 +114,15 @@ inline int32_t number(Bits& bits, int size) {
   return value;
 }
 
+// So many codes that are looked up are read one after the other without asking how many bits are left.
+constexpr int kTogether = 5;
+static_assert(kTogether * Huffman::kAhead <= 57, "as many bits as there are at least");
+
 // One block. `out` takes its coefficients times their quants, in rows, and must be zero; not wanted, they are passed over.
 // Returns the highest place that is looked at, in zigzag order: 0 for one that is flat; or -1 for a code that there is not.
 template <bool kWanted>
-inline int block(Bits& bits, const Huffman& dc, const Huffman& ac, const uint16_t* quants, int16_t& last, int32_t* out) {
+inline int block(Bits& from, const Huffman& dc, const Huffman& ac, const uint16_t* quants, int16_t& last, int32_t* out) {
+  Bits bits = from;  // in registers
   bits.fill();
   const Code first = next(bits, dc);
   if (first.step() == 0) return -1;
@@ -113,20 +130,23 @@ inline int block(Bits& bits, const Huffman& dc, const Huffman& ac, const uint16_
   if (kWanted) out[0] = last * quants[0];
   int place = 0, highest = 0;
   while (place < 63) {
-    if (bits.count() < 32) bits.fill();
-    const Code code = next(bits, ac);
-    place += code.step();
-    if (place > 63 || code.step() == 0) {
-      if (code.step() == Code::kEnd) break;
-      return -1;
+    bits.fill();
+    for (int read = 0; read < kTogether && place < 63; read++) {
+      Code code = ac.ahead[bits.peek(Huffman::kAhead)];
+      if (__builtin_expect(code.bits() && !code.left(), true)) bits.drop(code.bits());
+      else bits.fill(), code = next(bits, ac), read = kTogether;
+      place += code.step();
+      if (code.step() == 0 || (place > 63 && code.step() != Code::kEnd)) return -1;
+      if (place > 63) break;
+      if (!kWanted) {
+        bits.drop(code.left());
+        continue;
+      }
+      const int at = kZigzag[highest = place];
+      out[at] = (code.left() ? number(bits, code.left()) : code.value()) * quants[at];
     }
-    if (!kWanted) {
-      bits.drop(code.left());
-      continue;
-    }
-    const int at = kZigzag[highest = place];
-    out[at] = (code.left() ? number(bits, code.left()) : code.value()) * quants[at];
   }
+  from = bits;
   return highest;
 }
 

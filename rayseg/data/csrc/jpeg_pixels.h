@@ -36,7 +36,7 @@ inline void transform(const int32_t* in, int32_t* out) {
   }
 }
 
-// Rows become columns.
+// Rows become columns; the second of the two, of samples, saturates to 0 .. 255.
 #if defined(__AVX2__)
 inline void turned(const int32_t* in, int32_t* out) {
   __m256i row[8], pair[8], four[8];
@@ -59,10 +59,37 @@ inline void turned(const int32_t* in, int32_t* out) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 8 * x + 32), high);
   }
 }
+
+inline void put_turned(const int32_t* in, uint8_t* out, int64_t stride) {
+  const __m256i middle = _mm256_set1_epi32(128);
+  const auto shifted = [&](int x) {
+    return _mm256_add_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + 8 * x)), middle);
+  };
+  const auto four = [&](int x) {  // columns x .. x + 3 of rows 0 .. 3 and 4 .. 7, row by row
+    const __m256i columns = _mm256_packus_epi16(
+        _mm256_packs_epi32(shifted(x), shifted(x + 1)), _mm256_packs_epi32(shifted(x + 2), shifted(x + 3)));
+    const __m128i turn = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm256_shuffle_epi8(columns, _mm256_broadcastsi128_si256(turn));
+  };
+  const auto put = [&](int y, __m128i rows) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + y * stride), rows);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + (y + 1) * stride), _mm_unpackhi_epi64(rows, rows));
+  };
+  const __m256i left = four(0), right = four(4);
+  const __m256i low = _mm256_unpacklo_epi32(left, right), high = _mm256_unpackhi_epi32(left, right);
+  put(0, _mm256_castsi256_si128(low)), put(2, _mm256_castsi256_si128(high));
+  put(4, _mm256_extracti128_si256(low, 1)), put(6, _mm256_extracti128_si256(high, 1));
+}
 #else
 inline void turned(const int32_t* in, int32_t* out) {
   for (int y = 0; y < 8; y++) {
     for (int x = 0; x < 8; x++) out[8 * x + y] = in[8 * y + x];
+  }
+}
+
+inline void put_turned(const int32_t* in, uint8_t* out, int64_t stride) {
+  for (int y = 0; y < 8; y++) {
+    for (int x = 0; x < 8; x++) out[y * stride + x] = clamped(in[8 * x + y] + 128);
   }
 }
 #endif
@@ -78,10 +105,7 @@ inline void samples(const int32_t* coefficients, bool flat, uint8_t* out, int64_
   transform<11>(coefficients, once);
   turned(once, other);
   transform<18>(other, once);
-  turned(once, other);
-  for (int y = 0; y < 8; y++) {
-    for (int x = 0; x < 8; x++) out[y * stride + x] = clamped(other[8 * y + x] + 128);
-  }
+  put_turned(once, out, stride);
 }
 
 // Chroma between two rows, `near` three times as much as `far`; with `far` null the row itself, once.
