@@ -5,8 +5,9 @@ MMSegmentation, and with ours, plainly, fused, and fused with channels last and 
 these with the mean of the logits as a loss, which costs nothing: no loss can be quicker. ``loop`` is ``rayseg.engine.fit`` with
 batches in memory and the bare loop under DistributedDataParallel on the same network, batches and loss, in one process and in
 two, of which the first is shown. Their steps take turns in one process, where both have the memory that rayseg keeps for its
-own, and their losses are equal after each: the ratio is what rayseg's loop does besides. In ``a process each`` the bare loop
-has memory as Python hands it out: each round starts both, and has the medians of their steps:
+own, and their losses are equal after each: the ratio is what rayseg's loop does besides. In ``a process each`` MMSegmentation's
+losses and the bare loop have memory as Python hands it out, and rayseg what it keeps in a run: each round starts all ways, and
+has the medians of their steps:
 
     python experiments/benchmarks/step.py --reference /path/to/packages --out step.json --png step.png
 """
@@ -18,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 from rayseg.build import assemble
 from rayseg.collective import rank, world_size
 from rayseg.engine import Fit, LocalReporter, fit
+from rayseg.engine.memory import kept_memory
 from rayseg.kernels import compiled_backend
 from rayseg.models import named_logits, torchvision_lraspp_mobilenet_v3_large
 from rayseg.testing import run_distributed, tiny_experiment
@@ -43,13 +45,14 @@ SMOKE = {"smoke": (2, 5, 64, 96, 8)}
 SYNTHETIC_CLASSES = 9
 FASTER, OVERHEAD = 2.0, 1.02
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
-#: Steps of a loop that has a process of its own.
+#: Steps in a process of its own.
 ALONE = 11
 #: How far two sums of gradients drift apart in a few steps.
 TOLERANCE = 1e-3
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOOPS = ("bare DDP", "rayseg")
+BEST = "fused, channels last"
 
 
 def stepper(network: nn.Module, loss: Loss, case: tuple[int, ...], *, last: bool) -> Callable[[], float]:
@@ -70,6 +73,11 @@ def stepper(network: nn.Module, loss: Loss, case: tuple[int, ...], *, last: bool
     return step
 
 
+def nothing(logits: Tensor, _: Tensor) -> Tensor:
+    """A loss that costs nothing."""
+    return logits.mean()
+
+
 def images_of(case: tuple[int, ...]) -> Tensor:
     """Noise."""
     return torch.randn(case[0], 3, case[2], case[3], generator=torch.Generator().manual_seed(1))
@@ -83,10 +91,10 @@ def losses(name: str, case: tuple[int, ...], reference: str | None, rounds: int)
     if reference:
         ways = {"mmseg": (of_mmseg(case, reference), False), **ways}
     if compiled_backend() is not None:
-        ways |= {"fused": (ours(case, "fused"), False), "fused, channels last": (ours(case, "fused"), True)}
+        ways |= {"fused": (ours(case, "fused"), False), BEST: (ours(case, "fused"), True)}
     steps = {way: stepper(network, loss, case, last=last) for way, (loss, last) in ways.items()}
     first = {way: [step(), step()] for way, step in steps.items()}
-    steps["no loss"] = stepper(network, lambda logits, _: logits.mean(), case, last=True)
+    steps["no loss"] = stepper(network, nothing, case, last=True)
     for way, values in first.items():
         torch.testing.assert_close(values, next(iter(first.values())), rtol=TOLERANCE, atol=0, msg=f"{way} differs: {first}")
     return rows_of(f"losses, {name}", turns(steps, rounds))
@@ -100,17 +108,35 @@ def loop(name: str, case: tuple[int, ...], steps: int, workers: int) -> list[Row
     return rows_of(titled(name, workers), {way: shown(each, steps) for way, each in taken.items()})
 
 
-def alone(name: str, case: tuple[int, ...], steps: int, workers: int, rounds: int) -> list[Row]:
-    """Rows of both loops, each in processes of its own, which start anew in every round."""
+def losses_alone(name: str, case: tuple[int, ...], steps: int, reference: str, rounds: int) -> list[Row]:
+    """Rows of a step with MMSegmentation's losses, with ours and with none, each in a process of its own."""
+
+    def started(way: str) -> list[Taken]:
+        return run_distributed(steps_of_losses, 1, way, case, steps, reference, timeout_s=1800)
+
+    return alone(f"losses, {name}", ("mmseg", BEST, "no loss"), started, steps, rounds)
+
+
+def loop_alone(name: str, case: tuple[int, ...], steps: int, workers: int, rounds: int) -> list[Row]:
+    """Rows of both loops, each in processes of its own."""
     case = (case[0], SYNTHETIC_CLASSES, *case[2:])
-    taken = {way: Taken() for way in LOOPS}
+
+    def started(way: str) -> list[Taken]:
+        with tempfile.TemporaryDirectory() as folder:
+            return run_distributed(steps_of_one, workers, way, case, steps, Path(folder) / "run", timeout_s=1800)
+
+    return alone(titled(name, workers), LOOPS, started, steps, rounds)
+
+
+def alone(title: str, ways: Sequence[str], started: Callable[[str], list[Taken]], steps: int, rounds: int) -> list[Row]:
+    """Rows of ways whose processes start anew in every round; the first process of each is shown."""
+    taken = {way: Taken() for way in ways}
     for _ in range(rounds):
         for way, medians in taken.items():
-            with tempfile.TemporaryDirectory() as folder:
-                each = run_distributed(steps_of_one, workers, way, case, steps, Path(folder) / "run", timeout_s=1800)[0]
-            medians.cpu_s.append(statistics.median(shown(each, steps).cpu_s))
-            medians.wall_s.append(statistics.median(shown(each, steps).wall_s))
-    return rows_of(f"{titled(name, workers)}, a process each", taken)
+            each = shown(started(way)[0], steps)
+            medians.cpu_s.append(statistics.median(each.cpu_s))
+            medians.wall_s.append(statistics.median(each.wall_s))
+    return rows_of(f"{title}, a process each", taken)
 
 
 def titled(name: str, workers: int) -> str:
@@ -144,8 +170,21 @@ def turns_of_loops(case: tuple[int, ...], steps: int, folder: Path) -> dict[str,
     return taken
 
 
+def steps_of_losses(way: str, case: tuple[int, ...], steps: int, reference: str) -> Taken:
+    """Seconds of the steps with some losses."""
+    torch.manual_seed(0)
+    loss = of_mmseg(case, reference) if way == "mmseg" else ours(case, "fused") if way == BEST else nothing
+    step = stepper(torchvision_lraspp_mobilenet_v3_large(case[1]), loss, case, last=way != "mmseg")
+    taken = Taken()
+    with nullcontext() if way == "mmseg" else kept_memory(torch.device("cpu")):
+        for _ in range(steps):
+            with recorded(taken):
+                step()
+    return taken
+
+
 def steps_of_one(way: str, case: tuple[int, ...], steps: int, folder: Path) -> Taken:
-    """Seconds of the steps of one of them, with nothing of the other."""
+    """Seconds of the steps of one loop, with nothing of the other."""
     run, batches = prepared(case, steps, folder)
     taken = Taken()
 
@@ -215,7 +254,7 @@ def recorded(taken: Taken) -> Iterator[None]:
 
 def goals(rows: list[Row]) -> list[dict[str, Any]]:
     """Of each case."""
-    fast = [row for row in rows if row["way"] == "fused, channels last" and rows[0]["way"] == "mmseg"]
+    fast = [row for row in rows if row["way"] == BEST and rows[0]["way"] == "mmseg"]
     words = (
         "LR-ASPP with hard examples and Dice, channels last and torch's fused SGD, against MMSegmentation's losses with neither"
     )
@@ -237,11 +276,13 @@ def main() -> None:
     rows: list[Row] = []
     for name, case in (SMOKE if options.smoke else CASES).items():
         rows += losses(name, case, options.reference, rounds)
+        if options.reference and compiled_backend() is not None:
+            rows += losses_alone(name, case, min(steps, ALONE), options.reference, -(-rounds // 2))
     for name, case in (SMOKE if options.smoke else {"camvid": CASES["camvid"]}).items():
         for workers in (2,) if options.smoke else (1, 2):
             rows += loop(name, case, steps, workers)
         for workers in (1,) if options.smoke else (1, 2):
-            rows += alone(name, case, min(steps, ALONE), workers, -(-rounds // 2))
+            rows += loop_alone(name, case, min(steps, ALONE), workers, -(-rounds // 2))
     finish(result("step", rows, [] if options.smoke else goals(rows)), options)
 
 
