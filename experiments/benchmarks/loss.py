@@ -1,10 +1,10 @@
 """What the loss path costs: logits at a quarter of the size, cross-entropy with hard examples and three times Dice, and back.
 
-Every way is run in turn in one process, one thread, and what counts is CPU time over that of MMSegmentation's own classes, or
-of the plain way where these are not there (``--reference DIR`` names a directory with mmsegmentation 1.2, mmengine and
-mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is the growth of the largest size of a process.
-``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache. ``cross-entropy
-alone`` is upsampling and cross-entropy by torch's own functions, and by ours:
+Every way is run in turn in one process, with one thread and with all, and what counts is CPU time over that of MMSegmentation's
+own classes, or of the plain way where these are not there (``--reference DIR`` names a directory with mmsegmentation 1.2,
+mmengine and mmcv-lite). Each must agree with the first in loss and gradient. Extra memory is the growth of the largest size
+of a process. ``exp`` is as many exponentials as there are logits at full size, of values that stay in the first cache.
+``cross-entropy alone`` is upsampling and cross-entropy by torch's own functions, and by ours:
 
     python experiments/benchmarks/loss.py --reference /path/to/packages --out loss.json --png loss.png
 
@@ -255,6 +255,22 @@ def on_gpu(options: argparse.Namespace) -> None:
     finish(result("loss_cuda", rows, reached, device.type), options, what=("gpu_ratio", "peak_ratio"))
 
 
+def on_cpu(name: str, case: tuple[int, ...], options: argparse.Namespace, *, main: bool) -> tuple[list[Row], list[Any]]:
+    """Rows of a case; in its main table memory and goals, too."""
+    absent = {"mmseg": not options.reference, "compiled": options.smoke, "fused": compiled_backend() is None}
+    ways = tuple(options.ways or (way for way in WAYS if not absent.get(way)))
+    rounds = 1 if options.smoke else options.rounds
+    rows, simple = measured(name, case, ways, options.reference, rounds), alone(name, case, rounds)
+    if not main:
+        return [*rows, *simple], []
+    with_memory(rows, options.reference)
+    reached = goals(rows)
+    if len(simple) > 1:
+        words = f"loss, {name}: cross-entropy alone against torch's functions, CPU time"
+        reached.append(goal(words, simple[1]["cpu_ratio"][1], least=AGAINST_TORCH))
+    return [*rows, *simple], reached
+
+
 def main() -> None:
     """Measure, and write what was found."""
     parser = arguments(__doc__)
@@ -270,19 +286,13 @@ def main() -> None:
     if options.peak:
         print(peak_bytes((CASES | SMOKE)[options.case], options.peak, options.reference))
         return
-    absent = {"mmseg": not options.reference, "compiled": options.smoke, "fused": compiled_backend() is None}
-    ways = tuple(options.ways or (way for way in WAYS if not absent.get(way)))
     rows, reached = [], []
-    for name, case in (SMOKE if options.smoke else CASES).items():
-        of_case = measured(name, case, ways, options.reference, 1 if options.smoke else options.rounds)
-        if not options.smoke:
-            with_memory(of_case, options.reference)
-            reached += goals(of_case)
-        simple = alone(name, case, 1 if options.smoke else options.rounds)
-        rows += [*of_case, *simple]
-        if not options.smoke and len(simple) > 1:
-            words = f"loss, {name}: cross-entropy alone against torch's functions, CPU time"
-            reached.append(goal(words, simple[1]["cpu_ratio"][1], least=AGAINST_TORCH))
+    for threads in (1,) if options.smoke else sorted({1, len(os.sched_getaffinity(0))}):
+        torch.set_num_threads(threads)
+        for name, case in (SMOKE if options.smoke else CASES).items():
+            found, goals_of_case = on_cpu(name, case, options, main=threads == 1 and not options.smoke)
+            rows += found
+            reached += goals_of_case
     finish(result("loss", rows, reached), options)
 
 
