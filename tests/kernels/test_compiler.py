@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from rayseg.kernels import StripScoring, Wanted, compiled_backend, compiler, pix
 from tests.build.small import built
 from tests.kernels.test_statistics import EVERYTHING, VOID, batch
 
+EVALUATION = Path(compiler.__file__).parent / "csrc" / "evaluation.cpp"
 needs_compiler = pytest.mark.skipif(compiler.compiler_command() is None, reason="no C++ compiler")
 
 
@@ -120,6 +123,22 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
         found.append([one.nll, one.mean_nll, *one.sums, *torch.autograd.grad(total, leaf)])
     torch.set_num_threads(1)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@needs_compiler
+def test_where_torch_has_no_threads_to_lend_kernels_take_their_own() -> None:
+    """In a process without torch, which is where its threads come from."""
+    library = compiler.compiled_library(EVALUATION)
+    assert library is not None
+    code = """
+import array, ctypes, sys
+labels, counts = array.array("q", [0, 1, 1, 2] * 200_000), array.array("q", [0] * 9)
+where, found = (ctypes.c_void_p(each.buffer_info()[0]) for each in (labels, counts))
+sizes = map(ctypes.c_int64, (len(labels), 3, 255))
+print(ctypes.CDLL(sys.argv[1]).rayseg_confusion(where, 8, where, 8, *sizes, 3, found), *counts)
+"""
+    done = subprocess.run([sys.executable, "-c", code, library._name], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "200000", "0", "0", "0", "400000", "0", "0", "0", "200000"]
 
 
 @needs_compiler

@@ -219,12 +219,34 @@ inline void store_some(float* to, Floats values, int64_t count) {
   for (int lane = 0; lane < count; lane++) to[lane] = values[lane];
 }
 
+#if defined(__linux__)
+// Of the OpenMP that torch computes with, if that is there: calls a function on each of so many threads, and waits for them.
+extern "C" void GOMP_parallel(void (*function)(void*), void* data, unsigned threads, unsigned flags) __attribute__((weak));
+#endif
+
+// Calls run() on so many threads, of torch where it can: these turn for a while after their work, so others have their cores by half.
+template <typename Run>
+void on_each(int threads, Run run) {
+  if (threads <= 1) return run();
+#if defined(__linux__)
+  if (GOMP_parallel) return GOMP_parallel([](void* data) { (*static_cast<Run*>(data))(); }, &run, unsigned(threads), 0);
+#endif
+  std::vector<std::thread> others;
+  try {
+    for (int i = 1; i < threads; i++) others.emplace_back(run);
+  } catch (const std::exception&) {  // no more threads to be had: fewer do the same
+  }
+  run();
+  for (std::thread& other : others) other.join();
+}
+
 // Calls work(state, task) for tasks [0, count), each once, from some threads, each with a state of its own.
 template <typename MakeState, typename Work>
 Status on_threads(int64_t count, int threads, MakeState make_state, Work work) {
   std::atomic<int64_t> next{0};
   std::atomic<int> status{kFine};
-  const auto run = [&] {
+  on_each(count > 1 ? threads : 1, [&] {
+    if (next >= count) return;
     try {
       auto state = make_state();
       for (int64_t task = next++; task < count && status == kFine; task = next++) {
@@ -233,14 +255,7 @@ Status on_threads(int64_t count, int threads, MakeState make_state, Work work) {
     } catch (const std::exception&) {
       status = kNoMemory;
     }
-  };
-  std::vector<std::thread> others;
-  try {
-    for (int64_t i = 1; i < std::min<int64_t>(threads, count); i++) others.emplace_back(run);
-  } catch (const std::exception&) {  // no more threads to be had: fewer do the same
-  }
-  run();
-  for (std::thread& other : others) other.join();
+  });
   return (Status)status.load();
 }
 
