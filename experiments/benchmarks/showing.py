@@ -18,6 +18,8 @@ HEADINGS = {
     "peak_ratio": "times smaller",
     "exp_passes": "passes of exp",
 }
+#: A ratio up to which bars have a scale that begins at 0.
+_LARGE = 6.0
 UNITS = {"ms": (1.0, "ms"), "s": (1.0, "s"), "bytes": (2**20, "MiB")}
 
 
@@ -76,7 +78,8 @@ def plot(found: Mapping[str, Any], file: Path, what: Sequence[str] = ("cpu_ratio
     first = rows[0]["way"]
     cases = [case for case in cases if next(row["way"] for row in rows if row["case"] == case) == first]
     rows = [row for row in rows if row["case"] in cases]
-    figure = Figure(figsize=(max(5.0, 1.1 * len({row["way"] for row in rows})) * len(what), 3.6), layout="constrained")
+    width = max(5.0, max(1.1, 0.34 * len(cases)) * len({row["way"] for row in rows}))
+    figure = Figure(figsize=(width * len(what), 3.6), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(what), squeeze=False)[0], what, strict=True):
         ways = list(dict.fromkeys(row["way"] for row in rows if name in row))
         for shift, case in enumerate(cases):
@@ -85,8 +88,9 @@ def plot(found: Mapping[str, Any], file: Path, what: Sequence[str] = ("cpu_ratio
             places = [ways.index(way) + (shift - (len(cases) - 1) / 2) * 0.8 / len(cases) for way in held]
             bars = axis.bar(places, middles, width=0.76 / len(cases), label=case)
             axis.bar_label(bars, fmt="%.3g", fontsize=7)
-        axis.set_xticks(range(len(ways)), ways, rotation=20 if len(ways) > 5 else 0)
-        axis.set_yscale("log")
+        axis.set_xticks(range(len(ways)), ways, rotation=20 if len(ways) > 4 else 0)
+        if axis.get_ylim()[1] > _LARGE:
+            axis.set_yscale("log")
         axis.margins(y=0.15)
         axis.set_title(f"{HEADINGS.get(name, _readable(name))}, against {first}")
         axis.legend(frameon=False, fontsize=8)
