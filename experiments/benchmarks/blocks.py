@@ -1,6 +1,8 @@
-"""Generated labels and logits on which losses and scores are measured."""
+"""Generated labels and logits on which losses and scores are measured, and what exponentials of them take."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -26,3 +28,15 @@ def batch(case: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     logits = F.one_hot(low, c).movedim(-1, 1) * 9.0 + torch.randn(n, c, *low.shape[1:], generator=generator) * 1.8
     labels[:, : height // 12] = VOID
     return logits.contiguous(), labels
+
+
+def exponentials(case: tuple[int, ...]) -> Callable[[], None]:
+    """As many exponentials as there are logits at full size, of values that stay in the first cache."""
+    values = torch.randn(8192)
+    out, repeats = torch.empty_like(values), case[0] * case[1] * case[2] * case[3] // 8192
+
+    def run() -> None:
+        for _ in range(repeats):
+            torch.exp(values, out=out)
+
+    return run

@@ -17,6 +17,7 @@ HEADINGS = {
     "peak_bytes": "extra memory",
     "peak_ratio": "times smaller",
     "exp_passes": "passes of exp",
+    "made_bytes": "tensors made",
 }
 #: A ratio up to which bars have a scale that begins at 0.
 _LARGE = 6.0
