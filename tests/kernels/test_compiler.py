@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,20 +126,52 @@ def test_the_number_of_threads_does_not_change_a_bit() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-@needs_compiler
-def test_where_torch_has_no_threads_to_lend_kernels_take_their_own() -> None:
-    """In a process without torch, which is where its threads come from."""
-    library = compiler.compiled_library(EVALUATION)
-    assert library is not None
-    code = """
-import array, ctypes, sys
+#: Counts labels with three threads, in a process without torch.
+_COUNTING = """
+import array, ctypes, os, signal, sys
 labels, counts = array.array("q", [0, 1, 1, 2] * 200_000), array.array("q", [0] * 9)
 where, found = (ctypes.c_void_p(each.buffer_info()[0]) for each in (labels, counts))
-sizes = map(ctypes.c_int64, (len(labels), 3, 255))
-print(ctypes.CDLL(sys.argv[1]).rayseg_confusion(where, 8, where, 8, *sizes, 3, found), *counts)
+sizes = [ctypes.c_int64(each) for each in (len(labels), 3, 255)]
+def told():
+    status = ctypes.CDLL(sys.argv[1]).rayseg_confusion(where, 8, where, 8, *sizes, 3, found)
+    print(status, *counts, len(os.listdir("/proc/self/task")), flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code, library._name], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "200000", "0", "0", "0", "400000", "0", "0", "0", "200000"]
+_COUNTED = ["0", "200000", "0", "0", "0", "400000", "0", "0", "0", "200000"]
+
+
+def counting(code: str) -> list[list[str]]:
+    """What was told, a line each: the status, the counts, and how many threads the process has afterwards."""
+    library = compiler.compiled_library(EVALUATION)
+    assert library is not None
+    arguments = [sys.executable, "-c", _COUNTING + code, library._name]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are lent, and listed, on Linux")
+def test_where_torch_has_no_threads_to_lend_kernels_take_their_own() -> None:
+    """In a process without torch, which is where its threads come from."""
+    assert counting("told()") == [[*_COUNTED, "1"]]
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are lent, and listed, on Linux")
+def test_kernels_of_a_forked_process_do_not_wait_for_threads_that_it_does_not_have() -> None:
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        pytest.skip("no OpenMP of GNU's")
+    told = counting("""
+ctypes.CDLL("libgomp.so.1", ctypes.RTLD_GLOBAL)
+told()
+if os.fork() == 0:
+    signal.alarm(5)
+    told()
+    os._exit(0)
+os.wait()
+""")
+    assert told == [[*_COUNTED, "3"], [*_COUNTED, "1"]]
 
 
 @needs_compiler

@@ -11,6 +11,9 @@
 #include <new>
 #include <thread>
 #include <vector>
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 #include "simd.h"
 
@@ -222,14 +225,18 @@ inline void store_some(float* to, Floats values, int64_t count) {
 #if defined(__linux__)
 // Of the OpenMP that torch computes with, if that is there: calls a function on each of so many threads, and waits for them.
 extern "C" void GOMP_parallel(void (*function)(void*), void* data, unsigned threads, unsigned flags) __attribute__((weak));
+inline const pid_t kLoadedBy = getpid();
 #endif
 
 // Calls run() on so many threads, of torch where it can: these turn for a while after their work, so others have their cores by half.
+// A forked process has none of them, and would wait for them for ever.
 template <typename Run>
 void on_each(int threads, Run run) {
   if (threads <= 1) return run();
 #if defined(__linux__)
-  if (GOMP_parallel) return GOMP_parallel([](void* data) { (*static_cast<Run*>(data))(); }, &run, unsigned(threads), 0);
+  if (GOMP_parallel && getpid() == kLoadedBy) {
+    return GOMP_parallel([](void* data) { (*static_cast<Run*>(data))(); }, &run, unsigned(threads), 0);
+  }
 #endif
   std::vector<std::thread> others;
   try {
