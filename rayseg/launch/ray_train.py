@@ -72,11 +72,11 @@ def _train(parts: Sequence[Part], components: Components, told: Telling) -> Trai
             with closing(finisher(records, run_id)), _interruptible(), keeping(config) as place:
                 for part in left_of(parts, steps_done(directory)):
                     info = info_of(part, directory, run_id, components, other_recipe=len(parts) > 1, place=place)
-                    result = run_trainer(make_trainer(part.config, info, desk), info, desk)
+                    run_trainer(make_trainer(part.config, info, desk), info, desk)
         finally:
             give_back_groups(groups_of_this_job() - before)
             echo.close()
-    return _brought_home(config, result, run_id, directory)
+    return _brought_home(config, run_id, directory)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def make_trainer(config: ExperimentConfig, info: RunInfo, desk: Any, gate: Any =
     )
 
 
-def run_trainer(trainer: TorchTrainer, info: RunInfo, desk: Any) -> ray.train.Result:
+def run_trainer(trainer: TorchTrainer, info: RunInfo, desk: Any) -> None:
     """``fit``, with a fault of the user's own raised as itself.
 
     Ray writes what it knows of checkpoints over what it knew, and a kill may leave half of it, with which it begins no run; so
@@ -173,7 +173,7 @@ def run_trainer(trainer: TorchTrainer, info: RunInfo, desk: Any) -> ray.train.Re
     """
     (Path(info.directory) / CHECKPOINT_MANAGER_SNAPSHOT_FILENAME).unlink(missing_ok=True)
     try:
-        result = trainer.fit()
+        trainer.fit()
     except ray.train.TrainingFailedError as error:
         fault = ray.get(desk.take.remote(fault_key(info)))
         if isinstance(fault, RaysegError):
@@ -182,7 +182,6 @@ def run_trainer(trainer: TorchTrainer, info: RunInfo, desk: Any) -> ray.train.Re
     fault = ray.get(desk.take.remote(fault_key(info)))
     if isinstance(fault, RaysegError):
         raise fault
-    return result
 
 
 def _told(error: Exception) -> str:
@@ -196,15 +195,15 @@ def import_paths() -> list[str]:
     return [os.path.abspath(path) for path in sys.path if path == "" or os.path.isdir(path)]  # noqa: PTH100, PTH112
 
 
-def _brought_home(config: ExperimentConfig, result: ray.train.Result, run_id: str | None, directory: Path) -> TrainResult:
+def _brought_home(config: ExperimentConfig, run_id: str | None, directory: Path) -> TrainResult:
+    """What lies in the run's directory: Ray does not know what one process has added to it."""
     history = History(directory / "metrics.jsonl").rows()
-    last = result.checkpoint
     return TrainResult(
         config=config,
         metrics=dict(history[-1][1]) if history else {},
         history=history,
         checkpoint=best_whole(directory, history, config.checkpoint.best, config.checkpoint.mode),
-        last_checkpoint=newest_whole(directory) if last is None else Path(last.path),
+        last_checkpoint=newest_whole(directory),
         run_id=run_id,
         directory=directory,
         stopped=stopped_by(directory),

@@ -184,9 +184,9 @@ def _train(info: RunInfo, tracker: Tracker, desk: Any, gate: Any) -> dict[str, f
 
 
 def _whole_after(run: Path, step: int) -> list[tuple[int, str]]:
-    """Checkpoints in Ray's layout, by step."""
-    later = ((step_of(each.parent), each.parent) for each in run.glob("checkpoint_*/manifest.json"))
-    return sorted((at, str(place)) for at, place in later if at > step and is_whole(place))
+    """Whole checkpoints in Ray's layout after a step, by step."""
+    whole = [(step_of(each), str(each)) for each in run.glob("checkpoint_*") if is_whole(each)]
+    return sorted((at, place) for at, place in whole if at > step)
 
 
 def require_shared(directory: Path) -> None:

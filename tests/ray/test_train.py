@@ -154,6 +154,19 @@ def test_a_checkpoint_that_ray_was_not_told_of_is_dropped_like_others_and_half_o
     assert sorted(before.directory.glob("checkpoint_2*")) == kept
 
 
+def test_a_torn_checkpoint_ends_no_run_and_the_last_is_the_newest_whoever_wrote_it(runs: dict[int, TrainResult]) -> None:
+    """Workers are asked again for a run that one process has ended after workers had begun it."""
+    before = runs[0]
+    earlier, torn = (before.directory / f"checkpoint_2026-01-0{day}_00-00-00.000000" for day in (1, 2))
+    shutil.copytree(before.directory / "checkpoints" / "step_00000003", earlier)
+    torn.mkdir()
+    (torn / "manifest.json").touch()
+    again = rayseg.train(before.config.with_({"scaling.workers": 2}))
+    for each in (earlier, torn):
+        shutil.rmtree(each)
+    assert (again.last_checkpoint, again.metrics) == (before.last_checkpoint, before.metrics)
+
+
 def test_a_worker_that_does_not_see_the_run_s_directory_does_not_begin(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"tracking\.storage: .* is not the driver's; choose a directory that every node sees"
