@@ -35,7 +35,7 @@ fix: install ## let ruff repair what it can
 	$(BIN)/ruff format .
 
 fast: install ## the default tier: unit and parity tests, doctests
-	$(BIN)/python -m pytest
+	$(BIN)/python tests/tiers.py default
 
 test: install ## every tier that this machine can run, and one closing summary
 	$(BIN)/python tests/tiers.py

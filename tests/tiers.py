@@ -6,6 +6,7 @@ dist ray`` runs only those.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,12 +25,14 @@ HEAVY = ("rayseg/launch", "rayseg/testing.py", "rayseg/tracking/mlflow")
 #: The same, and an extra: module -> the package that it needs.
 EXTRA = {"rayseg/tracking/tensorboard.py": "tensorboard"}
 NO_TESTS = 5
+#: Of the default tier, whose tests share nothing that they write. Each imports torch, so more of them gain little.
+PROCESSES = 4
 
 
 def arguments(tier: str) -> list[str]:
     """What pytest is told for a tier."""
     if tier == "default":
-        return []
+        return ["-n", str(min(os.cpu_count() or 1, PROCESSES)), "--dist", "loadfile"]
     if tier == "doctest":
         heavy = [*HEAVY, *(path for path, package in EXTRA.items() if find_spec(package) is not None)]
         return ["-o", "addopts=--doctest-modules --import-mode=importlib -q", *heavy]

@@ -103,7 +103,7 @@ def test_no_loss_waits_but_those_that_are_named(name: str) -> None:
     assert waits_of(Head({"loss": Term(loss, class_weight=torch.ones(2, device=CARD))}), 2) == []
 
 
-@pytest.mark.parametrize("name", WAITING)
+@pytest.mark.parametrize("name", sorted(WAITING))
 def test_the_losses_that_wait_are_seen_to(name: str) -> None:
     with pytest.raises((RuntimeError, NotImplementedError), match="meta tensor"):
         waits_of(Head({"loss": Term(LOSSES[name]() if isinstance(LOSSES[name], type) else LOSSES[name])}), 2)
