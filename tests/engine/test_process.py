@@ -52,7 +52,7 @@ HABITS: dict[str, tuple[Callable[[], object], Callable[[], Any]]] = {
     ),
     "gradients": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
     "anomalies": (lambda: torch.autograd.set_detect_anomaly(True), torch.is_anomaly_enabled),
-    "generator of torch": (lambda: torch.manual_seed(torch.initial_seed() // 2 + 1), torch.initial_seed),
+    "generator of torch": (lambda: torch.manual_seed(torch.initial_seed() ^ 1), torch.initial_seed),
     "generator of Python": (lambda: random.seed(5), random.getstate),
     "generator of NumPy": (lambda: np.random.seed(5), lambda: str(np.random.get_state())),  # noqa: NPY002
     "floating point": (lambda: np.seterr(all="raise"), np.geterr),
